@@ -1,0 +1,190 @@
+//! Making and changing teams, and who is a member.
+
+use kernel::error::Problems;
+use kernel::{Ctx, Error, Id, Result, UserError, Uuid, id::prefix};
+use predicate::Policy;
+use serde_json::json;
+use store::query::Row;
+use store::{RecordRef, Tx, Written};
+
+use super::Access;
+use super::users::version_of;
+use crate::commands::{
+    MAX_MEMBERS, Membership, TeamCreate, TeamUpdate, checked_description, checked_name, checked_slug,
+};
+use crate::events::{self, SUBJECT_TEAM, TEAM_CREATED, TEAM_MEMBER_ADDED, TEAM_MEMBER_REMOVED, TEAM_UPDATED};
+use crate::fields::TEAM;
+use crate::model::{Changed, Team};
+use crate::permission::TEAM_MANAGE;
+use crate::rules::team_changes;
+use crate::tables::{self, NewTeam};
+
+impl Access {
+    /// Makes a team.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` without `team.manage` for the tenant; `VALIDATION` and `LIMIT` with paths; `CONFLICT` at `slug` when it is taken.
+    pub async fn team_create(&self, ctx: &Ctx, command: TeamCreate) -> Result<Changed<Team>> {
+        self.require_tenant(ctx, TEAM_MANAGE)?;
+        let team = checked_team(ctx, &command)?;
+        let access = self.clone();
+        let written = self
+            .store()
+            .write(ctx, "teamCreate", move |tx| {
+                let (access, team) = (access.clone(), team.clone());
+                Box::pin(async move {
+                    let ctx = tx.ctx().clone();
+                    tables::insert_team_in(tx, &team).await?;
+                    let row = access.reload_team_in(tx, &ctx, team.id).await?;
+                    tx.emit(events::on_record(TEAM_CREATED, SUBJECT_TEAM, &TEAM, &row, events::created(&TEAM, &row)));
+                    access.answer_team(tx, &ctx, &row)
+                })
+            })
+            .await?;
+        self.answer(ctx, written, |id| self.team_by_id(ctx, id)).await
+    }
+
+    /// Changes a team.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` at `team`; `FORBIDDEN` at the field without `team.manage` for it; `CONFLICT` at `expectedVersion` or `slug`;
+    /// `VALIDATION` and `LIMIT` with paths.
+    pub async fn team_update(&self, ctx: &Ctx, command: TeamUpdate) -> Result<Changed<Team>> {
+        let access = self.clone();
+        let written = self
+            .store()
+            .write(ctx, "teamUpdate", move |tx| {
+                let (access, command) = (access.clone(), command.clone());
+                Box::pin(async move { access.update_team_in(tx, &command).await })
+            })
+            .await?;
+        self.answer(ctx, written, |id| self.team_by_id(ctx, id)).await
+    }
+
+    async fn update_team_in(&self, tx: &mut Tx, command: &TeamUpdate) -> Result<Team> {
+        let ctx = tx.ctx().clone();
+        let row = self.team_in(tx, &ctx, &command.team).await.map_err(|error| error.within("team"))?;
+        let version = version_of(&row)?;
+        if command.expected_version.is_some_and(|expected| expected != version) {
+            return Err(UserError::stale(version).into());
+        }
+        let fields = team_changes(&row, command)?;
+        for (field, _) in &fields {
+            self.require_write(&ctx, &TEAM, field, TEAM_MANAGE, &row)?;
+        }
+        if fields.is_empty() {
+            return self.answer_team(tx, &ctx, &row);
+        }
+        if !tables::update_team_in(tx, row.id(), version, &fields).await? {
+            return Err(if command.expected_version.is_some() {
+                UserError::stale(version + 1).into()
+            } else {
+                tx.retry()
+            });
+        }
+        let after = self.reload_team_in(tx, &ctx, row.id()).await?;
+        let carried = |name: &str| TEAM.field(name).is_some_and(|field| field.event != Policy::Never);
+        let changes = fields.iter().filter(|(name, _)| carried(name));
+        let changes = changes.map(|(name, value)| events::change(name, row.get(name), value)).collect();
+        tx.emit(events::on_record(TEAM_UPDATED, SUBJECT_TEAM, &TEAM, &after, changes));
+        self.answer_team(tx, &ctx, &after)
+    }
+
+    /// Makes a user or a service account a member of a team. Whoever is one already stays one, without an event.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` at `team` or `user`; `FORBIDDEN` without `team.manage` for the team; `LIMIT` at `team` when it is full.
+    pub async fn team_member_add(&self, ctx: &Ctx, command: Membership) -> Result<Changed<Team>> {
+        self.change_membership(ctx, "teamMemberAdd", command, true).await
+    }
+
+    /// Ends a membership. Whoever is no member stays none, without an event.
+    ///
+    /// # Errors
+    /// As [`Access::team_member_add`].
+    pub async fn team_member_remove(&self, ctx: &Ctx, command: Membership) -> Result<Changed<Team>> {
+        self.change_membership(ctx, "teamMemberRemove", command, false).await
+    }
+
+    async fn change_membership(
+        &self,
+        ctx: &Ctx,
+        name: &'static str,
+        command: Membership,
+        add: bool,
+    ) -> Result<Changed<Team>> {
+        let (access, dry_run) = (self.clone(), ctx.mutation.dry_run);
+        let written = self
+            .store()
+            .write(ctx, name, move |tx| {
+                let (access, command) = (access.clone(), command.clone());
+                Box::pin(async move { access.change_membership_in(tx, &command, add).await })
+            })
+            .await?;
+        if matches!(written, Written::Fresh { .. }) && !dry_run {
+            self.rights_changed();
+        }
+        self.answer(ctx, written, |id| self.team_by_id(ctx, id)).await
+    }
+
+    async fn change_membership_in(&self, tx: &mut Tx, command: &Membership, add: bool) -> Result<Team> {
+        let ctx = tx.ctx().clone();
+        let mut problems = Problems::default();
+        let team = problems.take(self.team_in(tx, &ctx, &command.team).await.map_err(|error| error.within("team")))?;
+        let user = self.account_row(&*tx, &ctx, &command.user).await.map_err(|error| error.within("user"));
+        let user = problems.take(user)?;
+        problems.check()?;
+        let (Some(team), Some(user)) = (team, user) else { return Err(Error::internal("references were checked")) };
+        // The rule of the team's own fields: who may rename it may say who is in it.
+        let write = TEAM.field("name").map_or(Policy::Never, |field| field.write);
+        if !self.allows(&ctx, &TEAM, &write, &team) {
+            return Err(UserError::forbidden(TEAM_MANAGE).within("team").into());
+        }
+        let changed = match add {
+            true => add_in(tx, &team, &user).await?,
+            false => tables::remove_member_in(tx, team.id(), user.id()).await?,
+        };
+        if changed {
+            let kind = if add { TEAM_MEMBER_ADDED } else { TEAM_MEMBER_REMOVED };
+            let mut event = events::on_record(kind, SUBJECT_TEAM, &TEAM, &team, Vec::new());
+            event.payload = json!({ "user": user.id() });
+            tx.emit(event);
+        }
+        self.answer_team(tx, &ctx, &team)
+    }
+
+    fn answer_team(&self, tx: &mut Tx, ctx: &Ctx, row: &Row) -> Result<Team> {
+        tx.answers_with(RecordRef { id: Id::new(prefix::TEAM, row.id()), version: version_of(row)? });
+        Ok(Team::from_row(&self.masked(ctx, &TEAM, row)))
+    }
+
+    async fn reload_team_in(&self, tx: &Tx, ctx: &Ctx, id: Uuid) -> Result<Row> {
+        let row = self.row(tx, ctx, &TEAM, id).await?;
+        row.ok_or_else(|| Error::internal("a team that was just written cannot be read"))
+    }
+}
+
+async fn add_in(tx: &Tx, team: &Row, user: &Row) -> Result<bool> {
+    if tables::count_members(tx, tx.ctx().tenant, team.id()).await? >= MAX_MEMBERS
+        && !tables::is_member(tx, tx.ctx().tenant, team.id(), user.id()).await?
+    {
+        let message = format!("the team has {MAX_MEMBERS} members, which is the most");
+        return Err(UserError::limit(["team"], message, MAX_MEMBERS).into());
+    }
+    tables::add_member_in(tx, team.id(), user.id()).await
+}
+
+fn checked_team(ctx: &Ctx, command: &TeamCreate) -> Result<NewTeam> {
+    let mut problems = Problems::default();
+    let slug = problems.take(checked_slug("slug", &command.slug))?;
+    let name = problems.take(checked_name("name", &command.name))?;
+    let description = command.description.as_deref().map(|text| checked_description("description", text)).transpose();
+    let description = problems.take(description)?;
+    problems.check()?;
+    Ok(NewTeam {
+        id: ctx.new_id(),
+        slug: slug.unwrap_or_default(),
+        name: name.unwrap_or_default(),
+        description: description.flatten(),
+    })
+}

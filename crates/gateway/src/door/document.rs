@@ -1,0 +1,181 @@
+//! From a document's text to a checked document: token and recursion limits, structure, validation.
+
+use apollo_compiler::parser::Parser;
+use apollo_compiler::validation::{DiagnosticList, Valid};
+use apollo_compiler::{ExecutableDocument, Schema};
+use async_graphql::{Pos, ServerError};
+use kernel::ErrorCode;
+
+use super::convert;
+use super::limits::Limits;
+use super::structure::{self, Size};
+use crate::error::{MAX_ERRORS, refusal};
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OperationKind {
+    /// Reads.
+    Query,
+    /// Changes.
+    Mutation,
+    /// Streams.
+    Subscription,
+}
+
+impl OperationKind {
+    /// The name in metrics, traces and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OperationKind::Query => "query",
+            OperationKind::Mutation => "mutation",
+            OperationKind::Subscription => "subscription",
+        }
+    }
+}
+
+/// A document that fits the limits and the schema.
+#[derive(Debug)]
+pub struct Document {
+    /// The document with its types.
+    pub checked: Valid<ExecutableDocument>,
+    /// Its operations.
+    pub operations: Vec<Operation>,
+}
+
+/// One operation of a checked document.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its name.
+    pub name: Option<String>,
+    /// What it does.
+    pub kind: OperationKind,
+    /// How large it is with its fragments spread.
+    pub size: Size,
+    /// The operation and the fragments it reaches, as the executor takes them.
+    pub executable: async_graphql::parser::types::ExecutableDocument,
+}
+
+impl Operation {
+    /// Whether it asks for nothing but the schema.
+    pub fn is_introspection(&self) -> bool {
+        self.kind == OperationKind::Query && self.size.plain_roots == 0
+    }
+}
+
+impl Document {
+    /// Reads and checks a document.
+    ///
+    /// # Errors
+    /// `COST_EXCEEDED`, `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`, at most five.
+    pub fn parse(
+        text: &str,
+        schema: &Valid<Schema>,
+        limits: &Limits,
+    ) -> Result<Self, Vec<ServerError>> {
+        if text.len() > limits.document_bytes {
+            return Err(vec![refusal(
+                ErrorCode::CostExceeded,
+                format!(
+                    "the document has {} bytes; the limit is {}",
+                    text.len(),
+                    limits.document_bytes
+                ),
+                None,
+            )]);
+        }
+        let mut parser = Parser::new()
+            .token_limit(limits.document_tokens)
+            .recursion_limit(limits.nesting as usize);
+        let parsed = parser.parse_ast(text, "document");
+        if parser.tokens_reached() > limits.document_tokens {
+            return Err(vec![too_much("tokens", limits.document_tokens)]);
+        }
+        if parser.recursion_reached() > limits.nesting as usize {
+            return Err(vec![too_much("levels of nesting", limits.nesting as usize)]);
+        }
+        let ast =
+            parsed.map_err(|failed| diagnostics(&failed.errors, ErrorCode::GraphqlParseFailed))?;
+        let structure = structure::measure(&ast, limits).map_err(|error| vec![error])?;
+        let checked = ast
+            .to_executable_validate(schema)
+            .map_err(|failed| diagnostics(&failed.errors, ErrorCode::GraphqlValidationFailed))?;
+        Self::new(checked, structure.operations)
+    }
+
+    fn new(
+        checked: Valid<ExecutableDocument>,
+        sizes: Vec<(Option<apollo_compiler::Name>, Size)>,
+    ) -> Result<Self, Vec<ServerError>> {
+        let mut operations = Vec::with_capacity(sizes.len());
+        for (name, size) in sizes {
+            let name = name.as_ref().map(|name| name.as_str());
+            // Validation has seen to it that names are unique: each size has its operation.
+            let Ok(operation) = checked.operations.get(name) else {
+                continue;
+            };
+            operations.push(Operation {
+                name: name.map(str::to_owned),
+                kind: match operation.operation_type {
+                    apollo_compiler::ast::OperationType::Query => OperationKind::Query,
+                    apollo_compiler::ast::OperationType::Mutation => OperationKind::Mutation,
+                    apollo_compiler::ast::OperationType::Subscription => {
+                        OperationKind::Subscription
+                    }
+                },
+                size,
+                executable: convert::operation(&checked, operation).map_err(|error| vec![error])?,
+            });
+        }
+        Ok(Self {
+            checked,
+            operations,
+        })
+    }
+
+    /// The operation to run, by its position in [`Document::operations`].
+    ///
+    /// # Errors
+    /// `GRAPHQL_VALIDATION_FAILED` when the name fits no operation or several could be meant.
+    pub fn select(&self, name: Option<&str>) -> Result<usize, ServerError> {
+        let refused = |message: String| refusal(ErrorCode::GraphqlValidationFailed, message, None);
+        match (name, self.operations.len()) {
+            (_, 0) => Err(refused("the document has no operation".into())),
+            (None, 1) => Ok(0),
+            (None, count) => Err(refused(format!(
+                "the document has {count} operations: name one in `operationName`"
+            ))),
+            (Some(name), _) => self
+                .operations
+                .iter()
+                .position(|operation| operation.name.as_deref() == Some(name))
+                .ok_or_else(|| refused(format!("the document has no operation named `{name}`"))),
+        }
+    }
+}
+
+fn too_much(name: &str, limit: usize) -> ServerError {
+    refusal(
+        ErrorCode::CostExceeded,
+        format!("the document has more {name} than the limit of {limit}"),
+        None,
+    )
+}
+
+fn diagnostics(list: &DiagnosticList, code: ErrorCode) -> Vec<ServerError> {
+    list.iter()
+        .take(MAX_ERRORS)
+        .map(|diagnostic| {
+            let told = diagnostic.unstable_to_json_compat();
+            let mut error = refusal(code, told.message, None);
+            error.locations = told
+                .locations
+                .iter()
+                .map(|at| Pos {
+                    line: at.line,
+                    column: at.column,
+                })
+                .collect();
+            error
+        })
+        .collect()
+}

@@ -1,0 +1,197 @@
+//! The doors: how requests reach the schema and answers leave, over HTTP, WebSocket and Server-Sent Events.
+//!
+//! The order of defence is the same on each: size of the body, its media type, credentials, rate, the document's
+//! tokens and nesting, its structure, validation, coercion of variables, cost, deadline, size of the errors. Nothing
+//! here knows tickets or users: what the doors need from the platform comes through [`Backend`], and what they drive
+//! is any [`Executor`].
+
+pub mod answer;
+mod connection;
+mod convert;
+mod cost;
+pub mod document;
+mod engine;
+pub mod gate;
+mod graphiql;
+mod handshake;
+mod health;
+mod http;
+pub mod limits;
+mod metrics;
+mod negotiation;
+mod one_of;
+mod protocol;
+mod rate;
+pub mod routes;
+mod server;
+mod session;
+mod sse;
+pub mod structure;
+#[cfg(test)]
+mod tests;
+mod websocket;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_graphql::Executor;
+use kernel::{Clock, Ctx, Error, Timestamp};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use limits::{Limits, Milliseconds};
+
+/// What the doors need from the platform behind them.
+#[async_trait::async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Who holds this bearer token; may be cached for at most 5 s.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` when it does not hold, `UNAVAILABLE` when that cannot be found out now.
+    async fn authenticate(&self, token: &str, request_id: &str) -> kernel::Result<Principal>;
+
+    /// Whether requests can be served.
+    ///
+    /// # Errors
+    /// What is missing, for `/readyz`.
+    async fn ready(&self) -> Result<(), String>;
+
+    /// The tenant log's current cursor, told in the close reason when draining; `None` if unknown.
+    async fn log_cursor(&self, ctx: &Ctx) -> Option<String>;
+
+    /// More metrics in Prometheus' text format; may be empty.
+    fn metrics_text(&self) -> String;
+}
+
+/// Who holds a token.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// Tenant, actor and rights.
+    pub ctx: Ctx,
+    /// When the token ends, if it does.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Who asks: in the data of every request.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    /// Tenant, actor and rights; `None` without credentials.
+    pub ctx: Option<Ctx>,
+    /// For subscriptions: the rights as they change.
+    pub live: Option<watch::Receiver<Ctx>>,
+    /// Names the request in logs, traces and errors.
+    pub request_id: Arc<str>,
+    /// The clock of this process.
+    pub clock: Clock,
+    /// The network address that the request came from, if known.
+    pub address: Option<IpAddr>,
+}
+
+/// How the doors are set.
+#[derive(Clone, Debug)]
+pub struct DoorConfig {
+    /// Every limit.
+    pub limits: Limits,
+    /// Origins beside our own that browsers may call from (`https://portal.example`), without a trailing slash.
+    pub allowed_origins: Vec<String>,
+    /// Whether `/graphiql` is there.
+    pub graphiql: bool,
+    /// The clock of this process.
+    pub clock: Clock,
+}
+
+impl Default for DoorConfig {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            allowed_origins: Vec::new(),
+            graphiql: true,
+            clock: Clock::System,
+        }
+    }
+}
+
+/// The doors in front of an executor. Cheap to clone.
+pub struct Door<E>(Arc<Inner<E>>);
+
+impl<E> Clone for Door<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// What all requests share.
+struct Inner<E> {
+    executor: E,
+    sdl: String,
+    gate: gate::Gate,
+    backend: Arc<dyn Backend>,
+    limits: Limits,
+    allowed_origins: Vec<String>,
+    graphiql: bool,
+    clock: Clock,
+    rates: rate::RateLimiter,
+    metrics: metrics::Metrics,
+    sockets: Arc<Semaphore>,
+    /// Everything that shutdown waits for.
+    tasks: TaskTracker,
+    /// Not ready any more; no new work.
+    draining: CancellationToken,
+    /// The time to drain is over.
+    killed: CancellationToken,
+}
+
+impl<E: Executor> Door<E> {
+    /// Doors in front of this executor, whose schema the SDL describes.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the SDL is not a valid schema.
+    pub fn new(
+        executor: E,
+        sdl: String,
+        backend: Arc<dyn Backend>,
+        config: DoorConfig,
+    ) -> kernel::Result<Self> {
+        let DoorConfig {
+            limits,
+            allowed_origins,
+            graphiql,
+            clock,
+        } = config;
+        Ok(Self(Arc::new(Inner {
+            executor,
+            gate: gate::Gate::new(&sdl, limits.clone())?,
+            sdl,
+            backend,
+            rates: rate::RateLimiter::new(&limits, clock.clone()),
+            metrics: metrics::Metrics::new().map_err(Error::internal)?,
+            sockets: Arc::new(Semaphore::new(limits.sockets)),
+            limits,
+            allowed_origins,
+            graphiql,
+            clock,
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            killed: CancellationToken::new(),
+        })))
+    }
+
+    /// The routes, for a server of one's own. [`Door::serve`] adds timeouts, caps and draining.
+    pub fn router(&self) -> axum::Router {
+        routes::router(self.0.clone())
+    }
+
+    /// Serves until `shutdown`, then drains: not ready, requests in flight finish, sockets are closed with 1012 and
+    /// the log's cursor; returns when all are gone or the time to drain is over.
+    ///
+    /// # Errors
+    /// When the listener does not listen.
+    pub async fn serve(
+        &self,
+        listener: tokio::net::TcpListener,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<()> {
+        server::serve(self.0.clone(), listener, shutdown).await
+    }
+}

@@ -1,0 +1,522 @@
+//! graphql-transport-ws: one socket, many operations, none of which can starve another.
+//!
+//! Each operation runs in a task of its own and hands its results over through a small buffer; the socket takes one
+//! from each in turn. A slow client fills the buffers, which stops its operations and nobody else's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::Executor;
+use futures_util::future::AbortHandle;
+use futures_util::stream::{BoxStream, SelectAll};
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use kernel::{Error, ErrorCode};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use super::answer::Answer;
+use super::connection::{Held, Peer};
+use super::document::OperationKind;
+use super::engine::{self, Caller};
+use super::gate::Parameters;
+use super::metrics::Counted;
+use super::protocol::{self, ClientMessage, CloseCode};
+use super::session::Session;
+use super::{Inner, Principal, http as door_http};
+
+/// Read and write buffers of a socket, in bytes: small, since there may be thousands.
+const BUFFER_BYTES: usize = 4 << 10;
+/// How long a closed socket waits for the client's close frame.
+const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Serves the socket that the connection becomes, until it is closed.
+pub async fn open<E: Executor>(
+    door: Arc<Inner<E>>,
+    on_upgrade: OnUpgrade,
+    peer: Option<Peer>,
+    place: OwnedSemaphorePermit,
+    handshake_token: Option<String>,
+    request_id: Arc<str>,
+) {
+    let upgraded = match timeout(door.limits.header_timeout.duration(), on_upgrade).await {
+        Ok(Ok(upgraded)) => upgraded,
+        _ => return,
+    };
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .max_message_size(Some(door.limits.body_bytes))
+        .max_frame_size(Some(door.limits.body_bytes));
+    let stream =
+        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let ping = door.limits.ping_interval.duration();
+    let mut pings = interval(ping);
+    // The first comes after the first interval.
+    pings.reset();
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let socket = Socket {
+        _counted: Counted::new(&door.metrics.sockets),
+        _place: place,
+        _held: peer.as_ref().map(|peer| peer.held.clone()),
+        killed: door.killed.clone(),
+        stream,
+        caller: Caller {
+            principal: None,
+            request_id,
+            address: peer.as_ref().map(Peer::address),
+            live: None,
+            wants_cost: false,
+        },
+        handshake_token,
+        session: None,
+        operations: HashMap::new(),
+        results: SelectAll::new(),
+        next_serial: 0,
+        pings,
+        heard: true,
+        door,
+    };
+    let killed = socket.killed.clone();
+    tokio::select! {
+        () = socket.run() => {}
+        () = killed.cancelled() => {}
+    }
+}
+
+/// A running operation.
+struct Running {
+    serial: u64,
+    kind: OperationKind,
+    abort: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A mutation runs in a task of its own and is not ended by this.
+        self.abort.abort();
+    }
+}
+
+/// What an operation hands over.
+struct Output {
+    id: Arc<str>,
+    serial: u64,
+    message: String,
+    last: bool,
+}
+
+/// Why the loop ends.
+enum End {
+    /// With a close frame.
+    Close(CloseCode, String),
+    /// The client is gone.
+    Gone,
+}
+
+fn close<T>(code: CloseCode, reason: impl Into<String>) -> Result<T, End> {
+    Err(End::Close(code, reason.into()))
+}
+
+struct Socket<E> {
+    door: Arc<Inner<E>>,
+    stream: WebSocketStream<TokioIo<Upgraded>>,
+    caller: Caller,
+    handshake_token: Option<String>,
+    session: Option<Session>,
+    operations: HashMap<Arc<str>, Running>,
+    results: SelectAll<BoxStream<'static, Output>>,
+    next_serial: u64,
+    pings: Interval,
+    /// Whether anything came since the last ping.
+    heard: bool,
+    killed: tokio_util::sync::CancellationToken,
+    _counted: Counted,
+    _place: OwnedSemaphorePermit,
+    _held: Option<Arc<Held>>,
+}
+
+impl<E: Executor> Socket<E> {
+    async fn run(mut self) {
+        let end = match self.initialise().await {
+            Ok(()) => self.operate().await,
+            Err(end) => end,
+        };
+        // First of all nothing runs on for a client that is gone or may not.
+        self.operations.clear();
+        self.session = None;
+        if let End::Close(code, reason) = end {
+            self.say_goodbye(code, &reason).await;
+        }
+    }
+
+    async fn say_goodbye(mut self, code: CloseCode, reason: &str) {
+        let frame = CloseFrame {
+            code: (code as u16).into(),
+            reason: protocol::reason(reason).into(),
+        };
+        let goodbye = async {
+            if self.stream.close(Some(frame)).await.is_ok() {
+                while let Some(Ok(_)) = self.stream.next().await {}
+            }
+        };
+        let _ = timeout(CLOSE_WAIT, goodbye).await;
+    }
+
+    /// Waits for `connection_init` and checks its credentials.
+    async fn initialise(&mut self) -> Result<(), End> {
+        let patience = self.door.limits.socket_init_timeout.duration();
+        let authorization = match timeout(patience, self.first_message()).await {
+            Ok(message) => message?,
+            Err(_) => {
+                return close(
+                    CloseCode::InitTimeout,
+                    "connection_init did not come in time",
+                );
+            }
+        };
+        let token = match authorization {
+            Some(value) => match door_http::parse_bearer(&value, self.door.limits.token_bytes) {
+                Ok(token) => Some(token),
+                Err(_) => {
+                    return close(
+                        CloseCode::Forbidden,
+                        "the authorization must be `Bearer` and a token",
+                    );
+                }
+            },
+            None => self.handshake_token.take(),
+        };
+        if let Some(token) = token {
+            let principal =
+                match door_http::authenticate(&self.door, &token, &self.caller.request_id).await {
+                    Ok(principal) => principal,
+                    Err(error) => return refused_credentials(&error),
+                };
+            let id = self.caller.request_id.clone();
+            self.caller.principal = Some(principal.clone());
+            self.session = Some(Session::start(self.door.clone(), token, principal, id));
+        }
+        self.send(protocol::ack()).await
+    }
+
+    async fn first_message(&mut self) -> Result<Option<String>, End> {
+        loop {
+            let frame = self.stream.next().await;
+            match self.message(frame)? {
+                None => {}
+                Some(ClientMessage::Init { authorization }) => return Ok(authorization),
+                Some(ClientMessage::Ping) => self.send(protocol::pong()).await?,
+                Some(ClientMessage::Pong | ClientMessage::Complete { .. }) => {}
+                Some(ClientMessage::Subscribe { .. }) => {
+                    return close(CloseCode::Unauthorized, "connection_init comes first");
+                }
+            }
+        }
+    }
+
+    async fn operate(&mut self) -> End {
+        loop {
+            let draining = self.door.draining.is_cancelled();
+            if draining && self.only_subscriptions() {
+                let cursor = self.cursor().await;
+                return End::Close(CloseCode::Restart, cursor);
+            }
+            if let Err(end) = self.step(draining).await {
+                return end;
+            }
+        }
+    }
+
+    fn only_subscriptions(&self) -> bool {
+        self.operations
+            .values()
+            .all(|running| running.kind == OperationKind::Subscription)
+    }
+
+    async fn cursor(&mut self) -> String {
+        let ctx = match &self.session {
+            Some(session) => session.current().ctx,
+            None => return "the server restarts".into(),
+        };
+        let asked = timeout(CLOSE_WAIT, self.door.backend.log_cursor(&ctx)).await;
+        match asked {
+            Ok(Some(cursor)) if cursor.len() <= protocol::MAX_REASON_BYTES => cursor,
+            _ => "the server restarts".into(),
+        }
+    }
+
+    /// Waits for whatever comes first and deals with it.
+    async fn step(&mut self, draining: bool) -> Result<(), End> {
+        let Socket {
+            door,
+            stream,
+            session,
+            results,
+            pings,
+            ..
+        } = self;
+        let ended = async {
+            match session {
+                Some(session) => session.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        // Reading and writing take turns: neither a flood of messages nor one of results can hold up the other.
+        enum Event {
+            Ended(&'static str),
+            Drain,
+            Ping,
+            Frame(Option<Result<Message, tungstenite::Error>>),
+            Output(Option<Output>),
+        }
+        let event = tokio::select! {
+            biased;
+            reason = ended => Event::Ended(reason),
+            () = door.draining.cancelled(), if !draining => Event::Drain,
+            _ = pings.tick() => Event::Ping,
+            event = async {
+                tokio::select! {
+                    frame = stream.next() => Event::Frame(frame),
+                    output = results.next(), if !results.is_empty() => Event::Output(output),
+                }
+            } => event,
+        };
+        match event {
+            Event::Ended(reason) => {
+                self.session = None;
+                close(CloseCode::Unauthorized, reason)
+            }
+            Event::Drain => Ok(()),
+            Event::Ping => self.ping().await,
+            Event::Output(Some(output)) => self.deliver(output).await,
+            Event::Output(None) => Ok(()),
+            Event::Frame(frame) => match self.message(frame)? {
+                Some(message) => self.handle(message, draining).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// What a frame says; `None` for frames that say nothing to us.
+    fn message(
+        &mut self,
+        frame: Option<Result<Message, tungstenite::Error>>,
+    ) -> Result<Option<ClientMessage>, End> {
+        self.heard = true;
+        match frame {
+            None => Err(End::Gone),
+            Some(Ok(Message::Text(text))) => {
+                match ClientMessage::parse(&text, self.door.limits.operation_id_bytes) {
+                    Ok(message) => Ok(Some(message)),
+                    Err(reason) => close(CloseCode::BadRequest, reason),
+                }
+            }
+            Some(Ok(Message::Binary(_))) => close(CloseCode::BadRequest, "messages are text"),
+            Some(Ok(Message::Close(_))) => Err(End::Gone),
+            Some(Ok(_)) => Ok(None),
+            Some(Err(tungstenite::Error::Capacity(_))) => {
+                let limit = self.door.limits.body_bytes;
+                close(
+                    CloseCode::TooLarge,
+                    format!("a message has more bytes than the limit of {limit}"),
+                )
+            }
+            Some(Err(tungstenite::Error::Utf8(_))) => {
+                close(CloseCode::BadRequest, "messages are UTF-8")
+            }
+            Some(Err(_)) => Err(End::Gone),
+        }
+    }
+
+    async fn handle(&mut self, message: ClientMessage, draining: bool) -> Result<(), End> {
+        match message {
+            ClientMessage::Init { .. } => {
+                close(CloseCode::TooManyInits, "connection_init came before")
+            }
+            ClientMessage::Ping => self.send(protocol::pong()).await,
+            ClientMessage::Pong => Ok(()),
+            ClientMessage::Complete { id } => {
+                self.operations.remove(id.as_str());
+                Ok(())
+            }
+            ClientMessage::Subscribe { id, parameters } => {
+                self.subscribe(id.into(), &parameters, draining).await
+            }
+        }
+    }
+
+    async fn subscribe(
+        &mut self,
+        id: Arc<str>,
+        parameters: &Parameters,
+        draining: bool,
+    ) -> Result<(), End> {
+        if self.operations.contains_key(&id) {
+            return close(
+                CloseCode::SubscriberExists,
+                format!("Subscriber for {id} already exists"),
+            );
+        }
+        let caller = self.caller_of_operation();
+        match self.admit(parameters, &caller, draining) {
+            Err(answer) => {
+                self.door.metrics.answered("websocket", None, &answer);
+                self.send(protocol::result(&id, &answer)).await
+            }
+            Ok(admitted) => {
+                self.start(id, admitted, caller);
+                Ok(())
+            }
+        }
+    }
+
+    fn admit(
+        &self,
+        parameters: &Parameters,
+        caller: &Caller,
+        draining: bool,
+    ) -> Result<engine::Admitted, Box<Answer>> {
+        let limit = self.door.limits.operations_per_socket;
+        if draining {
+            let message = "the server is shutting down; connect again";
+            return Err(Box::new(Answer::refusal(
+                ErrorCode::Unavailable,
+                message,
+                &caller.request_id,
+            )));
+        }
+        if self.operations.len() >= limit {
+            let message =
+                format!("there are {limit} operations on this connection, which is the limit");
+            return Err(Box::new(Answer::refusal(
+                ErrorCode::TooManySubscriptions,
+                message,
+                &caller.request_id,
+            )));
+        }
+        engine::admit(&self.door, parameters, caller)
+    }
+
+    /// Each operation has a request id of its own, and the rights of this moment.
+    fn caller_of_operation(&self) -> Caller {
+        let request_id = door_http::new_request_id();
+        let principal =
+            self.session
+                .as_ref()
+                .map(Session::current)
+                .map(|mut principal: Principal| {
+                    principal.ctx.request_id = request_id.clone();
+                    principal
+                });
+        let live = self.session.as_ref().map(|session| session.live.clone());
+        Caller {
+            principal,
+            live,
+            request_id,
+            ..self.caller.clone()
+        }
+    }
+
+    fn start(&mut self, id: Arc<str>, admitted: engine::Admitted, caller: Caller) {
+        let (serial, kind) = (self.next_serial, admitted.checked.kind);
+        self.next_serial += 1;
+        let (sender, mut receiver) =
+            mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
+        let (door, operation) = (self.door.clone(), id.clone());
+        let abort = engine::spawn_abortable(&self.door, async move {
+            let refused = std::sync::atomic::AtomicBool::new(false);
+            let deliver = |answer: Answer| {
+                door.metrics.answered("websocket", Some(kind), &answer);
+                let message = protocol::result(&operation, &answer);
+                // After `error` there is no `complete`.
+                let last = answer.data.is_none() && !answer.errors.is_empty();
+                refused.store(last, std::sync::atomic::Ordering::Relaxed);
+                let output = Output {
+                    id: operation.clone(),
+                    serial,
+                    message,
+                    last,
+                };
+                let sender = sender.clone();
+                async move { sender.send(output).await.is_ok() && !last }
+            };
+            engine::run(&door, admitted, &caller, deliver).await;
+            if !refused.load(std::sync::atomic::Ordering::Relaxed) {
+                let message = protocol::complete(&operation);
+                let _ = sender
+                    .send(Output {
+                        id: operation.clone(),
+                        serial,
+                        message,
+                        last: true,
+                    })
+                    .await;
+            }
+        });
+        self.results
+            .push(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed());
+        self.operations.insert(
+            id,
+            Running {
+                serial,
+                kind,
+                abort,
+            },
+        );
+    }
+
+    /// Sends an operation's results, unless it was ended or replaced in the meantime.
+    async fn deliver(&mut self, output: Output) -> Result<(), End> {
+        if self
+            .operations
+            .get(&output.id)
+            .is_none_or(|running| running.serial != output.serial)
+        {
+            return Ok(());
+        }
+        if output.last {
+            // Before it is said: the client may use the id again at once.
+            self.operations.remove(&output.id);
+        }
+        self.send(output.message).await
+    }
+
+    async fn ping(&mut self) -> Result<(), End> {
+        if !std::mem::take(&mut self.heard) {
+            tracing::debug!(request_id = %self.caller.request_id, "a socket gave no sign of life");
+            return Err(End::Gone);
+        }
+        self.write(Message::Ping(bytes::Bytes::new())).await
+    }
+
+    async fn send(&mut self, text: String) -> Result<(), End> {
+        self.write(Message::text(text)).await
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), End> {
+        match timeout(
+            self.door.limits.send_timeout.duration(),
+            self.stream.send(message),
+        )
+        .await
+        {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(End::Gone),
+        }
+    }
+}
+
+fn refused_credentials(error: &Error) -> Result<(), End> {
+    match error.code() {
+        ErrorCode::Unauthenticated => close(CloseCode::Forbidden, "the token does not hold"),
+        _ => close(
+            CloseCode::TryAgainLater,
+            "the credentials could not be checked; connect again",
+        ),
+    }
+}

@@ -1,0 +1,292 @@
+//! Mutations of incidents.
+
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+use kernel::{Patch, UserError as Problem};
+use ticket::{Outcome, PriorityOverride};
+
+use crate::connection::ExternalRefInput;
+use crate::context::{mutation, platform};
+use crate::incidents::Incident;
+use crate::people::{TeamRefInput, UserRefInput};
+use crate::scalars::{Markdown, patch};
+use crate::tickets::events::{Event, from_store};
+use crate::tickets::queries::ticket_ref;
+use crate::tickets::words::{Impact, IncidentOrigin, Priority, Urgency};
+use crate::user_error::{UserError, part};
+
+/// A priority to set against the matrix.
+#[derive(Clone, Debug, InputObject)]
+pub struct PriorityOverrideInput {
+    /// The priority.
+    pub priority: Priority,
+    /// Why; kept with who and when.
+    pub reason: String,
+}
+
+impl From<PriorityOverrideInput> for PriorityOverride {
+    fn from(input: PriorityOverrideInput) -> Self {
+        Self { priority: input.priority.into(), reason: input.reason }
+    }
+}
+
+/// Opens an incident.
+#[derive(Clone, Debug, InputObject)]
+pub struct IncidentCreateInput {
+    /// What is wrong, in a line; at most 255 characters.
+    pub title: String,
+    /// What is wrong, in full; at most 64 KiB.
+    pub description: Option<Markdown>,
+    /// Who is affected; the viewer when absent. Others need `ticket.createOnBehalf`. A service account must name a user.
+    pub requester: Option<UserRefInput>,
+    /// How many are affected; `MEDIUM` when absent.
+    pub impact: Option<Impact>,
+    /// How long it can wait; `MEDIUM` when absent.
+    pub urgency: Option<Urgency>,
+    /// A priority against the matrix. Needs `ticket.overridePriority`.
+    pub priority_override: Option<PriorityOverrideInput>,
+    /// The key of a category, such as `network`.
+    pub category: Option<String>,
+    /// The team that works on it. Needs `ticket.assign`.
+    pub team: Option<TeamRefInput>,
+    /// The member of the team who works on it. Needs `ticket.assign`.
+    pub assignee: Option<UserRefInput>,
+    /// Free words, at most 50.
+    pub tags: Option<Vec<String>>,
+    /// What it is called in other systems, at most 20; each unique in the tenant.
+    pub external_refs: Option<Vec<ExternalRefInput>>,
+    /// How it came in; `API` when absent.
+    pub origin: Option<IncidentOrigin>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+/// Changes an incident. Absent fields stay, null clears.
+#[derive(Clone, Debug, InputObject)]
+pub struct IncidentUpdateInput {
+    /// The incident's id or number.
+    pub id: ID,
+    /// A new title; at most 255 characters.
+    pub title: Option<String>,
+    /// A new description; at most 64 KiB.
+    pub description: MaybeUndefined<Markdown>,
+    /// Who is affected.
+    pub requester: Option<UserRefInput>,
+    /// How many are affected.
+    pub impact: Option<Impact>,
+    /// How long it can wait.
+    pub urgency: Option<Urgency>,
+    /// A priority against the matrix; null goes back to the matrix. Needs `ticket.overridePriority`.
+    pub priority_override: MaybeUndefined<PriorityOverrideInput>,
+    /// The key of a category.
+    pub category: MaybeUndefined<String>,
+    /// All tags, replacing those there are; at most 50.
+    pub tags: Option<Vec<String>>,
+    /// Refuse when the incident has another version.
+    pub expected_version: Option<i32>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+/// Resolves an incident.
+#[derive(Clone, Debug, InputObject)]
+pub struct IncidentResolveInput {
+    /// The incident's id or number.
+    pub id: ID,
+    /// How: a key of the resolution codes, such as `SOLVED`; see the input schema in `availableTransitions`.
+    pub resolution_code: String,
+    /// How, in words; at most 64 KiB.
+    pub resolution_notes: Markdown,
+    /// Refuse when the incident has another version.
+    pub expected_version: Option<i32>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+/// Reopens a resolved incident.
+#[derive(Clone, Debug, InputObject)]
+pub struct IncidentReopenInput {
+    /// The incident's id or number.
+    pub id: ID,
+    /// A public comment to add along: why.
+    pub comment: Option<Markdown>,
+    /// Refuse when the incident has another version.
+    pub expected_version: Option<i32>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+macro_rules! incident_payload {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(SimpleObject)]
+        pub struct $name {
+            /// The incident; null when it was not done.
+            pub incident: Option<Incident>,
+            /// What was recorded.
+            pub events: Vec<Event>,
+            /// What the user can mend.
+            pub user_errors: Vec<UserError>,
+        }
+
+        impl $name {
+            fn of(ctx: &Context<'_>, viewer: &kernel::Ctx, result: kernel::Result<Outcome>) -> Result<Self> {
+                let (done, user_errors) = part(result)?;
+                let (row, events) = done.map_or((None, Vec::new()), |outcome| (outcome.row, outcome.events));
+                let events = from_store(viewer, platform(ctx), events);
+                Ok(Self { incident: row.map(Incident::from_row), events, user_errors })
+            }
+        }
+    };
+}
+
+incident_payload! {
+    /// The incident that was opened.
+    IncidentCreatePayload
+}
+incident_payload! {
+    /// The incident after it was changed.
+    IncidentUpdatePayload
+}
+incident_payload! {
+    /// The incident after it was resolved.
+    IncidentResolvePayload
+}
+incident_payload! {
+    /// The incident after it was reopened.
+    IncidentReopenPayload
+}
+
+fn create_command(input: IncidentCreateInput) -> kernel::Result<incident::CreateIncident> {
+    let user = |user: Option<UserRefInput>, path: &str| {
+        user.map(|user| user.into_ref().map_err(|error| error.within(path))).transpose()
+    };
+    Ok(incident::CreateIncident {
+        title: input.title,
+        description: input.description.map(|text| text.0),
+        requester: user(input.requester, "requester")?,
+        impact: input.impact.unwrap_or(Impact::Medium).into(),
+        urgency: input.urgency.unwrap_or(Urgency::Medium).into(),
+        priority_override: input.priority_override.map(Into::into),
+        category: input.category,
+        team: input.team.map(|team| team.into_ref().map_err(|error| error.within("team"))).transpose()?,
+        assignee: user(input.assignee, "assignee")?,
+        tags: input.tags.unwrap_or_default(),
+        external_refs: input
+            .external_refs
+            .unwrap_or_default()
+            .into_iter()
+            .map(|external| (external.source, external.key))
+            .collect(),
+        origin: input.origin.unwrap_or(IncidentOrigin::Api).into(),
+    })
+}
+
+fn update_command(input: IncidentUpdateInput) -> kernel::Result<incident::UpdateIncident> {
+    let requester = input.requester.map(UserRefInput::into_ref).transpose();
+    Ok(incident::UpdateIncident {
+        incident: incident_ref(&input.id)?,
+        title: input.title,
+        description: patch(input.description).map(|text| text.0),
+        requester: requester.map_err(|error| error.within("requester"))?,
+        impact: input.impact.map(Into::into),
+        urgency: input.urgency.map(Into::into),
+        priority_override: match input.priority_override {
+            MaybeUndefined::Undefined => Patch::Keep,
+            MaybeUndefined::Null => Patch::Clear,
+            MaybeUndefined::Value(wanted) => Patch::Set(wanted.into()),
+        },
+        category: patch(input.category),
+        tags: input.tags,
+        expected_version: input.expected_version,
+    })
+}
+
+/// The incident that an `id` names.
+fn incident_ref(id: &ID) -> kernel::Result<ticket::TicketRef> {
+    let reference = ticket_ref(id)?;
+    let number = ticket::TicketKind::Incident.number_prefix();
+    match &reference {
+        ticket::TicketRef::Number(text) if !text.starts_with(&format!("{number}-")) => {
+            let message = format!("`{text}` is no incident's number; those begin with `{number}-`");
+            Err(Problem::constraint(["id"], message, "id", None).into())
+        }
+        _ => Ok(reference),
+    }
+}
+
+/// Mutations of incidents.
+#[derive(Default)]
+pub struct IncidentMutations;
+
+#[Object]
+impl IncidentMutations {
+    /// Opens an incident. Needs `ticket.create`.
+    async fn incident_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The incident.")] input: IncidentCreateInput,
+    ) -> Result<IncidentCreatePayload> {
+        let viewer = mutation(ctx)?;
+        let result = match create_command(input) {
+            Ok(command) => platform(ctx).incidents.create(&viewer, command).await,
+            Err(error) => Err(error),
+        };
+        IncidentCreatePayload::of(ctx, &viewer, result)
+    }
+
+    /// Changes an incident. Needs `ticket.update`.
+    async fn incident_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which incident, and what changes.")] input: IncidentUpdateInput,
+    ) -> Result<IncidentUpdatePayload> {
+        let viewer = mutation(ctx)?;
+        let result = match update_command(input) {
+            Ok(command) => platform(ctx).incidents.update(&viewer, command).await,
+            Err(error) => Err(error),
+        };
+        IncidentUpdatePayload::of(ctx, &viewer, result)
+    }
+
+    /// Resolves an incident: the transition `resolve`. Needs `ticket.transition`.
+    async fn incident_resolve(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which incident, and how.")] input: IncidentResolveInput,
+    ) -> Result<IncidentResolvePayload> {
+        let viewer = mutation(ctx)?;
+        let result = match incident_ref(&input.id) {
+            Ok(reference) => {
+                let (code, notes) = (input.resolution_code, input.resolution_notes.0);
+                platform(ctx).incidents.resolve(&viewer, reference, code, notes, input.expected_version).await
+            }
+            Err(error) => Err(error),
+        };
+        IncidentResolvePayload::of(ctx, &viewer, result)
+    }
+
+    /// Reopens a resolved incident: the transition `reopen`. Closed ones cannot be reopened. Needs `ticket.reopen`.
+    async fn incident_reopen(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which incident, and why.")] input: IncidentReopenInput,
+    ) -> Result<IncidentReopenPayload> {
+        let viewer = mutation(ctx)?;
+        let result = match incident_ref(&input.id) {
+            Ok(reference) => {
+                let comment = input.comment.map(|comment| comment.0);
+                platform(ctx).incidents.reopen(&viewer, reference, comment, input.expected_version).await
+            }
+            Err(error) => Err(error),
+        };
+        IncidentReopenPayload::of(ctx, &viewer, result)
+    }
+}

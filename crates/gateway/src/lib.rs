@@ -1,0 +1,22 @@
+//! GraphQL: all types, loaders, limits, HTTP, WebSocket and Server-Sent Events. The only crate that knows GraphQL.
+//!
+//! - [`door`]: how requests reach the schema; knows nothing of tickets.
+//! - [`platform`]: the services behind the schema, put together.
+//! - [`schema`]: the roots, merged; one module for each practice (`types`, `queries`, `mutations`).
+//!
+//! Objects hold a record as the viewer may read it; scalars are plain accessors; edges were joined when the selection asked
+//! for them, or go through [`loaders`]. A resolver's body is a few lines: parse, call the domain, map.
+
+pub mod connection;
+pub mod context;
+pub mod door;
+pub mod error;
+pub mod filters;
+pub mod incidents;
+pub mod loaders;
+pub mod people;
+pub mod platform;
+pub mod scalars;
+pub mod schema;
+pub mod tickets;
+pub mod user_error;

@@ -1,0 +1,299 @@
+//! Batches: what many resolvers of one answer ask for, read by one statement, as far as the viewer may see it.
+//!
+//! Keys are collected for about a millisecond, then read together. Nothing is kept beyond that, so an answer shows what
+//! was committed when its parts were read.
+
+use std::collections::HashMap;
+
+use access::{ACTOR, Account, HeldRole, TEAM};
+use async_graphql::Context;
+use async_graphql::dataloader::{DataLoader, Loader};
+use async_graphql::runtime::{TokioSpawner, TokioTimer};
+use kernel::{Ctx, Error, PageDirection, Result, Uuid};
+use predicate::RecordType;
+use store::query::Row;
+use ticket::fields::{CATEGORY, TICKET};
+use ticket::queries::RELATIONS;
+
+use crate::context::current;
+use crate::door::Viewer;
+use crate::platform::Platform;
+
+/// The batches of one request; in the data of every request that has credentials.
+pub struct Loaders(DataLoader<Batch>);
+
+impl Loaders {
+    /// For this viewer. Needs a Tokio runtime around it.
+    pub fn new(platform: Platform, viewer: Viewer) -> Self {
+        Self(DataLoader::new(Batch { platform, viewer }, TokioSpawner::current(), TokioTimer::default()))
+    }
+
+    async fn one<K>(ctx: &Context<'_>, key: K) -> async_graphql::Result<Option<<Batch as Loader<K>>::Value>>
+    where
+        K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
+        Batch: Loader<K, Error = Error>,
+    {
+        Ok(Self::of(ctx)?.0.load_one(key).await?)
+    }
+
+    fn of<'a>(ctx: &Context<'a>) -> async_graphql::Result<&'a Self> {
+        match ctx.data_opt::<Self>() {
+            Some(loaders) => Ok(loaders),
+            // Without credentials there are none, and that is the error to tell.
+            None => Err(crate::context::viewer(ctx).map_or_else(
+                |unauthenticated| unauthenticated,
+                |_| Error::internal("a request with credentials has no loaders").into(),
+            )),
+        }
+    }
+}
+
+/// A user, a service account or the system, by its id.
+///
+/// # Errors
+/// `UNAUTHENTICATED`; database errors.
+pub async fn actor(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, ActorKey(id)).await
+}
+
+/// A team by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn team(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, TeamKey(id)).await
+}
+
+/// The teams among these ids, in the order of the ids.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn teams(ctx: &Context<'_>, ids: &[Uuid]) -> async_graphql::Result<Vec<Row>> {
+    let mut found = Loaders::of(ctx)?.0.load_many(ids.iter().copied().map(TeamKey)).await?;
+    Ok(ids.iter().filter_map(|id| found.remove(&TeamKey(*id))).collect())
+}
+
+/// A ticket of any kind by its id, with its to-one relations.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn ticket(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, TicketKey(id)).await
+}
+
+/// A category by its id, with its parent.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn category(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, CategoryKey(id)).await
+}
+
+/// The first `limit` members of a team.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn members(ctx: &Context<'_>, team: Uuid, limit: u32) -> async_graphql::Result<Vec<Account>> {
+    Ok(Loaders::one(ctx, MembersKey { team, limit }).await?.unwrap_or_default())
+}
+
+/// The teams of an actor.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn teams_of(ctx: &Context<'_>, actor: Uuid) -> async_graphql::Result<Vec<access::Team>> {
+    Ok(Loaders::one(ctx, TeamsOfKey(actor)).await?.unwrap_or_default())
+}
+
+/// The roles of an actor; none when the viewer may not read them.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn roles_of(ctx: &Context<'_>, actor: Uuid) -> async_graphql::Result<Vec<HeldRole>> {
+    Ok(Loaders::one(ctx, RolesOfKey(actor)).await?.unwrap_or_default())
+}
+
+/// The first or last `limit` comments of a ticket, oldest first, with their authors.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn comments(
+    ctx: &Context<'_>,
+    ticket: Uuid,
+    direction: PageDirection,
+    limit: u32,
+) -> async_graphql::Result<Vec<Row>> {
+    let key = CommentsKey { ticket, newest: direction == PageDirection::Backward, limit };
+    Ok(Loaders::one(ctx, key).await?.unwrap_or_default())
+}
+
+/// The watchers of a ticket, with the users.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn watchers(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, WatchersKey(ticket)).await?.unwrap_or_default())
+}
+
+/// What a ticket is called in other systems.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn external_refs(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, ExternalRefsKey(ticket)).await?.unwrap_or_default())
+}
+
+/// Who reads, and from what.
+struct Batch {
+    platform: Platform,
+    viewer: Viewer,
+}
+
+impl Batch {
+    /// The viewer with the rights of now: a subscription's loaders live as long as it does.
+    fn ctx(&self) -> Result<Ctx> {
+        current(&self.viewer).ok_or_else(|| Error::internal("loaders are made for viewers with credentials"))
+    }
+
+    async fn by_ids(
+        &self,
+        record: &'static RecordType,
+        ids: Vec<Uuid>,
+        relations: &[&'static str],
+    ) -> Result<impl Iterator<Item = (Uuid, Row)>> {
+        let rows = self.platform.tickets.by_ids(&self.ctx()?, record, &ids, relations).await?;
+        Ok(rows.into_iter().map(|row| (row.id(), row)))
+    }
+}
+
+/// Declares a key that is an id, and the record that it is the id of.
+macro_rules! by_id {
+    ($key:ident, $record:expr, $relations:expr) => {
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        struct $key(Uuid);
+
+        impl Loader<$key> for Batch {
+            type Value = Row;
+            type Error = Error;
+
+            async fn load(&self, keys: &[$key]) -> Result<HashMap<$key, Row>> {
+                let ids = keys.iter().map(|key| key.0).collect();
+                let rows = self.by_ids($record, ids, $relations).await?;
+                Ok(rows.map(|(id, row)| ($key(id), row)).collect())
+            }
+        }
+    };
+}
+
+by_id!(ActorKey, &ACTOR, &[]);
+by_id!(TeamKey, &TEAM, &[]);
+by_id!(TicketKey, &TICKET, RELATIONS);
+by_id!(CategoryKey, &CATEGORY, &["parent"]);
+
+/// Declares a key that is the id of what the values belong to, and how those of many are read.
+macro_rules! belonging {
+    ($key:ident, $value:ty, |$batch:ident, $ids:ident| $read:expr) => {
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        struct $key(Uuid);
+
+        impl Loader<$key> for Batch {
+            type Value = Vec<$value>;
+            type Error = Error;
+
+            async fn load(&self, keys: &[$key]) -> Result<HashMap<$key, Vec<$value>>> {
+                let $batch = self;
+                let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+                let $ids = ids.as_slice();
+                let groups: HashMap<Uuid, Vec<$value>> = $read;
+                Ok(groups.into_iter().map(|(id, values)| ($key(id), values)).collect())
+            }
+        }
+    };
+}
+
+belonging!(TeamsOfKey, access::Team, |batch, actors| batch.platform.access.teams_of(&batch.ctx()?, actors).await?);
+belonging!(RolesOfKey, HeldRole, |batch, actors| batch.platform.access.roles_of(&batch.ctx()?, actors).await?);
+belonging!(WatchersKey, Row, |batch, tickets| {
+    by_ticket(batch.platform.tickets.watchers_of(&batch.ctx()?, tickets).await?)
+});
+belonging!(ExternalRefsKey, Row, |batch, tickets| {
+    by_ticket(batch.platform.tickets.external_refs_of(&batch.ctx()?, tickets).await?)
+});
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct MembersKey {
+    team: Uuid,
+    limit: u32,
+}
+
+impl Loader<MembersKey> for Batch {
+    type Value = Vec<Account>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[MembersKey]) -> Result<HashMap<MembersKey, Vec<Account>>> {
+        let mut answer = HashMap::new();
+        // One statement for each number asked for: all teams of one field of a document have the same.
+        for (limit, teams) in grouped(keys.iter().map(|key| (key.limit, key.team))) {
+            let members = self.platform.access.members(&self.ctx()?, &teams, limit).await?;
+            answer.extend(members.into_iter().map(|(team, members)| (MembersKey { team, limit }, members)));
+        }
+        Ok(answer)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct CommentsKey {
+    ticket: Uuid,
+    newest: bool,
+    limit: u32,
+}
+
+impl Loader<CommentsKey> for Batch {
+    type Value = Vec<Row>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[CommentsKey]) -> Result<HashMap<CommentsKey, Vec<Row>>> {
+        let mut answer = HashMap::new();
+        for ((newest, limit), tickets) in grouped(keys.iter().map(|key| ((key.newest, key.limit), key.ticket))) {
+            let direction = if newest { PageDirection::Backward } else { PageDirection::Forward };
+            let rows = self.platform.tickets.comments_of(&self.ctx()?, &tickets, direction, limit).await?;
+            let groups = by_ticket(rows).into_iter();
+            answer.extend(groups.map(|(ticket, rows)| (CommentsKey { ticket, newest, limit }, rows)));
+        }
+        Ok(answer)
+    }
+}
+
+/// Rows by the ticket that they belong to, in their order.
+fn by_ticket(rows: Vec<Row>) -> HashMap<Uuid, Vec<Row>> {
+    grouped(rows.into_iter().filter_map(|row| Some((row.get("ticket").as_id()?, row))))
+}
+
+fn grouped<K: Eq + std::hash::Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> HashMap<K, Vec<V>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for (key, value) in pairs {
+        groups.entry(key).or_default().push(value);
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_keep_the_order_of_what_they_group() {
+        let groups = grouped([(1, 'b'), (2, 'x'), (1, 'a'), (1, 'c')].into_iter());
+        assert_eq!(groups[&1], ['b', 'a', 'c']);
+        assert_eq!(groups[&2], ['x']);
+    }
+
+    #[test]
+    fn a_row_without_a_ticket_belongs_to_none() {
+        let ticket = Uuid::from_u128(1);
+        let row = |ticket: predicate::Value| Row::new(&ticket::fields::COMMENT, vec![("ticket", ticket)]);
+        let groups = by_ticket(vec![row(ticket.into()), row(predicate::Value::Null)]);
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[&ticket].len(), 1);
+    }
+}

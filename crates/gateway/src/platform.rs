@@ -1,0 +1,161 @@
+//! The platform behind the schema: the services that resolvers call, as the doors and the executor need it.
+
+use std::sync::Arc;
+
+use access::Access;
+use async_graphql::{Data, Executor, Request, Response};
+use delivery::LiveHub;
+use futures_util::stream::BoxStream;
+use incident::{INCIDENT, IncidentRules, Incidents};
+use kernel::{Ctx, Error, Result};
+use predicate::{Catalogue, RecordType};
+use store::{JobHandlers, JobOutcome, Store};
+use ticket::kind::Kinds;
+use ticket::{Tickets, timer};
+
+use crate::door::{Backend, Principal, Viewer};
+use crate::loaders::Loaders;
+
+/// What the installation tells of itself.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// The version of this server.
+    pub version: &'static str,
+    /// The limits that clients meet at the doors.
+    pub limits: crate::door::Limits,
+}
+
+/// The services that resolvers call. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    /// Who you are and what you may do.
+    pub access: Access,
+    /// Tickets of any kind.
+    pub tickets: Tickets,
+    /// Incidents.
+    pub incidents: Incidents,
+    /// Wakes subscriptions.
+    pub hub: LiveHub,
+    /// What the installation tells of itself.
+    pub info: Arc<Info>,
+}
+
+/// All record types of the product.
+pub fn records() -> Vec<&'static RecordType> {
+    access::RECORDS.iter().chain(ticket::fields::ALL).copied().chain([&INCIDENT]).collect()
+}
+
+/// The catalogue of all record types.
+///
+/// # Errors
+/// `INTERNAL` when the declarations do not fit together.
+pub fn catalogue() -> Result<Catalogue> {
+    Catalogue::new(records()).map_err(Error::internal)
+}
+
+impl Platform {
+    /// Puts the services together over a store.
+    ///
+    /// # Errors
+    /// When a workflow or the catalogue is unsound, or the database does not answer.
+    pub async fn start(store: Store, settings: access::Settings, limits: crate::door::Limits) -> Result<Self> {
+        let access = Access::new(store.clone(), Arc::new(catalogue()?), settings)?;
+        let rules = IncidentRules::new().map_err(Error::internal)?;
+        let tickets = Tickets::new(access.clone(), Kinds::new(vec![Arc::new(rules)]));
+        let incidents = Incidents::new(tickets.clone());
+        let hub = LiveHub::start(store).await?;
+        let info = Arc::new(Info { version: env!("CARGO_PKG_VERSION"), limits });
+        Ok(Self { access, tickets, incidents, hub, info })
+    }
+
+    /// What becomes of each kind of durable job.
+    pub fn job_handlers(&self) -> JobHandlers {
+        let (closing, waking) = (self.clone(), self.clone());
+        JobHandlers::new()
+            .on(timer::AUTO_CLOSE, move |_, job| {
+                let platform = closing.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, timer::AUTO_CLOSE);
+                    platform.tickets.auto_close(&ctx, Tickets::job_ticket(&job.payload)?).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(timer::WAKE, move |_, job| {
+                let platform = waking.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, timer::WAKE);
+                    platform.tickets.wake(&ctx, Tickets::job_ticket(&job.payload)?).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+    }
+}
+
+#[async_trait::async_trait]
+impl Backend for Platform {
+    async fn authenticate(&self, token: &str, request_id: &str) -> Result<Principal> {
+        let session = self.access.authenticate(token, request_id).await?;
+        Ok(Principal { ctx: session.ctx, expires_at: session.expires_at })
+    }
+
+    async fn ready(&self) -> std::result::Result<(), String> {
+        self.tickets.store().log().head().await.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    async fn log_cursor(&self, ctx: &Ctx) -> Option<String> {
+        self.tickets.log_cursor(ctx).await.ok()
+    }
+
+    fn metrics_text(&self) -> String {
+        let store = self.tickets.store();
+        format!(
+            "# HELP deskwire_sql_statements_total SQL statements, authentication and the log's own reads apart.\n\
+             # TYPE deskwire_sql_statements_total counter\n\
+             deskwire_sql_statements_total {}\n\
+             # HELP deskwire_write_retries_total Writes that were run again because others were faster.\n\
+             # TYPE deskwire_write_retries_total counter\n\
+             deskwire_write_retries_total {}\n\
+             # HELP deskwire_log_position The newest position of the event log that subscriptions have been told.\n\
+             # TYPE deskwire_log_position gauge\n\
+             deskwire_log_position {}\n",
+            store.statement_count(),
+            store.retry_count(),
+            self.hub.head(),
+        )
+    }
+}
+
+/// The schema with the loaders of each request.
+#[derive(Clone)]
+pub struct Executing {
+    schema: crate::schema::Schema,
+    platform: Platform,
+}
+
+impl Executing {
+    /// Over a schema that was built with this platform.
+    pub fn new(schema: crate::schema::Schema, platform: Platform) -> Self {
+        Self { schema, platform }
+    }
+
+    /// Loaders see what the viewer sees: they are made for one request and go with it.
+    fn with_loaders(&self, request: Request) -> Request {
+        let viewer = request.data.get(&std::any::TypeId::of::<Viewer>());
+        let viewer = viewer.and_then(|viewer| viewer.downcast_ref::<Viewer>()).cloned();
+        match viewer.filter(|viewer| viewer.ctx.is_some()) {
+            Some(viewer) => request.data(Loaders::new(self.platform.clone(), viewer)),
+            None => request,
+        }
+    }
+}
+
+impl Executor for Executing {
+    async fn execute(&self, request: Request) -> Response {
+        self.schema.execute(self.with_loaders(request)).await
+    }
+
+    fn execute_stream(&self, request: Request, session_data: Option<Arc<Data>>) -> BoxStream<'static, Response> {
+        let request = self.with_loaders(request);
+        Executor::execute_stream(&self.schema, request, session_data)
+    }
+}

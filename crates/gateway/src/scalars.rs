@@ -1,0 +1,183 @@
+//! The scalars of the contract, each with the specification of its form.
+
+use async_graphql::{ID, InputValueError, InputValueResult, MaybeUndefined, Scalar, ScalarType, Value};
+use chrono::{DateTime as ChronoDateTime, SecondsFormat, SubsecRound, Utc};
+use kernel::{Id, Patch, Timestamp, Uuid};
+use predicate::Operand;
+
+/// An instant in RFC 3339. Answers are in UTC with microseconds; inputs may have any offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateTime(pub Timestamp);
+
+/// An instant in RFC 3339, such as `2026-03-01T09:00:00Z`. Answers are in UTC with microseconds; inputs may have any offset.
+#[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        match ChronoDateTime::parse_from_rfc3339(text) {
+            Ok(time) => Ok(DateTime(time.with_timezone(&Utc).trunc_subsecs(6))),
+            Err(_) => Err(InputValueError::custom("expected an instant in RFC 3339, such as `2026-03-01T09:00:00Z`")),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+/// A place in a list or in the event log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// An opaque place in a list (`edges.cursor`, `pageInfo`) or in the event log (`logCursor`, events). The two kinds do not
+/// replace each other.
+#[Scalar(name = "Cursor", specified_by_url = "https://relay.dev/graphql/connections.htm#sec-Cursor")]
+impl ScalarType for Cursor {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Cursor(text)),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+/// A text in Markdown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Markdown(pub String);
+
+/// A text in Markdown (CommonMark), as its author wrote it. Sanitise what you render from it.
+#[Scalar(name = "Markdown", specified_by_url = "https://spec.commonmark.org/")]
+impl ScalarType for Markdown {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Markdown(text)),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+/// Any JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Json(pub serde_json::Value);
+
+/// Any JSON value.
+#[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
+impl ScalarType for Json {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(Json(value.into_json()?))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from_json(self.0.clone()).unwrap_or_default()
+    }
+}
+
+/// A JSON Schema.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JsonSchema(pub serde_json::Value);
+
+/// A JSON Schema of draft 2020-12.
+#[Scalar(name = "JSONSchema", specified_by_url = "https://json-schema.org/draft/2020-12/schema")]
+impl ScalarType for JsonSchema {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(JsonSchema(value.into_json()?))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from_json(self.0.clone()).unwrap_or_default()
+    }
+}
+
+/// An instant, or a duration relative to now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimePoint {
+    /// This instant.
+    At(Timestamp),
+    /// Now, moved by this many seconds.
+    Relative(i64),
+}
+
+/// An instant in RFC 3339 (`2026-03-01T09:00:00Z`), or an ISO 8601 duration relative to now (`-P14D`, `PT1H`); a day has 24 hours.
+#[Scalar(name = "TimePoint", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#appendix-A")]
+impl ScalarType for TimePoint {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        if let Ok(time) = ChronoDateTime::parse_from_rfc3339(text) {
+            return Ok(TimePoint::At(time.with_timezone(&Utc).trunc_subsecs(6)));
+        }
+        relative_seconds(text).map(TimePoint::Relative).ok_or_else(|| {
+            InputValueError::custom("expected an instant such as `2026-03-01T09:00:00Z` or a duration such as `-P14D`")
+        })
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(match self {
+            TimePoint::At(time) => time.to_rfc3339_opts(SecondsFormat::Micros, true),
+            TimePoint::Relative(seconds) if *seconds < 0 => format!("-PT{}S", seconds.unsigned_abs()),
+            TimePoint::Relative(seconds) => format!("PT{seconds}S"),
+        })
+    }
+}
+
+/// Durations that are not longer than this make sense relative to now.
+const MAX_RELATIVE_SECONDS: i64 = 100 * 366 * 86_400;
+
+fn relative_seconds(text: &str) -> Option<i64> {
+    let span: jiff::Span = text.parse().ok()?;
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+    Some(length.as_secs()).filter(|seconds| seconds.abs() <= MAX_RELATIVE_SECONDS)
+}
+
+impl From<TimePoint> for Operand {
+    fn from(point: TimePoint) -> Self {
+        match point {
+            TimePoint::At(time) => Operand::Value(time.into()),
+            TimePoint::Relative(offset) => Operand::Now { offset },
+        }
+    }
+}
+
+/// The id of a record as clients see it.
+pub fn id_of(prefix: &'static str, uuid: Uuid) -> ID {
+    ID(Id::new(prefix, uuid).to_string())
+}
+
+/// Absent, null or a value.
+pub fn patch<T: async_graphql::InputType>(field: MaybeUndefined<T>) -> Patch<T> {
+    match field {
+        MaybeUndefined::Undefined => Patch::Keep,
+        MaybeUndefined::Null => Patch::Clear,
+        MaybeUndefined::Value(value) => Patch::Set(value),
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_point_is_an_instant_or_a_duration() {
+        let parse = |text: &str| TimePoint::parse(Value::String(text.into())).ok();
+        assert_eq!(parse("-P14D"), Some(TimePoint::Relative(-14 * 86_400)));
+        assert_eq!(parse("PT1H30M"), Some(TimePoint::Relative(5_400)));
+        assert!(matches!(parse("2026-03-01T09:00:00+01:00"), Some(TimePoint::At(_))));
+        for wrong in ["yesterday", "P1M", "P999999999D", ""] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn instants_are_answered_in_utc() {
+        let time = DateTime::parse(Value::String("2026-03-01T09:00:00.1234567+01:00".into())).unwrap();
+        assert_eq!(time.to_value(), Value::String("2026-03-01T08:00:00.123456Z".into()));
+    }
+}

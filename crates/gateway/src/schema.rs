@@ -1,0 +1,194 @@
+//! The schema: all roots merged, and the queries that belong to no practice.
+
+use async_graphql::{Context, ID, Interface, MergedObject, MergedSubscription, Object, Result, SimpleObject};
+use kernel::Id;
+use kernel::id::prefix;
+
+use crate::context::{platform, viewer};
+use crate::incidents::Incident;
+use crate::incidents::mutations::IncidentMutations;
+use crate::incidents::queries::IncidentQueries;
+use crate::loaders;
+use crate::people::mutations::PeopleMutations;
+use crate::people::queries::PeopleQueries;
+use crate::people::types::ServiceAccount;
+use crate::people::{Actor, Team, User};
+use crate::platform::Platform;
+use crate::tickets::comments::Comment;
+use crate::tickets::mutations::TicketMutations;
+use crate::tickets::queries::TicketQueries;
+use crate::tickets::settings::SettingsMutations;
+use crate::tickets::subscriptions::TicketSubscriptions;
+use crate::tickets::types::{Category, Ticket};
+
+/// The schema.
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// Reads. Everything but `serverInfo` needs a token.
+#[derive(MergedObject, Default)]
+pub struct Query(GeneralQueries, PeopleQueries, TicketQueries, IncidentQueries);
+
+/// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
+#[derive(MergedObject, Default)]
+pub struct Mutation(PeopleMutations, TicketMutations, IncidentMutations, SettingsMutations);
+
+/// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(TicketSubscriptions);
+
+/// A record that can be found by its id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "The record's id: a type prefix and 26 characters."))]
+pub enum Node {
+    /// A ticket of any kind.
+    Ticket(Ticket),
+    /// A user.
+    User(User),
+    /// A service account.
+    ServiceAccount(ServiceAccount),
+    /// A team.
+    Team(Team),
+    /// A comment.
+    Comment(Comment),
+    /// A category.
+    Category(Category),
+}
+
+/// What the server tells of itself.
+pub struct ServerInfo;
+
+/// What the server tells of itself.
+#[Object]
+impl ServerInfo {
+    /// The server's version.
+    async fn version(&self, ctx: &Context<'_>) -> &'static str {
+        platform(ctx).info.version
+    }
+
+    /// The limits that requests meet.
+    async fn limits(&self, ctx: &Context<'_>) -> ServerLimits {
+        let limits = &platform(ctx).info.limits;
+        ServerLimits {
+            body_bytes: bounded(limits.body_bytes as u64),
+            document_bytes: bounded(limits.document_bytes as u64),
+            fields: bounded(limits.fields),
+            depth: bounded(limits.depth.into()),
+            aliases: bounded(limits.aliases),
+            root_mutations: bounded(limits.root_mutations),
+            cost: bounded(limits.cost),
+            page_size: bounded(limits.page),
+            operations_per_socket: bounded(limits.operations_per_socket as u64),
+            requests_per_second: bounded(limits.requests_per_second),
+        }
+    }
+}
+
+fn bounded(limit: u64) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
+}
+
+/// The limits that requests meet.
+#[derive(SimpleObject)]
+pub struct ServerLimits {
+    /// How large a request's body may be, in bytes.
+    body_bytes: i32,
+    /// How large a document may be, in bytes.
+    document_bytes: i32,
+    /// How many fields a document may select, fragments expanded.
+    fields: i32,
+    /// How deep a document may nest.
+    depth: i32,
+    /// How many aliases a document may have.
+    aliases: i32,
+    /// How many mutations one request may have.
+    root_mutations: i32,
+    /// What one document may cost: fields times page sizes.
+    cost: i32,
+    /// How many records one page may have.
+    page_size: i32,
+    /// How many operations at once one WebSocket may carry.
+    operations_per_socket: i32,
+    /// How many requests per second one viewer may send in the long run.
+    requests_per_second: i32,
+}
+
+/// How many records `nodes` finds at once.
+pub const MAX_NODES: usize = 100;
+
+/// Queries that belong to no practice.
+#[derive(Default)]
+pub struct GeneralQueries;
+
+#[Object]
+impl GeneralQueries {
+    /// What the server tells of itself. Needs no token.
+    async fn server_info(&self) -> ServerInfo {
+        ServerInfo
+    }
+
+    /// A record by its id. Null when there is none that the viewer may see.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The record's id, such as `inc_01jcz8…`.")] id: ID,
+    ) -> Result<Option<Node>> {
+        viewer(ctx)?;
+        find(ctx, parse(&id)?).await
+    }
+
+    /// Records by their ids, at most 100, in the order asked for. Null for each that the viewer may not see.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The records' ids, at most 100.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        viewer(ctx)?;
+        if ids.len() > MAX_NODES {
+            let message = format!("{} ids are given; at most {MAX_NODES} are allowed", ids.len());
+            return Err(kernel::Error::from(kernel::UserError::limit(["ids"], message, MAX_NODES as u64)).into());
+        }
+        let ids = ids.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        futures_util::future::try_join_all(ids.into_iter().map(|id| find(ctx, id))).await
+    }
+}
+
+fn parse(id: &ID) -> Result<Id> {
+    let parsed = Id::parse(id);
+    Ok(parsed.map_err(|error| kernel::Error::from(kernel::UserError::constraint(["id"], error.to_string(), "id", None)))?)
+}
+
+async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
+    Ok(match id.prefix {
+        prefix::INCIDENT => loaders::ticket(ctx, id.uuid).await?.map(|row| Node::Ticket(Ticket::Incident(Incident::from_row(row)))),
+        prefix::USER | prefix::SERVICE_ACCOUNT => match loaders::actor(ctx, id.uuid).await?.map(Actor::from_row) {
+            Some(Actor::User(user)) if id.prefix == prefix::USER => Some(Node::User(user)),
+            Some(Actor::ServiceAccount(account)) if id.prefix == prefix::SERVICE_ACCOUNT => {
+                Some(Node::ServiceAccount(account))
+            }
+            _ => None,
+        },
+        prefix::TEAM => loaders::team(ctx, id.uuid).await?.map(|row| Node::Team(Team::from_row(row))),
+        prefix::CATEGORY => loaders::category(ctx, id.uuid).await?.map(|row| Node::Category(Category::from_row(row))),
+        prefix::COMMENT => {
+            let comment = platform(ctx).tickets.comment(&viewer(ctx)?, id.uuid).await?;
+            comment.map(|row| Node::Comment(Comment::from_row(row)))
+        }
+        // Other ids name records that only their own queries show.
+        _ => None,
+    })
+}
+
+/// The schema over a platform. Documents are checked at the doors, so the library's own validation is the fast one.
+pub fn build(platform: Platform) -> Schema {
+    builder().data(platform).finish()
+}
+
+/// The schema's text.
+pub fn sdl() -> String {
+    builder().finish().sdl_with_options(async_graphql::SDLExportOptions::new().include_specified_by())
+}
+
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
+    async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .validation_mode(async_graphql::ValidationMode::Fast)
+}

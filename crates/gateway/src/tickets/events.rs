@@ -1,0 +1,535 @@
+//! Events in the API: one type for each kind, two interfaces.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, Interface, Object, Result, SimpleObject};
+use kernel::id::prefix;
+use kernel::{ActorKind, Ctx, Id, Page, Uuid};
+use predicate::{Facts, FieldType, Path, Predicate, RecordType, Value, evaluate};
+use serde_json::Value as JsonValue;
+use store::Change;
+use store::query::{Row, Slice};
+use ticket::events::{EventFacts, SUBJECT};
+use ticket::fields::{EVENT, TICKET};
+
+use crate::context::{platform, viewer};
+use crate::loaders;
+use crate::people::{Actor, User};
+use crate::platform::Platform;
+use crate::scalars::{Cursor, DateTime, Json, id_of};
+use crate::connection::PageInfo;
+use crate::tickets::comments::Comment;
+use crate::tickets::types::Ticket;
+
+/// Through what an act came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum EventChannel {
+    /// A signed-in session.
+    Session,
+    /// An API token.
+    Token,
+    /// The command line on the server.
+    CommandLine,
+    /// Deskwire itself: a timer or a reaction.
+    System,
+}
+
+/// One field that an event changed.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct FieldChange {
+    /// The field's name.
+    pub field: String,
+    /// Its value before; references are ids.
+    pub before: Option<Json>,
+    /// Its value after; references are ids.
+    pub after: Option<Json>,
+}
+
+/// An event as one viewer may read it.
+pub struct EventView {
+    id: Uuid,
+    cursor: Option<String>,
+    kind: String,
+    actor: kernel::Actor,
+    actor_row: Option<Row>,
+    channel: EventChannel,
+    subject: Uuid,
+    version: i32,
+    changes: Vec<FieldChange>,
+    payload: JsonValue,
+    occurred_at: kernel::Timestamp,
+    recorded_at: kernel::Timestamp,
+}
+
+impl EventView {
+    async fn actor(&self, ctx: &Context<'_>) -> Result<Actor> {
+        let row = match &self.actor_row {
+            Some(row) => Some(row.clone()),
+            None => loaders::actor(ctx, self.actor.id).await?,
+        };
+        Ok(Actor::from_row(row.ok_or_else(|| kernel::Error::internal("an event's actor is missing"))?))
+    }
+
+    fn payload_id(&self, name: &str) -> Option<Uuid> {
+        self.payload.get(name)?.as_str()?.parse().ok()
+    }
+}
+
+/// Declares the events: those of tickets (with fields of their own, if any), and those of other records.
+macro_rules! events {
+    (
+        tickets { $($(#[$doc:meta])* $name:ident { $($own:tt)* })* }
+        records { $($(#[$record_doc:meta])* $record:ident)* }
+    ) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone)]
+            pub struct $name(Arc<EventView>);
+
+            $(#[$doc])*
+            #[Object]
+            impl $name {
+                /// The event's id.
+                pub async fn id(&self) -> ID {
+                    id_of(prefix::EVENT, self.0.id)
+                }
+
+                /// The event's place in the log: for `after`. Null in a mutation's payload.
+                pub async fn cursor(&self) -> Option<Cursor> {
+                    self.0.cursor.clone().map(Cursor)
+                }
+
+                /// When it happened.
+                pub async fn occurred_at(&self) -> DateTime {
+                    DateTime(self.0.occurred_at)
+                }
+
+                /// When it was written down; later than `occurredAt` for imported history.
+                pub async fn recorded_at(&self) -> DateTime {
+                    DateTime(self.0.recorded_at)
+                }
+
+                /// Who did it.
+                pub async fn actor(&self, ctx: &Context<'_>) -> Result<Actor> {
+                    self.0.actor(ctx).await
+                }
+
+                /// Through what.
+                pub async fn channel(&self) -> EventChannel {
+                    self.0.channel
+                }
+
+                /// What changed, as far as the viewer may read it.
+                pub async fn changes(&self) -> Vec<FieldChange> {
+                    self.0.changes.clone()
+                }
+
+                /// The ticket as it is now; null when the viewer may not see it.
+                pub async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+                    Ok(loaders::ticket(ctx, self.0.subject).await?.map(Ticket::from_row))
+                }
+
+                /// The ticket's version after the event.
+                pub async fn version(&self) -> i32 {
+                    self.0.version
+                }
+
+                $($own)*
+            }
+        )*
+        $(
+            $(#[$record_doc])*
+            #[derive(Clone)]
+            pub struct $record(Arc<EventView>);
+
+            $(#[$record_doc])*
+            #[Object]
+            impl $record {
+                /// The event's id.
+                pub async fn id(&self) -> ID {
+                    id_of(prefix::EVENT, self.0.id)
+                }
+
+                /// The event's place in the log: for `after`. Null in a mutation's payload.
+                pub async fn cursor(&self) -> Option<Cursor> {
+                    self.0.cursor.clone().map(Cursor)
+                }
+
+                /// When it happened.
+                pub async fn occurred_at(&self) -> DateTime {
+                    DateTime(self.0.occurred_at)
+                }
+
+                /// When it was written down.
+                pub async fn recorded_at(&self) -> DateTime {
+                    DateTime(self.0.recorded_at)
+                }
+
+                /// Who did it.
+                pub async fn actor(&self, ctx: &Context<'_>) -> Result<Actor> {
+                    self.0.actor(ctx).await
+                }
+
+                /// Through what.
+                pub async fn channel(&self) -> EventChannel {
+                    self.0.channel
+                }
+
+                /// What changed.
+                pub async fn changes(&self) -> Vec<FieldChange> {
+                    self.0.changes.clone()
+                }
+            }
+        )*
+
+        /// Something that happened, from the event log.
+        #[derive(Clone, Interface)]
+        #[graphql(
+            field(name = "id", ty = "ID", desc = "The event's id."),
+            field(name = "cursor", ty = "Option<Cursor>", desc = "The event's place in the log: for `after`. Null in a mutation's payload."),
+            field(name = "occurred_at", ty = "DateTime", desc = "When it happened."),
+            field(name = "recorded_at", ty = "DateTime", desc = "When it was written down; later than `occurredAt` for imported history."),
+            field(name = "actor", ty = "Actor", desc = "Who did it."),
+            field(name = "channel", ty = "EventChannel", desc = "Through what."),
+            field(name = "changes", ty = "Vec<FieldChange>", desc = "What changed, as far as the viewer may read it.")
+        )]
+        pub enum Event {
+            $($(#[$doc])* $name($name),)*
+            $($(#[$record_doc])* $record($record),)*
+        }
+
+        /// Something that happened to a ticket.
+        #[derive(Clone, Interface)]
+        #[graphql(
+            field(name = "id", ty = "ID", desc = "The event's id."),
+            field(name = "cursor", ty = "Option<Cursor>", desc = "The event's place in the log: for `after`. Null in a mutation's payload."),
+            field(name = "occurred_at", ty = "DateTime", desc = "When it happened."),
+            field(name = "recorded_at", ty = "DateTime", desc = "When it was written down; later than `occurredAt` for imported history."),
+            field(name = "actor", ty = "Actor", desc = "Who did it."),
+            field(name = "channel", ty = "EventChannel", desc = "Through what."),
+            field(name = "changes", ty = "Vec<FieldChange>", desc = "What changed, as far as the viewer may read it."),
+            field(name = "ticket", ty = "Option<Ticket>", desc = "The ticket as it is now; null when the viewer may not see it."),
+            field(name = "version", ty = "i32", desc = "The ticket's version after the event.")
+        )]
+        pub enum TicketEvent {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        /// The kinds of events that happen to tickets.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+        pub enum TicketEventKind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl TicketEventKind {
+            /// The name in the log.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(TicketEventKind::$name => stringify!($name),)* }
+            }
+        }
+
+        impl Event {
+            /// Of a view; `None` for a kind that this version does not know.
+            fn of(view: EventView) -> Option<Self> {
+                let view = Arc::new(view);
+                match view.kind.as_str() {
+                    $(stringify!($name) => Some(Event::$name($name(view))),)*
+                    $(stringify!($record) => Some(Event::$record($record(view))),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl TicketEvent {
+            /// Of an event; `None` for one of another record.
+            pub fn of(event: Event) -> Option<Self> {
+                match event {
+                    $(Event::$name(event) => Some(TicketEvent::$name(event)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+events! {
+    tickets {
+        /// An incident was opened.
+        IncidentCreated {}
+        /// An incident was resolved.
+        IncidentResolved {}
+        /// A resolved incident was reopened.
+        IncidentReopened {}
+        /// Fields of a ticket changed.
+        TicketUpdated {}
+        /// The team or the assignee of a ticket changed.
+        TicketAssigned {}
+        /// The state of a ticket changed.
+        TicketTransitioned {}
+        /// A comment was added.
+        CommentAdded {
+            /// The comment; null when the viewer may not read it.
+            pub async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
+                let Some(id) = self.0.payload_id("comment") else { return Ok(None) };
+                Ok(platform(ctx).tickets.comment(&viewer(ctx)?, id).await?.map(Comment::from_row))
+            }
+        }
+        /// Somebody began to follow a ticket.
+        TicketWatched {
+            /// Who.
+            pub async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                let Some(id) = self.0.payload_id("user") else { return Ok(None) };
+                Ok(loaders::actor(ctx, id).await?.map(User::from_row))
+            }
+        }
+        /// Somebody ceased to follow a ticket.
+        TicketUnwatched {
+            /// Who.
+            pub async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                let Some(id) = self.0.payload_id("user") else { return Ok(None) };
+                Ok(loaders::actor(ctx, id).await?.map(User::from_row))
+            }
+        }
+    }
+    records {
+        /// A tenant was made.
+        TenantCreated
+        /// A user was made.
+        UserCreated
+        /// A user or a service account changed.
+        UserUpdated
+        /// A service account was made.
+        ServiceAccountCreated
+        /// A team was made.
+        TeamCreated
+        /// A team changed.
+        TeamUpdated
+        /// Somebody became a member of a team.
+        TeamMemberAdded
+        /// Somebody is no longer a member of a team.
+        TeamMemberRemoved
+        /// An API token was made.
+        ApiTokenCreated
+        /// An API token was revoked.
+        ApiTokenRevoked
+        /// Somebody signed in.
+        SessionCreated
+        /// A session ended.
+        SessionRevoked
+        /// A category was added.
+        CategoryCreated
+        /// A category changed.
+        CategoryUpdated
+        /// Cells of the priority matrix were set.
+        PriorityMatrixSet
+    }
+}
+
+/// Events that a mutation has just recorded, as the viewer may read them.
+pub fn from_store(ctx: &Ctx, platform: &Platform, events: Vec<store::Event>) -> Vec<Event> {
+    events.iter().filter_map(|event| live(ctx, platform, event, None)).collect()
+}
+
+/// An event of the log as the viewer may read it, by the facts that it carries. `cursor` is its place in the log.
+pub fn live(ctx: &Ctx, platform: &Platform, event: &store::Event, cursor: Option<String>) -> Option<Event> {
+    let record = record_of(platform, event);
+    let facts = record.map(|record| EventFacts::after(record, platform.access.catalogue(), event));
+    let changes = match (record, &facts) {
+        (Some(record), Some(facts)) => ticket_changes(ctx, platform, record, &event.changes, facts),
+        _ => plain_changes(&event.changes),
+    };
+    Event::of(EventView {
+        id: event.id,
+        cursor,
+        kind: event.kind.clone(),
+        actor: event.actor,
+        actor_row: None,
+        channel: channel(&event.channel),
+        subject: event.subject,
+        version: event.version,
+        changes,
+        payload: event.payload.clone(),
+        occurred_at: event.occurred_at,
+        recorded_at: event.recorded_at,
+    })
+}
+
+/// The record type of the ticket that an event is about; `None` for other subjects.
+pub fn record_of(platform: &Platform, event: &store::Event) -> Option<&'static RecordType> {
+    if event.subject_kind != SUBJECT {
+        return None;
+    }
+    let kind = event.facts.get("kind").and_then(JsonValue::as_str).and_then(ticket::TicketKind::parse)?;
+    platform.tickets.kinds().get(kind).ok().map(|rules| rules.record())
+}
+
+/// An event of the log as it was read with its ticket.
+fn from_row(ctx: &Ctx, platform: &Platform, row: &Row, cursor: String) -> Option<Event> {
+    let stored: Vec<Change> = match row.get("changes") {
+        Value::Json(json) => serde_json::from_value(json.clone()).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let changes = match row.relation("ticket") {
+        Some(ticket) => {
+            let kind = ticket::TicketKind::parse(&ticket.text("kind"));
+            let record = kind.and_then(|kind| platform.tickets.kinds().get(kind).ok()).map_or(&TICKET, |rules| rules.record());
+            ticket_changes(ctx, platform, record, &stored, ticket)
+        }
+        None => plain_changes(&stored),
+    };
+    let channel_json = match row.get("channel") {
+        Value::Json(json) => serde_json::from_value(json.clone()).unwrap_or(kernel::Channel::System),
+        _ => kernel::Channel::System,
+    };
+    Event::of(EventView {
+        id: row.id(),
+        cursor: Some(cursor),
+        kind: row.text("kind"),
+        actor: kernel::Actor {
+            id: row.get("actor").as_id().unwrap_or_default(),
+            kind: ActorKind::parse(&row.text("actorKind")).unwrap_or(ActorKind::System),
+        },
+        actor_row: row.relation("actor").cloned(),
+        channel: channel(&channel_json),
+        subject: row.get("subject").as_id().unwrap_or_default(),
+        version: i32::try_from(row.int("version")).unwrap_or(i32::MAX),
+        changes,
+        payload: match row.get("payload") {
+            Value::Json(json) => json.clone(),
+            _ => JsonValue::Null,
+        },
+        occurred_at: row.time("occurredAt"),
+        recorded_at: row.time("recordedAt"),
+    })
+}
+
+fn channel(channel: &kernel::Channel) -> EventChannel {
+    match channel {
+        kernel::Channel::Session(_) => EventChannel::Session,
+        kernel::Channel::Token(_) => EventChannel::Token,
+        kernel::Channel::CommandLine => EventChannel::CommandLine,
+        kernel::Channel::System => EventChannel::System,
+    }
+}
+
+fn plain_changes(changes: &[Change]) -> Vec<FieldChange> {
+    changes.iter().map(|change| field_change(change, |json| json.clone())).collect()
+}
+
+fn field_change(change: &Change, show: impl Fn(&JsonValue) -> JsonValue) -> FieldChange {
+    let shown = |json: &JsonValue| (!json.is_null()).then(|| Json(show(json)));
+    FieldChange { field: change.field.clone(), before: shown(&change.before), after: shown(&change.after) }
+}
+
+/// The changes of fields that the viewer may read on the ticket; references as the ids that clients know.
+fn ticket_changes(
+    ctx: &Ctx,
+    platform: &Platform,
+    record: &'static RecordType,
+    changes: &[Change],
+    facts: &impl Facts,
+) -> Vec<FieldChange> {
+    let visible = platform.access.visible(ctx);
+    let readable = |name: &str| {
+        let mask = visible.get(record.name).and_then(|visibility| visibility.mask(name));
+        mask.is_none_or(|mask| evaluate(mask, facts))
+    };
+    changes
+        .iter()
+        .filter_map(|change| Some((change, record.field(&change.field)?)))
+        // The id is there so that the state before a creation has none; it is no news.
+        .filter(|(_, field)| field.name != "id" && readable(field.name))
+        .map(|(change, field)| {
+            field_change(change, |json| match field.kind {
+                FieldType::Id => public_id(record, field.name, json, facts),
+                _ => json.clone(),
+            })
+        })
+        .collect()
+}
+
+/// A stored id as clients know it.
+fn public_id(record: &'static RecordType, field: &str, json: &JsonValue, facts: &impl Facts) -> JsonValue {
+    let Some(uuid) = json.as_str().and_then(|text| text.parse::<Uuid>().ok()) else { return JsonValue::Null };
+    let prefix = match record.relation(field).map(|relation| relation.target) {
+        Some("team") => prefix::TEAM,
+        Some("category") => prefix::CATEGORY,
+        _ => {
+            let current = facts.value(&Path::field(field)).as_id() == Some(uuid);
+            let kind = facts.value(&Path::through(field, "kind"));
+            let kind = kind.as_text().filter(|_| current).and_then(ActorKind::parse);
+            kind.unwrap_or(ActorKind::User).prefix()
+        }
+    };
+    Id::new(prefix, uuid).to_string().into()
+}
+
+/// A page of events. Its cursors are places in the log.
+pub struct EventConnection {
+    slice: Slice,
+    events: Vec<Event>,
+    filter: Predicate,
+}
+
+/// A page of events. Its cursors are places in the event log: they do for `after` of subscriptions as well.
+#[Object]
+impl EventConnection {
+    /// The events of this page, each with its cursor.
+    async fn edges(&self) -> Vec<EventEdge> {
+        let pairs = self.slice.cursors.iter().zip(&self.events);
+        pairs.map(|(cursor, event)| EventEdge { cursor: Cursor(cursor.clone()), node: event.clone() }).collect()
+    }
+
+    /// The events of this page.
+    async fn nodes(&self) -> Vec<Event> {
+        self.events.clone()
+    }
+
+    /// Where this page lies in the log.
+    async fn page_info(&self) -> PageInfo {
+        PageInfo::of(&self.slice)
+    }
+
+    /// How many events there are in all. Counted only when asked for, and no further than 10,000.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        let count = platform(ctx).tickets.count(&viewer(ctx)?, &EVENT, self.filter.clone()).await?;
+        Ok(i32::try_from(count.total).unwrap_or(i32::MAX))
+    }
+
+    /// Whether `totalCount` is the whole truth; false when there are more than 10,000.
+    async fn total_count_is_exact(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(platform(ctx).tickets.count(&viewer(ctx)?, &EVENT, self.filter.clone()).await?.exact)
+    }
+}
+
+/// One event of a page and its cursor.
+#[derive(SimpleObject)]
+pub struct EventEdge {
+    /// The event's place in the log.
+    pub cursor: Cursor,
+    /// The event.
+    pub node: Event,
+}
+
+/// The events of one ticket.
+pub async fn history(ctx: &Context<'_>, ticket: Uuid, page: Page) -> Result<EventConnection> {
+    let filter = Predicate::eq("subject", ticket).and(Predicate::eq("subjectKind", SUBJECT));
+    list(ctx, filter, page).await
+}
+
+/// A page of the log.
+pub async fn list(ctx: &Context<'_>, filter: Predicate, page: Page) -> Result<EventConnection> {
+    let (viewer, platform) = (viewer(ctx)?, platform(ctx));
+    let mut slice = platform.tickets.events(&viewer, filter.clone(), &page).await?;
+    let rows = std::mem::take(&mut slice.rows);
+    let cursors = std::mem::take(&mut slice.cursors);
+    let mut events = Vec::with_capacity(rows.len());
+    // An event of a kind that this version does not know is passed over, cursor and all.
+    for (row, cursor) in rows.iter().zip(cursors) {
+        if let Some(event) = from_row(&viewer, platform, row, cursor.clone()) {
+            events.push(event);
+            slice.cursors.push(cursor);
+        }
+    }
+    Ok(EventConnection { slice, events, filter })
+}

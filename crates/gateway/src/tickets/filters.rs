@@ -1,0 +1,346 @@
+//! Filters and orders of tickets.
+
+use async_graphql::{Enum, InputObject};
+use kernel::Result;
+use kernel::id::prefix;
+use predicate::{Path, Predicate, Test};
+use store::query::OrderTerm;
+
+use crate::connection::{NullsOrder, OrderDirection, check_order, term};
+use crate::filters::{
+    BooleanFilter, DateTimeFilter, IdFilter, IntFilter, StringFilter, StringListFilter, combine, enum_filter,
+};
+use crate::people::{TeamFilter, UserFilter};
+use crate::tickets::events::TicketEventKind;
+use crate::tickets::words::{Impact, IncidentOrigin, Priority, StateCategory, TicketKind, Urgency, WaitingReason};
+
+enum_filter!(TicketKindFilter, TicketKind);
+enum_filter!(StateCategoryFilter, StateCategory);
+enum_filter!(WaitingReasonFilter, WaitingReason);
+enum_filter!(ImpactFilter, Impact);
+enum_filter!(UrgencyFilter, Urgency);
+enum_filter!(PriorityFilter, Priority);
+enum_filter!(IncidentOriginFilter, IncidentOrigin);
+
+/// Compares the state of a ticket.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct TicketStateFilter {
+    /// The state's key.
+    pub key: Option<StringFilter>,
+    /// What the state means.
+    pub category: Option<StateCategoryFilter>,
+    /// What the ticket waits for.
+    pub waiting_reason: Option<WaitingReasonFilter>,
+    /// When the ticket wakes up.
+    pub waiting_until: Option<DateTimeFilter>,
+}
+
+impl TicketStateFilter {
+    fn predicate(self) -> Predicate {
+        Predicate::all([
+            self.key.map_or_else(Predicate::always, |filter| filter.on("state")),
+            self.category.map_or_else(Predicate::always, |filter| filter.on("stateCategory")),
+            self.waiting_reason.map_or_else(Predicate::always, |filter| filter.on("waitingReason")),
+            self.waiting_until.map_or_else(Predicate::always, |filter| filter.on("waitingUntil")),
+        ])
+    }
+}
+
+/// Compares the category of a ticket.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct CategoryFilter {
+    /// The category's id.
+    pub id: Option<IdFilter>,
+    /// The category's key.
+    pub key: Option<StringFilter>,
+    /// Has no category (`true`) or has one (`false`).
+    pub is_null: Option<bool>,
+}
+
+impl CategoryFilter {
+    fn predicate(self) -> Result<Predicate> {
+        Ok(Predicate::all([
+            self.id.map(|filter| filter.on("category", &[prefix::CATEGORY])).transpose()?.unwrap_or_default(),
+            self.key.map_or_else(Predicate::always, |filter| filter.on("key").through("category")),
+            self.is_null.map_or_else(Predicate::always, |absent| {
+                Predicate::Is(Path::field("category"), Test::IsNull(absent))
+            }),
+        ]))
+    }
+}
+
+/// The comparisons that tickets of all kinds share.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct TicketConditions {
+    /// The ticket's id.
+    pub id: Option<IdFilter>,
+    /// The ticket's number.
+    pub number: Option<StringFilter>,
+    /// The practice that it belongs to.
+    pub kind: Option<TicketKindFilter>,
+    /// The title.
+    pub title: Option<StringFilter>,
+    /// The description. Not in subscriptions.
+    pub description: Option<StringFilter>,
+    /// The state.
+    pub state: Option<TicketStateFilter>,
+    /// How many are affected, and how badly.
+    pub impact: Option<ImpactFilter>,
+    /// How long it can wait.
+    pub urgency: Option<UrgencyFilter>,
+    /// What is worked on first.
+    pub priority: Option<PriorityFilter>,
+    /// The category.
+    pub category: Option<CategoryFilter>,
+    /// Who is affected, such as `{ isViewer: true }`.
+    pub requester: Option<UserFilter>,
+    /// Who wrote it down.
+    pub opened_by: Option<UserFilter>,
+    /// The team, such as `{ hasViewer: true }` or `{ slug: { eq: "network" } }`.
+    pub team: Option<TeamFilter>,
+    /// Who works on it, such as `{ isViewer: true }` or `{ isNull: true }`.
+    pub assignee: Option<UserFilter>,
+    /// The tags.
+    pub tags: Option<StringListFilter>,
+    /// How often a team or an assignee gave way to another. For those who work on tickets.
+    pub reassignment_count: Option<IntFilter>,
+    /// How often it came back.
+    pub reopen_count: Option<IntFilter>,
+    /// When it was opened.
+    pub created_at: Option<DateTimeFilter>,
+    /// When its own fields changed last. Not in subscriptions.
+    pub updated_at: Option<DateTimeFilter>,
+    /// When it was resolved.
+    pub resolved_at: Option<DateTimeFilter>,
+    /// When it was closed or canceled.
+    pub closed_at: Option<DateTimeFilter>,
+}
+
+impl TicketConditions {
+    fn predicate(self) -> Result<Predicate> {
+        let text = |filter: Option<StringFilter>, field| filter.map_or_else(Predicate::always, |filter| filter.on(field));
+        let time = |filter: Option<DateTimeFilter>, field| filter.map_or_else(Predicate::always, |filter| filter.on(field));
+        let number = |filter: Option<IntFilter>, field| filter.map_or_else(Predicate::always, |filter| filter.on(field));
+        let user = |filter: Option<UserFilter>, field: &'static str| {
+            filter.map(|filter| filter.through(field)).transpose().map(Option::unwrap_or_default)
+        };
+        let prefixes: Vec<_> = ticket::TicketKind::ALL.iter().map(|kind| kind.id_prefix()).collect();
+        Ok(Predicate::all([
+            self.id.map(|filter| filter.on("id", &prefixes)).transpose()?.unwrap_or_default(),
+            text(self.number, "number"),
+            self.kind.map_or_else(Predicate::always, |filter| filter.on("kind")),
+            text(self.title, "title"),
+            text(self.description, "description"),
+            self.state.map_or_else(Predicate::always, TicketStateFilter::predicate),
+            self.impact.map_or_else(Predicate::always, |filter| filter.on("impact")),
+            self.urgency.map_or_else(Predicate::always, |filter| filter.on("urgency")),
+            self.priority.map_or_else(Predicate::always, |filter| filter.on("priority")),
+            self.category.map(CategoryFilter::predicate).transpose()?.unwrap_or_default(),
+            user(self.requester, "requester")?,
+            user(self.opened_by, "openedBy")?,
+            self.team.map(|filter| filter.through("team")).transpose()?.unwrap_or_default(),
+            user(self.assignee, "assignee")?,
+            self.tags.map_or_else(Predicate::always, |filter| filter.on("tags")),
+            number(self.reassignment_count, "reassignmentCount"),
+            number(self.reopen_count, "reopenCount"),
+            time(self.created_at, "createdAt"),
+            time(self.updated_at, "updatedAt"),
+            time(self.resolved_at, "resolvedAt"),
+            time(self.closed_at, "closedAt"),
+        ]))
+    }
+}
+
+/// Which tickets. All that is given must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct TicketFilter {
+    /// The comparisons that tickets of all kinds share.
+    #[graphql(flatten)]
+    pub conditions: TicketConditions,
+    /// All of these hold.
+    pub and: Option<Vec<TicketFilter>>,
+    /// At least one of these holds. An empty list is no condition.
+    pub or: Option<Vec<TicketFilter>>,
+    /// This does not hold.
+    pub not: Option<Box<TicketFilter>>,
+}
+
+impl TicketFilter {
+    /// As a condition on tickets.
+    ///
+    /// # Errors
+    /// User errors with paths inside the filter.
+    pub fn predicate(self) -> Result<Predicate> {
+        combine(self.conditions.predicate()?, self.and, self.or, self.not, Self::predicate)
+    }
+}
+
+/// Which incidents. All that is given must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct IncidentFilter {
+    /// The comparisons that tickets of all kinds share.
+    #[graphql(flatten)]
+    pub conditions: TicketConditions,
+    /// How it came in.
+    pub origin: Option<IncidentOriginFilter>,
+    /// How it was resolved.
+    pub resolution_code: Option<StringFilter>,
+    /// All of these hold.
+    pub and: Option<Vec<IncidentFilter>>,
+    /// At least one of these holds. An empty list is no condition.
+    pub or: Option<Vec<IncidentFilter>>,
+    /// This does not hold.
+    pub not: Option<Box<IncidentFilter>>,
+}
+
+impl IncidentFilter {
+    /// As a condition on incidents.
+    ///
+    /// # Errors
+    /// User errors with paths inside the filter.
+    pub fn predicate(self) -> Result<Predicate> {
+        let own = Predicate::all([
+            self.conditions.predicate()?,
+            self.origin.map_or_else(Predicate::always, |filter| filter.on("origin")),
+            self.resolution_code.map_or_else(Predicate::always, |filter| filter.on("resolutionCode")),
+        ]);
+        combine(own, self.and, self.or, self.not, Self::predicate)
+    }
+}
+
+/// Which categories. All that is given must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct CategoriesFilter {
+    /// The key.
+    pub key: Option<StringFilter>,
+    /// The name.
+    pub name: Option<StringFilter>,
+    /// Whether it is retired.
+    pub retired: Option<BooleanFilter>,
+}
+
+impl CategoriesFilter {
+    /// As a condition on categories.
+    pub fn predicate(self) -> Predicate {
+        Predicate::all([
+            self.key.map_or_else(Predicate::always, |filter| filter.on("key")),
+            self.name.map_or_else(Predicate::always, |filter| filter.on("name")),
+            self.retired.map_or_else(Predicate::always, |filter| filter.on("retired")),
+        ])
+    }
+}
+
+/// Which events. All that is given must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct EventFilter {
+    /// One of these kinds.
+    pub kinds: Option<Vec<TicketEventKind>>,
+    /// On tickets that match now.
+    pub ticket: Option<TicketFilter>,
+    /// By the viewer (`true`) or by others (`false`).
+    pub actor_is_viewer: Option<bool>,
+    /// When it happened.
+    pub occurred_at: Option<DateTimeFilter>,
+}
+
+impl EventFilter {
+    /// As a condition on events.
+    ///
+    /// # Errors
+    /// User errors with paths inside the filter.
+    pub fn predicate(self) -> Result<Predicate> {
+        use crate::filters::{value, values};
+        let kinds = self.kinds.map(|kinds| {
+            let names = values(kinds.into_iter().map(TicketEventKind::as_str).collect());
+            Predicate::Is(Path::field("kind"), Test::In(names))
+        });
+        let ticket = self.ticket.map(|filter| filter.predicate().map_err(|error| error.within("ticket"))).transpose()?;
+        let ticket = ticket.map(|filter| {
+            let subject = Test::Eq(value(ticket::events::SUBJECT));
+            Predicate::Is(Path::field("subjectKind"), subject).and(filter.through("ticket"))
+        });
+        let by_viewer = self.actor_is_viewer.map(|yes| {
+            let by = Predicate::Is(Path::field("actor"), Test::Eq(predicate::Operand::Viewer));
+            if yes { by } else { !by }
+        });
+        Ok(Predicate::all(
+            [kinds, ticket, by_viewer, self.occurred_at.map(|filter| filter.on("occurredAt"))].into_iter().flatten(),
+        ))
+    }
+}
+
+/// What tickets can be ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum TicketOrderField {
+    /// When it was opened.
+    CreatedAt,
+    /// When its own fields changed last.
+    UpdatedAt,
+    /// What is worked on first; `ASC` begins with `P1`.
+    Priority,
+    /// The title, by its bytes.
+    Title,
+    /// When it was resolved.
+    ResolvedAt,
+    /// When it was closed or canceled.
+    ClosedAt,
+    /// When it wakes up.
+    WaitingUntil,
+    /// How often it came back.
+    ReopenCount,
+    /// How often a team or an assignee gave way to another. For those who work on tickets.
+    ReassignmentCount,
+}
+
+impl TicketOrderField {
+    const fn field(self) -> &'static str {
+        match self {
+            TicketOrderField::CreatedAt => "createdAt",
+            TicketOrderField::UpdatedAt => "updatedAt",
+            TicketOrderField::Priority => "priority",
+            TicketOrderField::Title => "title",
+            TicketOrderField::ResolvedAt => "resolvedAt",
+            TicketOrderField::ClosedAt => "closedAt",
+            TicketOrderField::WaitingUntil => "waitingUntil",
+            TicketOrderField::ReopenCount => "reopenCount",
+            TicketOrderField::ReassignmentCount => "reassignmentCount",
+        }
+    }
+}
+
+macro_rules! order_input {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, InputObject)]
+        pub struct $name {
+            /// By what.
+            pub field: TicketOrderField,
+            /// Which way; `ASC` when absent.
+            pub direction: Option<OrderDirection>,
+            /// Where tickets without a value stand; `LAST` when absent.
+            pub nulls: Option<NullsOrder>,
+        }
+
+        impl $name {
+            /// As terms of an order; none when absent.
+            ///
+            /// # Errors
+            /// A user error for too many terms.
+            pub fn terms(list: Option<Vec<Self>>) -> Result<Vec<OrderTerm>> {
+                let list = list.unwrap_or_default();
+                check_order(&list)?;
+                Ok(list.into_iter().map(|order| term(order.field.field(), order.direction, order.nulls)).collect())
+            }
+        }
+    };
+}
+
+order_input! {
+    /// One term of an order of tickets.
+    TicketOrder
+}
+
+order_input! {
+    /// One term of an order of incidents.
+    IncidentOrder
+}

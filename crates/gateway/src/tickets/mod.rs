@@ -1,0 +1,14 @@
+//! Tickets of any kind in the API: types, filters, queries, mutations, subscriptions, events.
+
+pub mod comments;
+pub mod events;
+pub mod filters;
+pub mod mutations;
+pub mod queries;
+pub mod settings;
+pub mod subscriptions;
+pub mod types;
+pub mod words;
+
+pub use events::{Event, TicketEvent};
+pub use types::Ticket;

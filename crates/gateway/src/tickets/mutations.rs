@@ -1,0 +1,284 @@
+//! Mutations of tickets of any kind.
+
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+use kernel::{Patch, UserError as Problem};
+use ticket::Outcome;
+
+use crate::context::{mutation, platform};
+use crate::people::{TeamRefInput, UserRefInput};
+use crate::scalars::{Json, Markdown};
+use crate::tickets::comments::Comment;
+use crate::tickets::events::{Event, from_store};
+use crate::tickets::queries::ticket_ref;
+use crate::tickets::types::Ticket;
+use crate::tickets::words::CommentVisibility;
+use crate::user_error::{UserError, part};
+
+/// Says who works on a ticket. Absent fields stay, null clears.
+#[derive(Clone, Debug, InputObject)]
+pub struct TicketAssignInput {
+    /// The ticket's id or number.
+    pub id: ID,
+    /// The team; another team leaves an assignee behind who is not its member.
+    pub team: MaybeUndefined<TeamRefInput>,
+    /// The assignee: a member of the team.
+    pub assignee: MaybeUndefined<UserRefInput>,
+    /// Refuse when the ticket has another version.
+    pub expected_version: Option<i32>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+/// Moves a ticket through its workflow.
+#[derive(Clone, Debug, InputObject)]
+pub struct TicketTransitionInput {
+    /// The ticket's id or number.
+    pub id: ID,
+    /// The transition's key, such as `resolve`; see `availableTransitions`.
+    pub transition: String,
+    /// The transition's inputs as an object, such as `{ resolutionCode: "SOLVED", resolutionNotes: "…" }`; their JSON Schema is
+    /// in `availableTransitions`.
+    pub fields: Option<Json>,
+    /// A public comment to add along.
+    pub comment: Option<Markdown>,
+    /// Refuse when the ticket has another version.
+    pub expected_version: Option<i32>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+/// Adds a comment to a ticket.
+#[derive(Clone, Debug, InputObject)]
+pub struct CommentAddInput {
+    /// The ticket's id or number.
+    pub id: ID,
+    /// What to say, in Markdown; at most 64 KiB.
+    pub body: Markdown,
+    /// Who may read it; `PUBLIC` when absent.
+    pub visibility: Option<CommentVisibility>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+/// Makes somebody follow a ticket.
+#[derive(Clone, Debug, InputObject)]
+pub struct TicketWatchInput {
+    /// The ticket's id or number.
+    pub id: ID,
+    /// Who; the viewer when absent. Others need `ticket.update`.
+    pub user: Option<UserRefInput>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+/// Makes somebody cease to follow a ticket.
+#[derive(Clone, Debug, InputObject)]
+pub struct TicketUnwatchInput {
+    /// The ticket's id or number.
+    pub id: ID,
+    /// Who; the viewer when absent. Others need `ticket.update`.
+    pub user: Option<UserRefInput>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+macro_rules! ticket_payload {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(SimpleObject)]
+        pub struct $name {
+            /// The ticket; null when it was not done.
+            pub ticket: Option<Ticket>,
+            /// What was recorded.
+            pub events: Vec<Event>,
+            /// What the user can mend.
+            pub user_errors: Vec<UserError>,
+        }
+
+        impl $name {
+            fn of(ctx: &Context<'_>, viewer: &kernel::Ctx, result: kernel::Result<Outcome>) -> Result<Self> {
+                let (done, user_errors) = part(result)?;
+                let (row, events) = done.map_or((None, Vec::new()), |outcome| (outcome.row, outcome.events));
+                let events = from_store(viewer, platform(ctx), events);
+                Ok(Self { ticket: row.map(Ticket::from_row), events, user_errors })
+            }
+        }
+    };
+}
+
+ticket_payload! {
+    /// The ticket after it was assigned.
+    TicketAssignPayload
+}
+ticket_payload! {
+    /// The ticket after the transition.
+    TicketTransitionPayload
+}
+ticket_payload! {
+    /// The ticket that is followed.
+    TicketWatchPayload
+}
+ticket_payload! {
+    /// The ticket that is no longer followed.
+    TicketUnwatchPayload
+}
+
+/// The comment that was added.
+#[derive(SimpleObject)]
+pub struct CommentAddPayload {
+    /// The comment; null when it was not done.
+    pub comment: Option<Comment>,
+    /// The ticket after it: an awaited answer puts it back to work.
+    pub ticket: Option<Ticket>,
+    /// What was recorded.
+    pub events: Vec<Event>,
+    /// What the user can mend.
+    pub user_errors: Vec<UserError>,
+}
+
+/// A patch of a reference, with the paths of its errors under the field's name.
+fn reference<I, R>(
+    field: &str,
+    input: MaybeUndefined<I>,
+    convert: impl FnOnce(I) -> kernel::Result<R>,
+) -> kernel::Result<Patch<R>> {
+    match input {
+        MaybeUndefined::Undefined => Ok(Patch::Keep),
+        MaybeUndefined::Null => Ok(Patch::Clear),
+        MaybeUndefined::Value(input) => convert(input).map(Patch::Set).map_err(|error| error.within(field)),
+    }
+}
+
+fn assign_command(input: TicketAssignInput) -> kernel::Result<ticket::AssignTicket> {
+    Ok(ticket::AssignTicket {
+        ticket: ticket_ref(&input.id)?,
+        team: reference("team", input.team, TeamRefInput::into_ref)?,
+        assignee: reference("assignee", input.assignee, UserRefInput::into_ref)?,
+        expected_version: input.expected_version,
+    })
+}
+
+fn transition_command(input: TicketTransitionInput) -> kernel::Result<ticket::TransitionTicket> {
+    let inputs = match input.fields {
+        None | Some(Json(serde_json::Value::Null)) => Default::default(),
+        Some(Json(serde_json::Value::Object(fields))) => fields,
+        Some(_) => return Err(Problem::constraint(["fields"], "`fields` is an object", "type", None).into()),
+    };
+    Ok(ticket::TransitionTicket {
+        ticket: ticket_ref(&input.id)?,
+        transition: input.transition,
+        inputs,
+        comment: input.comment.map(|comment| comment.0),
+        expected_version: input.expected_version,
+    })
+}
+
+fn comment_command(input: CommentAddInput) -> kernel::Result<ticket::AddComment> {
+    Ok(ticket::AddComment {
+        ticket: ticket_ref(&input.id)?,
+        body: input.body.0,
+        visibility: input.visibility.unwrap_or(CommentVisibility::Public).into(),
+    })
+}
+
+fn watch_command(id: &ID, user: Option<UserRefInput>) -> kernel::Result<ticket::WatchTicket> {
+    let user = user.map(|user| user.into_ref().map_err(|error| error.within("user"))).transpose()?;
+    Ok(ticket::WatchTicket { ticket: ticket_ref(id)?, user })
+}
+
+/// Mutations of tickets.
+#[derive(Default)]
+pub struct TicketMutations;
+
+#[Object]
+impl TicketMutations {
+    /// Says who works on a ticket. A new ticket takes its transition `assign` along. Needs `ticket.assign`.
+    async fn ticket_assign(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which ticket, and who.")] input: TicketAssignInput,
+    ) -> Result<TicketAssignPayload> {
+        let viewer = mutation(ctx)?;
+        let result = match assign_command(input) {
+            Ok(command) => platform(ctx).tickets.assign(&viewer, command).await,
+            Err(error) => Err(error),
+        };
+        TicketAssignPayload::of(ctx, &viewer, result)
+    }
+
+    /// Moves a ticket through its workflow. What is possible now, and what it needs, is in `availableTransitions`.
+    async fn ticket_transition(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which ticket, which transition, with what.")] input: TicketTransitionInput,
+    ) -> Result<TicketTransitionPayload> {
+        let viewer = mutation(ctx)?;
+        let result = match transition_command(input) {
+            Ok(command) => platform(ctx).tickets.transition(&viewer, command).await,
+            Err(error) => Err(error),
+        };
+        TicketTransitionPayload::of(ctx, &viewer, result)
+    }
+
+    /// Adds a comment. The requester's public comment on a ticket that waits for them puts it back to work.
+    /// Needs `ticket.comment`, for an internal one `ticket.internal` too.
+    async fn comment_add(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "On which ticket, and what.")] input: CommentAddInput,
+    ) -> Result<CommentAddPayload> {
+        let (viewer, platform) = (mutation(ctx)?, platform(ctx));
+        let result = match comment_command(input) {
+            Ok(command) => platform.tickets.add_comment(&viewer, command).await,
+            Err(error) => Err(error),
+        };
+        let (done, user_errors) = part(result)?;
+        let Some(done) = done else {
+            return Ok(CommentAddPayload { comment: None, ticket: None, events: Vec::new(), user_errors });
+        };
+        Ok(CommentAddPayload {
+            comment: done.comment.map(Comment::from_row),
+            ticket: done.ticket.map(Ticket::from_row),
+            events: from_store(&viewer, platform, done.events),
+            user_errors,
+        })
+    }
+
+    /// Makes the viewer, or with `ticket.update` somebody else, follow a ticket. Doing it twice changes nothing.
+    async fn ticket_watch(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which ticket, and who.")] input: TicketWatchInput,
+    ) -> Result<TicketWatchPayload> {
+        let viewer = mutation(ctx)?;
+        let result = match watch_command(&input.id, input.user) {
+            Ok(command) => platform(ctx).tickets.watch(&viewer, command).await,
+            Err(error) => Err(error),
+        };
+        TicketWatchPayload::of(ctx, &viewer, result)
+    }
+
+    /// Makes the viewer, or with `ticket.update` somebody else, cease to follow a ticket. Doing it twice changes nothing.
+    async fn ticket_unwatch(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which ticket, and who.")] input: TicketUnwatchInput,
+    ) -> Result<TicketUnwatchPayload> {
+        let viewer = mutation(ctx)?;
+        let result = match watch_command(&input.id, input.user) {
+            Ok(command) => platform(ctx).tickets.unwatch(&viewer, command).await,
+            Err(error) => Err(error),
+        };
+        TicketUnwatchPayload::of(ctx, &viewer, result)
+    }
+}

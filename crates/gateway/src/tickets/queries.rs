@@ -1,0 +1,182 @@
+//! Queries of tickets of any kind, and of the event log.
+
+use async_graphql::{Context, Lookahead, Object, OneofObject, Result};
+use kernel::Id;
+use predicate::RecordType;
+use store::query::OrderTerm;
+use ticket::fields::{CATEGORY, TICKET};
+use ticket::queries::ListRequest;
+
+use crate::connection::{ExternalRefInput, connection, page};
+use crate::context::{platform, viewer};
+use crate::scalars::Cursor;
+use crate::tickets::events::{self, EventConnection};
+use crate::tickets::filters::{CategoriesFilter, EventFilter, TicketFilter, TicketOrder};
+use crate::tickets::settings::PriorityRule;
+use crate::tickets::types::{Category, Ticket};
+
+/// Points at a ticket.
+#[derive(Clone, Debug, OneofObject)]
+pub enum TicketRef {
+    /// By its id.
+    Id(async_graphql::ID),
+    /// By its number, such as `INC-1042`.
+    Number(String),
+    /// By its key in another system.
+    External(ExternalRefInput),
+}
+
+impl TicketRef {
+    /// As the domain's.
+    ///
+    /// # Errors
+    /// A user error at the branch.
+    pub fn into_ref(self) -> kernel::Result<ticket::TicketRef> {
+        match self {
+            TicketRef::Id(id) => ticket::TicketRef::parse(&id, "id"),
+            TicketRef::Number(number) => ticket::TicketRef::parse(&number, "number"),
+            TicketRef::External(external) => {
+                ticket::queries::check_external(&external.source, &external.key)
+                    .map_err(|error| error.within("external"))?;
+                Ok(ticket::TicketRef::External { source: external.source, key: external.key })
+            }
+        }
+    }
+}
+
+connection! {
+    /// A page of tickets.
+    TicketConnection, TicketEdge, Ticket
+}
+
+connection! {
+    /// A page of categories.
+    CategoryConnection, CategoryEdge, Category
+}
+
+/// The to-one edges that are joined when they are selected, and the fields of extensions.
+const EDGES: &[&str] = &["requester", "openedBy", "team", "assignee", "category"];
+const INCIDENT_FIELDS: &[&str] = &["origin", "resolutionCode", "resolutionNotes"];
+
+/// The relations that the selection of a ticket asks for.
+pub fn relations(tickets: &[Lookahead<'_>], record: &'static RecordType) -> Vec<&'static str> {
+    let asks = |field: &str| tickets.iter().any(|selection| selection.field(field).exists());
+    let mut relations: Vec<_> = EDGES.iter().copied().filter(|edge| asks(edge)).collect();
+    if record.base.is_none() && INCIDENT_FIELDS.iter().any(|field| asks(field)) {
+        relations.push("incident");
+    }
+    relations
+}
+
+/// The selections of a connection's records.
+pub fn node_selections<'a>(ctx: &'a Context<'a>) -> Vec<Lookahead<'a>> {
+    vec![ctx.look_ahead().field("nodes"), ctx.look_ahead().field("edges").field("node")]
+}
+
+/// The log's position, if the selection asks for it: to be read before the rows.
+///
+/// # Errors
+/// Database errors.
+pub async fn log_cursor(ctx: &Context<'_>, viewer: &kernel::Ctx) -> Result<Option<String>> {
+    if !ctx.look_ahead().field("logCursor").exists() {
+        return Ok(None);
+    }
+    Ok(Some(platform(ctx).tickets.log_cursor(viewer).await?))
+}
+
+/// Queries of tickets.
+#[derive(Default)]
+pub struct TicketQueries;
+
+#[Object]
+impl TicketQueries {
+    /// A ticket of any kind. Null when there is none that the viewer may see.
+    async fn ticket(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which ticket, such as `{ number: \"INC-1042\" }`.")] by: TicketRef,
+    ) -> Result<Option<Ticket>> {
+        let reference = by.into_ref().map_err(|error| error.within("by"))?;
+        let relations = relations(&[ctx.look_ahead()], &TICKET);
+        let row = platform(ctx).tickets.find(&viewer(ctx)?, &TICKET, &reference, &relations).await?;
+        Ok(row.map(Ticket::from_row))
+    }
+
+    /// Tickets of any kind that the viewer may see. Newest first, unless ordered.
+    #[allow(clippy::too_many_arguments)]
+    async fn tickets(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which tickets.")] filter: Option<TicketFilter>,
+        #[graphql(desc = "In which order, at most 5 terms; the id always decides last.")] order_by: Option<Vec<TicketOrder>>,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
+        #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
+    ) -> Result<TicketConnection> {
+        let viewer = viewer(ctx)?;
+        let filter = filter.unwrap_or_default().predicate().map_err(|error| error.within("filter"))?;
+        let order = TicketOrder::terms(order_by)?;
+        let page = page(first, after, last, before)?;
+        let log_cursor = log_cursor(ctx, &viewer).await?;
+        let relations = relations(&node_selections(ctx), &TICKET);
+        let request = ListRequest { record: &TICKET, filter: filter.clone(), order, page, relations };
+        let slice = platform(ctx).tickets.list(&viewer, request).await?;
+        Ok(TicketConnection::new(slice, Some((&TICKET, filter)), log_cursor))
+    }
+
+    /// The event log as far as the viewer may see it, oldest first: `last: 20` gives the newest twenty. Its cursors do for
+    /// subscriptions as well.
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which events.")] filter: Option<EventFilter>,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those behind this cursor of the log.")] after: Option<Cursor>,
+        #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor of the log.")] before: Option<Cursor>,
+    ) -> Result<EventConnection> {
+        let filter = filter.unwrap_or_default().predicate().map_err(|error| error.within("filter"))?;
+        events::list(ctx, filter, page(first, after, last, before)?).await
+    }
+
+    /// The tenant's categories, by key.
+    #[allow(clippy::too_many_arguments)]
+    async fn categories(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which categories.")] filter: Option<CategoriesFilter>,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
+        #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
+    ) -> Result<CategoryConnection> {
+        let viewer = viewer(ctx)?;
+        let filter = filter.unwrap_or_default().predicate();
+        let order = vec![OrderTerm { field: "key".into(), descending: false, nulls_first: false }];
+        let page = page(first, after, last, before)?;
+        let log_cursor = log_cursor(ctx, &viewer).await?;
+        let request = ListRequest { record: &CATEGORY, filter: filter.clone(), order, page, relations: vec![] };
+        let slice = platform(ctx).tickets.list(&viewer, request).await?;
+        Ok(CategoryConnection::new(slice, Some((&CATEGORY, filter)), log_cursor))
+    }
+
+    /// The tenant's priority matrix: all nine cells.
+    async fn priority_matrix(&self, ctx: &Context<'_>) -> Result<Vec<PriorityRule>> {
+        let rules = platform(ctx).tickets.priority_matrix(&viewer(ctx)?).await?;
+        Ok(rules.into_iter().map(PriorityRule::from).collect())
+    }
+}
+
+/// Reads the `id` of an input: an id or a number.
+///
+/// # Errors
+/// A user error at `id`.
+pub fn ticket_ref(id: &async_graphql::ID) -> kernel::Result<ticket::TicketRef> {
+    ticket::TicketRef::parse(id, "id")
+}
+
+/// The record that an id of any type names.
+pub fn parse_id(id: &str) -> kernel::Result<Id> {
+    Id::parse(id).map_err(|error| kernel::UserError::constraint(["id"], error.to_string(), "id", None).into())
+}

@@ -1,0 +1,319 @@
+//! Subscriptions on tickets: cursors into the event log, filtered by what the viewer may see.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::{Context, Enum, ID, Result, SimpleObject, Subscription};
+use delivery::Subscription as Follower;
+use futures_util::Stream;
+use kernel::Ctx;
+use predicate::{Path, Predicate, RecordType, Use, Visibilities, evaluate};
+use store::{Audience, Event as LogEvent};
+use ticket::events::EventFacts;
+use ticket::fields::{READ_INTERNAL, TICKET};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::context::{platform, viewer};
+use crate::door::Viewer;
+use crate::loaders;
+use crate::platform::Platform;
+use crate::scalars::{Cursor, id_of};
+use crate::tickets::events::{TicketEvent, TicketEventKind, live, record_of};
+use crate::tickets::filters::TicketFilter;
+use crate::tickets::types::Ticket;
+
+/// How often an idle stream tells how far it has come.
+pub const BOOKMARK_INTERVAL: Duration = Duration::from_secs(20);
+
+/// An event of a ticket, or a bookmark.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct TicketEventMessage {
+    /// Resume with `after: cursor`: nothing before it comes again.
+    pub cursor: Cursor,
+    /// What happened; null in a bookmark.
+    pub event: Option<TicketEvent>,
+    /// Whether this only tells how far the stream has come. An idle stream says so every 20 seconds.
+    pub bookmark: bool,
+    #[graphql(skip)]
+    subject: Option<kernel::Uuid>,
+}
+
+#[async_graphql::ComplexObject]
+impl TicketEventMessage {
+    /// The ticket as it is now, at delivery; null in a bookmark, or when the viewer may not see it any more.
+    async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+        ticket_of(ctx, self.subject).await
+    }
+}
+
+/// How a ticket stands to a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum QueueChangeKind {
+    /// It came in.
+    Added,
+    /// It is still in, and something happened to it.
+    Changed,
+    /// It left, or the viewer lost sight of it.
+    Removed,
+    /// The viewer's rights changed: list the queue again, and go on with this cursor.
+    Reset,
+    /// Nothing happened; the cursor tells how far the stream has come.
+    Bookmark,
+}
+
+/// A change of a queue.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct QueueChange {
+    /// Resume with `after: cursor`: nothing before it comes again.
+    pub cursor: Cursor,
+    /// What kind of change.
+    pub kind: QueueChangeKind,
+    /// The ticket's id; null for `RESET` and `BOOKMARK`.
+    pub id: Option<ID>,
+    #[graphql(skip)]
+    subject: Option<kernel::Uuid>,
+}
+
+#[async_graphql::ComplexObject]
+impl QueueChange {
+    /// The ticket as it is now, at delivery; null for `REMOVED`, `RESET` and `BOOKMARK`.
+    async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+        match self.kind {
+            QueueChangeKind::Added | QueueChangeKind::Changed => ticket_of(ctx, self.subject).await,
+            _ => Ok(None),
+        }
+    }
+}
+
+async fn ticket_of(ctx: &Context<'_>, subject: Option<kernel::Uuid>) -> Result<Option<Ticket>> {
+    match subject {
+        Some(id) => Ok(loaders::ticket(ctx, id).await?.map(Ticket::from_row)),
+        None => Ok(None),
+    }
+}
+
+/// What one viewer sees of events, and which of them a filter asks for. Made anew when rights change.
+struct Lens {
+    ctx: Ctx,
+    visible: Arc<Visibilities>,
+    filter: Predicate,
+    internal: Predicate,
+}
+
+impl Lens {
+    fn new(ctx: Ctx, platform: &Platform, asked: &Predicate) -> kernel::Result<Self> {
+        let access = &platform.access;
+        let visible = access.visible(&ctx);
+        let filter =
+            access::visibility::filter(&ctx, access.catalogue(), &visible, &TICKET, asked.clone(), Use::Event)
+                .map_err(|error| error.within("filter"))?;
+        let internal = access.rule(&ctx, &TICKET, &READ_INTERNAL);
+        Ok(Self { ctx, visible, filter, internal })
+    }
+
+    /// Whether a ticket with these facts is there for the viewer.
+    fn sees(&self, record: &'static RecordType, facts: &EventFacts<'_>) -> bool {
+        let exists = !predicate::Facts::value(facts, &Path::field("id")).is_null();
+        exists && self.visible.get(record.name).is_some_and(|visibility| evaluate(&visibility.row, facts))
+    }
+
+    /// Whether the viewer may know of an event on a visible ticket.
+    fn hears(&self, event: &LogEvent, facts: &EventFacts<'_>) -> bool {
+        event.audience == Audience::Public || evaluate(&self.internal, facts)
+    }
+
+    /// How the event changed the queue, for this viewer.
+    fn change(&self, platform: &Platform, event: &LogEvent) -> Option<QueueChangeKind> {
+        let record = record_of(platform, event)?;
+        let catalogue = platform.access.catalogue();
+        let before = EventFacts::before(record, catalogue, event);
+        let after = EventFacts::after(record, catalogue, event);
+        let was = self.sees(record, &before) && evaluate(&self.filter, &before);
+        let is = self.sees(record, &after) && evaluate(&self.filter, &after);
+        match (was, is) {
+            (false, true) => Some(QueueChangeKind::Added),
+            (true, false) => Some(QueueChangeKind::Removed),
+            (true, true) if self.hears(event, &after) => Some(QueueChangeKind::Changed),
+            _ => None,
+        }
+    }
+
+    /// The event as the viewer may read it, if they may and asked for it.
+    fn event(&self, platform: &Platform, event: &LogEvent, kinds: Option<&[TicketEventKind]>) -> Option<TicketEvent> {
+        let record = record_of(platform, event)?;
+        let facts = EventFacts::after(record, platform.access.catalogue(), event);
+        let wanted = kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind.as_str() == event.kind));
+        if !wanted || !self.sees(record, &facts) || !self.hears(event, &facts) || !evaluate(&self.filter, &facts) {
+            return None;
+        }
+        let cursor = event.position.map(|position| cursor(platform, &self.ctx, position));
+        TicketEvent::of(live(&self.ctx, platform, event, cursor)?)
+    }
+}
+
+fn cursor(platform: &Platform, ctx: &Ctx, position: i64) -> String {
+    platform.tickets.store().cursors().seal_log(ctx.tenant, position)
+}
+
+/// What a stream has to deal with next.
+enum Signal {
+    Event(Arc<LogEvent>),
+    Rights(Ctx),
+    Bookmark,
+}
+
+/// The log from a place on, with changes of rights and bookmarks between.
+struct Stage {
+    platform: Platform,
+    follower: Follower,
+    live: Option<watch::Receiver<Ctx>>,
+    bookmark: Instant,
+}
+
+impl Stage {
+    async fn open(ctx: &Context<'_>, viewer: &Ctx, after: Option<Cursor>) -> Result<Self> {
+        let platform = platform(ctx).clone();
+        let store = platform.tickets.store();
+        let position = match after {
+            Some(cursor) => store.cursors().open_log(viewer.tenant, &cursor.0)?,
+            None => store.log().head().await?,
+        };
+        let follower = platform.hub.subscribe(viewer.tenant, position);
+        let live = ctx.data::<Viewer>()?.live.clone();
+        Ok(Self { platform, follower, live, bookmark: Instant::now() + BOOKMARK_INTERVAL })
+    }
+
+    /// Rights are looked at before events, so that no event is judged by rights that have gone.
+    async fn next(&mut self) -> kernel::Result<Signal> {
+        let rights = async {
+            if let Some(live) = &mut self.live
+                && live.changed().await.is_ok()
+            {
+                return live.borrow_and_update().clone();
+            }
+            std::future::pending().await
+        };
+        let signal = tokio::select! {
+            biased;
+            ctx = rights => Signal::Rights(ctx),
+            event = self.follower.next() => Signal::Event(event?),
+            () = tokio::time::sleep_until(self.bookmark) => Signal::Bookmark,
+        };
+        Ok(signal)
+    }
+
+    /// After something was told: the next bookmark is a while away.
+    fn told(&mut self) {
+        self.bookmark = Instant::now() + BOOKMARK_INTERVAL;
+    }
+
+    fn place(&mut self, ctx: &Ctx) -> Cursor {
+        self.told();
+        Cursor(cursor(&self.platform, ctx, self.follower.position()))
+    }
+}
+
+/// Subscriptions on tickets.
+#[derive(Default)]
+pub struct TicketSubscriptions;
+
+#[Subscription]
+impl TicketSubscriptions {
+    /// Events on tickets that the viewer may see, in commit order, from `after` (exclusive) or from now. The filter is about
+    /// the ticket after the event.
+    async fn ticket_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "On which tickets. Only what events carry; nothing relative to now.")] filter: Option<TicketFilter>,
+        #[graphql(desc = "Which kinds; all when absent.")] kinds: Option<Vec<TicketEventKind>>,
+        #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")] after: Option<Cursor>,
+    ) -> Result<impl Stream<Item = Result<TicketEventMessage>>> {
+        let viewer = viewer(ctx)?;
+        let asked = filter.unwrap_or_default().predicate().map_err(|error| error.within("filter"))?;
+        let mut stage = Stage::open(ctx, &viewer, after).await?;
+        let mut lens = Lens::new(viewer, &stage.platform, &asked)?;
+        Ok(async_stream::stream! {
+            loop {
+                match stage.next().await {
+                    Err(error) => {
+                        yield Err(error.into());
+                        return;
+                    }
+                    Ok(Signal::Rights(ctx)) => match Lens::new(ctx, &stage.platform, &asked) {
+                        Ok(renewed) => lens = renewed,
+                        Err(error) => {
+                            yield Err(error.into());
+                            return;
+                        }
+                    },
+                    Ok(Signal::Event(event)) => {
+                        if let Some(seen) = lens.event(&stage.platform, &event, kinds.as_deref()) {
+                            let cursor = stage.place(&lens.ctx);
+                            let subject = Some(event.subject);
+                            yield Ok(TicketEventMessage { cursor, event: Some(seen), bookmark: false, subject });
+                        }
+                    }
+                    Ok(Signal::Bookmark) => {
+                        let cursor = stage.place(&lens.ctx);
+                        yield Ok(TicketEventMessage { cursor, event: None, bookmark: true, subject: None });
+                    }
+                }
+            }
+        })
+    }
+
+    /// A queue that stays current: what comes in, changes and leaves, against the list that `tickets` returned for the same
+    /// filter. List with `logCursor`, then subscribe with `after: logCursor`.
+    async fn queue_changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which tickets. Only what events carry; nothing relative to now.")] filter: TicketFilter,
+        #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")] after: Option<Cursor>,
+    ) -> Result<impl Stream<Item = Result<QueueChange>>> {
+        let viewer = viewer(ctx)?;
+        let asked = filter.predicate().map_err(|error| error.within("filter"))?;
+        let mut stage = Stage::open(ctx, &viewer, after).await?;
+        let mut lens = Lens::new(viewer, &stage.platform, &asked)?;
+        Ok(async_stream::stream! {
+            loop {
+                match stage.next().await {
+                    Err(error) => {
+                        yield Err(error.into());
+                        return;
+                    }
+                    Ok(Signal::Rights(ctx)) => match Lens::new(ctx, &stage.platform, &asked) {
+                        Ok(renewed) => {
+                            lens = renewed;
+                            let cursor = stage.place(&lens.ctx);
+                            yield Ok(QueueChange { cursor, kind: QueueChangeKind::Reset, id: None, subject: None });
+                        }
+                        Err(error) => {
+                            yield Err(error.into());
+                            return;
+                        }
+                    },
+                    Ok(Signal::Event(event)) => {
+                        if let Some(kind) = lens.change(&stage.platform, &event) {
+                            let cursor = stage.place(&lens.ctx);
+                            let id = ticket_id(&stage.platform, &event);
+                            yield Ok(QueueChange { cursor, kind, id, subject: Some(event.subject) });
+                        }
+                    }
+                    Ok(Signal::Bookmark) => {
+                        let cursor = stage.place(&lens.ctx);
+                        yield Ok(QueueChange { cursor, kind: QueueChangeKind::Bookmark, id: None, subject: None });
+                    }
+                }
+            }
+        })
+    }
+}
+
+fn ticket_id(platform: &Platform, event: &LogEvent) -> Option<ID> {
+    let record = record_of(platform, event)?;
+    let rules = platform.tickets.kinds().iter().find(|rules| rules.record().name == record.name)?;
+    Some(id_of(rules.kind().id_prefix(), event.subject))
+}

@@ -1,0 +1,554 @@
+//! What every ticket shows, and the records that belong to it.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Interface, Object, Result, SimpleObject};
+use kernel::id::prefix;
+use predicate::{Policy, Rule};
+use store::query::Row;
+
+use crate::context::{platform, viewer};
+use crate::incidents::Incident;
+use crate::loaders;
+use crate::people::{Actor, Team, User};
+use crate::scalars::{Cursor, DateTime, JsonSchema, Markdown, id_of};
+use crate::tickets::comments::CommentConnection;
+use crate::tickets::events::EventConnection;
+use crate::tickets::words::{Impact, Priority, StateCategory, TicketAction, TicketKind, Urgency, WaitingReason};
+
+/// A work item of any kind: what incidents and all later kinds share.
+#[derive(Interface)]
+#[graphql(
+    field(name = "id", ty = "ID", desc = "The ticket's id, such as `inc_01jcz8…`."),
+    field(name = "number", ty = "String", desc = "The ticket's number for people, such as `INC-1042`. Taken wherever its id is."),
+    field(name = "kind", ty = "TicketKind", desc = "The practice that it belongs to."),
+    field(name = "version", ty = "i32", desc = "Rises by one with each change to the ticket's own fields. For `expectedVersion`."),
+    field(name = "title", ty = "String", desc = "What it is about, in a line."),
+    field(name = "description", ty = "Option<Markdown>", desc = "What it is about, in full."),
+    field(name = "state", ty = "TicketState", desc = "Where it stands in its workflow."),
+    field(name = "priority", ty = "Priority", desc = "What is worked on first."),
+    field(name = "priority_override", ty = "Option<PriorityOverride>", desc = "Set when somebody overrode the matrix. Readable by those who work on the ticket."),
+    field(name = "impact", ty = "Impact", desc = "How many are affected, and how badly."),
+    field(name = "urgency", ty = "Urgency", desc = "How long it can wait."),
+    field(name = "category", ty = "Option<Category>", desc = "Where it stands in the tenant's tree of categories."),
+    field(name = "requester", ty = "User", desc = "Who is affected."),
+    field(name = "opened_by", ty = "Actor", desc = "Who wrote it down."),
+    field(name = "team", ty = "Option<Team>", desc = "The team that works on it."),
+    field(name = "assignee", ty = "Option<User>", desc = "The member of the team who works on it."),
+    field(name = "tags", ty = "Vec<String>", desc = "Free words, at most 50."),
+    field(name = "external_refs", ty = "Vec<ExternalRef>", desc = "What it is called in other systems, at most 20. Empty for those who do not work on the ticket."),
+    field(
+        name = "comments",
+        ty = "CommentConnection",
+        desc = "What was said, oldest first, as far as the viewer may read it. `last: 5` gives the newest five.",
+        arg(name = "first", ty = "Option<i32>", desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given."),
+        arg(name = "after", ty = "Option<Cursor>", desc = "Only those behind this cursor."),
+        arg(name = "last", ty = "Option<i32>", desc = "How many from the back, at most 100."),
+        arg(name = "before", ty = "Option<Cursor>", desc = "Only those before this cursor.")
+    ),
+    field(name = "watchers", ty = "Vec<User>", desc = "Who follows it, at most 100."),
+    field(
+        name = "history",
+        ty = "EventConnection",
+        desc = "Every change: who, when, through what, before and after. Oldest first; `last: 10` gives the newest ten.",
+        arg(name = "first", ty = "Option<i32>", desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given."),
+        arg(name = "after", ty = "Option<Cursor>", desc = "Only those behind this cursor."),
+        arg(name = "last", ty = "Option<i32>", desc = "How many from the back, at most 100."),
+        arg(name = "before", ty = "Option<Cursor>", desc = "Only those before this cursor.")
+    ),
+    field(name = "available_transitions", ty = "Vec<AvailableTransition>", desc = "The transitions that leave from the present state: those that the viewer may take, with the JSON Schema of their inputs, and those refused, with the reasons."),
+    field(
+        name = "viewer_can",
+        ty = "Permission",
+        desc = "Whether the viewer may do something with it, and if not, why.",
+        arg(name = "action", ty = "TicketAction", desc = "What the viewer wants to do.")
+    ),
+    field(name = "reassignment_count", ty = "Option<i32>", desc = "How often a team or an assignee gave way to another. Readable by those who work on the ticket."),
+    field(name = "reopen_count", ty = "i32", desc = "How often it came back."),
+    field(name = "created_at", ty = "DateTime", desc = "When it was opened."),
+    field(name = "updated_at", ty = "DateTime", desc = "When its own fields changed last."),
+    field(name = "resolved_at", ty = "Option<DateTime>", desc = "When it was resolved; null again after a reopening."),
+    field(name = "closed_at", ty = "Option<DateTime>", desc = "When it was closed or canceled.")
+)]
+pub enum Ticket {
+    /// An incident.
+    Incident(Incident),
+}
+
+impl Ticket {
+    /// Of a row of any kind.
+    pub fn from_row(row: Row) -> Self {
+        Ticket::Incident(Incident::from_row(row))
+    }
+}
+
+/// The row of a ticket, with what all kinds do alike.
+#[derive(Clone)]
+pub struct TicketRow(pub Arc<Row>);
+
+impl TicketRow {
+    /// An extension's fields are the row's own, wherever they were read.
+    pub fn new(mut row: Row, extension: &str) -> Self {
+        if let Some(fields) = row.relation(extension).map(|found| found.fields().to_vec()) {
+            for (name, value) in fields.into_iter().filter(|(name, _)| *name != "id") {
+                row.set(name, value);
+            }
+        }
+        Self(Arc::new(row))
+    }
+
+    /// A number of the shared fields.
+    pub fn int(&self, field: &str) -> i32 {
+        i32::try_from(self.0.int(field)).unwrap_or(i32::MAX)
+    }
+
+    /// An instant that may be absent.
+    pub fn time(&self, field: &str) -> Option<DateTime> {
+        self.0.get(field).as_time().map(DateTime)
+    }
+
+    /// The state, with its name from the workflow.
+    pub fn state(&self, ctx: &Context<'_>) -> Result<TicketState> {
+        let key = self.0.text("state");
+        let rules = platform(ctx).tickets.kinds().of(&self.0)?;
+        let name = rules.workflow().state(&key).map_or_else(|| key.clone(), |state| state.name.clone());
+        Ok(TicketState {
+            key,
+            name,
+            category: StateCategory::parse(&self.0.text("stateCategory")).unwrap_or(StateCategory::New),
+            waiting_reason: WaitingReason::parse(&self.0.text("waitingReason")),
+            waiting_until: self.time("waitingUntil"),
+        })
+    }
+
+    /// The override of the priority, as far as the viewer may read it.
+    pub async fn priority_override(&self, ctx: &Context<'_>) -> Result<Option<PriorityOverride>> {
+        let (Some(at), Some(by)) = (self.time("priorityOverrideAt"), self.0.get("priorityOverrideBy").as_id()) else {
+            return Ok(None);
+        };
+        let Some(actor) = loaders::actor(ctx, by).await? else { return Ok(None) };
+        Ok(Some(PriorityOverride {
+            reason: self.0.text("priorityOverrideReason"),
+            by: Actor::from_row(actor),
+            at,
+        }))
+    }
+
+    /// The actor that a field names.
+    pub async fn actor(&self, ctx: &Context<'_>, field: &'static str) -> Result<Option<Row>> {
+        if self.0.has_loaded(field) {
+            return Ok(self.0.relation(field).cloned());
+        }
+        match self.0.get(field).as_id() {
+            Some(id) => loaders::actor(ctx, id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The team.
+    pub async fn team(&self, ctx: &Context<'_>) -> Result<Option<Team>> {
+        if self.0.has_loaded("team") {
+            return Ok(self.0.relation("team").cloned().map(Team::from_row));
+        }
+        match self.0.get("team").as_id() {
+            Some(id) => Ok(loaders::team(ctx, id).await?.map(Team::from_row)),
+            None => Ok(None),
+        }
+    }
+
+    /// The category.
+    pub async fn category(&self, ctx: &Context<'_>) -> Result<Option<Category>> {
+        if self.0.has_loaded("category") {
+            return Ok(self.0.relation("category").cloned().map(Category::from_row));
+        }
+        match self.0.get("category").as_id() {
+            Some(id) => Ok(loaders::category(ctx, id).await?.map(Category::from_row)),
+            None => Ok(None),
+        }
+    }
+
+    /// The references to other systems.
+    pub async fn external_refs(&self, ctx: &Context<'_>) -> Result<Vec<ExternalRef>> {
+        let rows = loaders::external_refs(ctx, self.0.id()).await?;
+        Ok(rows.iter().map(|row| ExternalRef { source: row.text("source"), key: row.text("key") }).collect())
+    }
+
+    /// The watchers.
+    pub async fn watchers(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
+        let rows = loaders::watchers(ctx, self.0.id()).await?;
+        Ok(rows.iter().filter_map(|row| row.relation("actor").cloned()).map(User::from_row).collect())
+    }
+
+    /// The transitions that leave from the state.
+    pub fn available_transitions(&self, ctx: &Context<'_>) -> Result<Vec<AvailableTransition>> {
+        let found = platform(ctx).tickets.available_transitions(&viewer(ctx)?, &self.0)?;
+        Ok(found
+            .into_iter()
+            .map(|found| AvailableTransition {
+                key: found.key,
+                name: found.name,
+                to: found.to,
+                allowed: found.allowed,
+                reasons: found.reasons,
+                input_schema: JsonSchema(found.input_schema),
+            })
+            .collect())
+    }
+
+    /// Whether the viewer may do something.
+    pub fn viewer_can(&self, ctx: &Context<'_>, action: TicketAction) -> Result<Permission> {
+        use access::permission as p;
+        let permissions: &[&'static str] = match action {
+            TicketAction::Update => &[p::TICKET_UPDATE],
+            TicketAction::Assign => &[p::TICKET_ASSIGN],
+            TicketAction::Comment => &[p::TICKET_COMMENT],
+            TicketAction::CommentInternally => &[p::TICKET_COMMENT, p::TICKET_INTERNAL],
+            TicketAction::OverridePriority => &[p::TICKET_OVERRIDE_PRIORITY],
+            TicketAction::Watch => &[p::TICKET_READ],
+            TicketAction::Transition => {
+                let transitions = self.available_transitions(ctx)?;
+                let allowed = transitions.iter().any(|found| found.allowed);
+                let reason = "no transition is possible for you now; see `availableTransitions`".to_owned();
+                return Ok(Permission { allowed, reason: (!allowed).then_some(reason) });
+            }
+        };
+        let (viewer, platform) = (viewer(ctx)?, platform(ctx));
+        let record = platform.tickets.kinds().of(&self.0)?.record();
+        let missing = permissions.iter().find(|permission| {
+            let policy = Policy::When(Rule::Permission(permission));
+            !platform.access.allows(&viewer, record, &policy, self.0.as_ref())
+        });
+        let reason = missing.map(|permission| format!("this needs the permission `{permission}` on the ticket"));
+        Ok(Permission { allowed: reason.is_none(), reason })
+    }
+}
+
+/// Where a ticket stands in its workflow.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct TicketState {
+    /// The state's key in the workflow, such as `in_progress`.
+    pub key: String,
+    /// The state's name for people.
+    pub name: String,
+    /// What the state means, whatever it is called.
+    pub category: StateCategory,
+    /// What a waiting ticket waits for.
+    pub waiting_reason: Option<WaitingReason>,
+    /// When a ticket that waits for `SCHEDULE` wakes up.
+    pub waiting_until: Option<DateTime>,
+}
+
+/// A priority that was set against the matrix.
+#[derive(SimpleObject)]
+pub struct PriorityOverride {
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: Actor,
+    /// When.
+    pub at: DateTime,
+}
+
+/// What a ticket is called in another system.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct ExternalRef {
+    /// The other system, such as `jira`.
+    pub source: String,
+    /// The ticket's key there, such as `OPS-7`.
+    pub key: String,
+}
+
+/// A transition that leaves from the ticket's present state.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct AvailableTransition {
+    /// Its key, for `ticketTransition`.
+    pub key: String,
+    /// Its name for people.
+    pub name: String,
+    /// The key of the state that it leads to.
+    pub to: String,
+    /// Whether the viewer may take it.
+    pub allowed: bool,
+    /// Why not; empty when allowed.
+    pub reasons: Vec<String>,
+    /// JSON Schema of the `fields` that it takes.
+    pub input_schema: JsonSchema,
+}
+
+/// Whether something is allowed.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Permission {
+    /// Whether it is.
+    pub allowed: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// A node of the tenant's category tree.
+#[derive(Clone)]
+pub struct Category(Arc<Row>);
+
+impl Category {
+    /// Of a row.
+    pub fn from_row(row: Row) -> Self {
+        Self(Arc::new(row))
+    }
+}
+
+/// A node of the tenant's category tree.
+#[Object]
+impl Category {
+    /// The category's id.
+    pub async fn id(&self) -> ID {
+        id_of(prefix::CATEGORY, self.0.id())
+    }
+
+    /// The category's key, unique in the tenant, such as `network`.
+    pub async fn key(&self) -> String {
+        self.0.text("key")
+    }
+
+    /// The category's name for people.
+    pub async fn name(&self) -> String {
+        self.0.text("name")
+    }
+
+    /// The category above; null for a root.
+    pub async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Category>> {
+        match self.0.get("parent").as_id() {
+            Some(id) => Ok(loaders::category(ctx, id).await?.map(Category::from_row)),
+            None => Ok(None),
+        }
+    }
+
+    /// A retired category stays on its tickets and cannot be chosen any more.
+    pub async fn retired(&self) -> bool {
+        self.0.bool("retired")
+    }
+
+    /// Rises by one with each change. For `expectedVersion`.
+    pub async fn version(&self) -> i32 {
+        i32::try_from(self.0.int("version")).unwrap_or(i32::MAX)
+    }
+}
+
+/// What the interface's `state`, `priority` and so on read from a row.
+pub fn word<T>(row: &Row, field: &str, parse: fn(&str) -> Option<T>, fallback: T) -> T {
+    parse(&row.text(field)).unwrap_or(fallback)
+}
+
+/// Declares the object of a kind of ticket: the fields that all kinds share, and its own.
+macro_rules! ticket_object {
+    ($(#[$doc:meta])* $name:ident { $($own:tt)* }) => {
+        $(#[$doc])*
+        #[async_graphql::Object]
+        impl $name {
+            /// The ticket's id, such as `inc_01jcz8…`.
+            pub async fn id(&self) -> async_graphql::ID {
+                $crate::scalars::id_of(Self::PREFIX, self.0.0.id())
+            }
+
+            /// The ticket's number for people, such as `INC-1042`. Taken wherever its id is.
+            pub async fn number(&self) -> String {
+                self.0.0.text("number")
+            }
+
+            /// The practice that it belongs to.
+            pub async fn kind(&self) -> $crate::tickets::words::TicketKind {
+                Self::KIND
+            }
+
+            /// Rises by one with each change to the ticket's own fields. For `expectedVersion`.
+            pub async fn version(&self) -> i32 {
+                self.0.int("version")
+            }
+
+            /// What it is about, in a line.
+            pub async fn title(&self) -> String {
+                self.0.0.text("title")
+            }
+
+            /// What it is about, in full.
+            pub async fn description(&self) -> Option<$crate::scalars::Markdown> {
+                self.0.0.optional_text("description").map($crate::scalars::Markdown)
+            }
+
+            /// Where it stands in its workflow.
+            pub async fn state(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<$crate::tickets::types::TicketState> {
+                self.0.state(ctx)
+            }
+
+            /// What is worked on first.
+            pub async fn priority(&self) -> $crate::tickets::words::Priority {
+                use $crate::tickets::words::Priority;
+                $crate::tickets::types::word(&self.0.0, "priority", Priority::parse, Priority::P5)
+            }
+
+            /// Set when somebody overrode the matrix. Readable by those who work on the ticket.
+            pub async fn priority_override(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Option<$crate::tickets::types::PriorityOverride>> {
+                self.0.priority_override(ctx).await
+            }
+
+            /// How many are affected, and how badly.
+            pub async fn impact(&self) -> $crate::tickets::words::Impact {
+                use $crate::tickets::words::Impact;
+                $crate::tickets::types::word(&self.0.0, "impact", Impact::parse, Impact::Low)
+            }
+
+            /// How long it can wait.
+            pub async fn urgency(&self) -> $crate::tickets::words::Urgency {
+                use $crate::tickets::words::Urgency;
+                $crate::tickets::types::word(&self.0.0, "urgency", Urgency::parse, Urgency::Low)
+            }
+
+            /// Where it stands in the tenant's tree of categories.
+            pub async fn category(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Option<$crate::tickets::types::Category>> {
+                self.0.category(ctx).await
+            }
+
+            /// Who is affected.
+            pub async fn requester(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<$crate::people::User> {
+                let row = self.0.actor(ctx, "requester").await?;
+                let row = row.ok_or_else(|| kernel::Error::internal("a ticket's requester is missing"))?;
+                Ok($crate::people::User::from_row(row))
+            }
+
+            /// Who wrote it down.
+            pub async fn opened_by(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<$crate::people::Actor> {
+                let row = self.0.actor(ctx, "openedBy").await?;
+                let row = row.ok_or_else(|| kernel::Error::internal("who opened a ticket is missing"))?;
+                Ok($crate::people::Actor::from_row(row))
+            }
+
+            /// The team that works on it.
+            pub async fn team(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Option<$crate::people::Team>> {
+                self.0.team(ctx).await
+            }
+
+            /// The member of the team who works on it.
+            pub async fn assignee(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Option<$crate::people::User>> {
+                Ok(self.0.actor(ctx, "assignee").await?.map($crate::people::User::from_row))
+            }
+
+            /// Free words, at most 50.
+            pub async fn tags(&self) -> Vec<String> {
+                self.0.0.texts("tags")
+            }
+
+            /// What it is called in other systems, at most 20. Empty for those who do not work on the ticket.
+            pub async fn external_refs(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Vec<$crate::tickets::types::ExternalRef>> {
+                self.0.external_refs(ctx).await
+            }
+
+            /// What was said, oldest first, as far as the viewer may read it. `last: 5` gives the newest five.
+            pub async fn comments(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+                #[graphql(desc = "Only those behind this cursor.")] after: Option<$crate::scalars::Cursor>,
+                #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+                #[graphql(desc = "Only those before this cursor.")] before: Option<$crate::scalars::Cursor>,
+            ) -> async_graphql::Result<$crate::tickets::comments::CommentConnection> {
+                let page = $crate::connection::page(first, after, last, before)?;
+                $crate::tickets::comments::of_ticket(ctx, self.0.0.id(), page).await
+            }
+
+            /// Who follows it, at most 100.
+            pub async fn watchers(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Vec<$crate::people::User>> {
+                self.0.watchers(ctx).await
+            }
+
+            /// Every change: who, when, through what, before and after. Oldest first; `last: 10` gives the newest ten.
+            pub async fn history(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+                #[graphql(desc = "Only those behind this cursor.")] after: Option<$crate::scalars::Cursor>,
+                #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+                #[graphql(desc = "Only those before this cursor.")] before: Option<$crate::scalars::Cursor>,
+            ) -> async_graphql::Result<$crate::tickets::events::EventConnection> {
+                let page = $crate::connection::page(first, after, last, before)?;
+                $crate::tickets::events::history(ctx, self.0.0.id(), page).await
+            }
+
+            /// The transitions that leave from the present state: those that the viewer may take, with the JSON Schema of
+            /// their inputs, and those refused, with the reasons.
+            pub async fn available_transitions(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Vec<$crate::tickets::types::AvailableTransition>> {
+                self.0.available_transitions(ctx)
+            }
+
+            /// Whether the viewer may do something with it, and if not, why.
+            pub async fn viewer_can(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "What the viewer wants to do.")] action: $crate::tickets::words::TicketAction,
+            ) -> async_graphql::Result<$crate::tickets::types::Permission> {
+                self.0.viewer_can(ctx, action)
+            }
+
+            /// How often a team or an assignee gave way to another. Readable by those who work on the ticket.
+            pub async fn reassignment_count(&self) -> Option<i32> {
+                let count = self.0.0.get("reassignmentCount").as_int()?;
+                Some(i32::try_from(count).unwrap_or(i32::MAX))
+            }
+
+            /// How often it came back.
+            pub async fn reopen_count(&self) -> i32 {
+                self.0.int("reopenCount")
+            }
+
+            /// When it was opened.
+            pub async fn created_at(&self) -> $crate::scalars::DateTime {
+                $crate::scalars::DateTime(self.0.0.time("createdAt"))
+            }
+
+            /// When its own fields changed last.
+            pub async fn updated_at(&self) -> $crate::scalars::DateTime {
+                $crate::scalars::DateTime(self.0.0.time("updatedAt"))
+            }
+
+            /// When it was resolved; null again after a reopening.
+            pub async fn resolved_at(&self) -> Option<$crate::scalars::DateTime> {
+                self.0.time("resolvedAt")
+            }
+
+            /// When it was closed or canceled.
+            pub async fn closed_at(&self) -> Option<$crate::scalars::DateTime> {
+                self.0.time("closedAt")
+            }
+
+            $($own)*
+        }
+    };
+}
+pub(crate) use ticket_object;

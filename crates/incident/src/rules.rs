@@ -1,0 +1,132 @@
+//! What is peculiar to incidents on the way through their workflow.
+
+use kernel::UserError;
+use kernel::error::Problems;
+use predicate::{RecordType, Value};
+use serde_json::{Map, Value as Json, json};
+use store::query::Row;
+use ticket::commands::{check_long_text, check_text};
+use ticket::workflow::WorkflowError;
+use ticket::{KindRules, MAX_TEXT, StateCategory, TicketKind, Transition, Workflow};
+
+use crate::events;
+use crate::fields::INCIDENT;
+
+/// The default workflow of incidents.
+const WORKFLOW: &str = include_str!("workflow.json");
+
+/// The rules of incidents.
+pub struct IncidentRules {
+    workflow: Workflow,
+}
+
+impl IncidentRules {
+    /// With the default workflow.
+    ///
+    /// # Errors
+    /// When the document that ships with this crate is no workflow.
+    pub fn new() -> Result<Self, WorkflowError> {
+        Ok(Self { workflow: Workflow::parse(WORKFLOW)? })
+    }
+
+    fn codes(&self) -> Vec<&str> {
+        self.workflow.resolution_codes.iter().map(|code| code.key.as_str()).collect()
+    }
+}
+
+impl KindRules for IncidentRules {
+    fn kind(&self) -> TicketKind {
+        TicketKind::Incident
+    }
+
+    fn record(&self) -> &'static RecordType {
+        &INCIDENT
+    }
+
+    fn workflow(&self) -> &Workflow {
+        &self.workflow
+    }
+
+    fn transition_event(&self, transition: &str) -> &'static str {
+        match transition {
+            "resolve" => events::RESOLVED,
+            "reopen" => events::REOPENED,
+            "assign" => ticket::events::ASSIGNED,
+            _ => ticket::events::TRANSITIONED,
+        }
+    }
+
+    fn input_schema(&self, name: &str) -> Option<Json> {
+        match name {
+            "resolutionCode" => Some(json!({ "enum": self.codes(), "title": "Resolution code" })),
+            "resolutionNotes" => Some(json!({ "type": "string", "minLength": 1, "title": "Resolution notes" })),
+            _ => None,
+        }
+    }
+
+    fn apply(&self, transition: &Transition, inputs: &mut Map<String, Json>, row: &mut Row, problems: &mut Problems) {
+        let to = self.workflow.category(&transition.to);
+        if let Some(code) = inputs.remove("resolutionCode").filter(|json| !json.is_null()) {
+            let codes = self.codes();
+            match code.as_str().filter(|code| codes.contains(code)) {
+                Some(code) => row.set("resolutionCode", code.into()),
+                None => {
+                    let message = format!("`resolutionCode` is one of {}", codes.join(", "));
+                    problems.add(UserError::constraint(["resolutionCode"], message, "enum", None));
+                }
+            }
+        }
+        if let Some(notes) = inputs.remove("resolutionNotes").filter(|json| !json.is_null()) {
+            match notes.as_str() {
+                Some(notes) => {
+                    check_text(problems, "resolutionNotes", notes, MAX_TEXT);
+                    check_long_text(problems, "resolutionNotes", notes);
+                    row.set("resolutionNotes", notes.into());
+                }
+                None => {
+                    let message = "`resolutionNotes` is a text";
+                    problems.add(UserError::constraint(["resolutionNotes"], message, "type", None));
+                }
+            }
+        }
+        if matches!(to, StateCategory::New | StateCategory::Active | StateCategory::Waiting) {
+            row.set("resolutionCode", Value::Null);
+            row.set("resolutionNotes", Value::Null);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_workflow_is_sound() {
+        let rules = IncidentRules::new().unwrap();
+        let from = |state| rules.workflow.leaving(state).map(|found| found.key.as_str()).collect::<Vec<_>>();
+        assert_eq!(from("new"), ["assign", "start", "hold", "resolve", "cancel"]);
+        assert_eq!(from("on_hold"), ["resume", "resolve", "cancel"]);
+        assert_eq!(from("resolved"), ["reopen", "close"]);
+        assert!(from("closed").is_empty());
+        for transition in &rules.workflow.transitions {
+            assert!(access::permission::find(&transition.permission).is_some(), "{}", transition.permission);
+        }
+    }
+
+    #[test]
+    fn resolving_takes_a_known_code_and_notes() {
+        let rules = IncidentRules::new().unwrap();
+        let resolve = rules.workflow.transition("resolve").unwrap();
+        for (inputs, fine) in [
+            (json!({"resolutionCode": "SOLVED", "resolutionNotes": "Restarted."}), true),
+            (json!({"resolutionCode": "MAGIC", "resolutionNotes": "Restarted."}), false),
+            (json!({"resolutionCode": "SOLVED", "resolutionNotes": 7}), false),
+            (json!({"resolutionCode": "SOLVED", "resolutionNotes": "  "}), false),
+        ] {
+            let mut row = Row::new(&INCIDENT, vec![]);
+            let mut problems = Problems::default();
+            rules.apply(resolve, &mut inputs.as_object().cloned().unwrap(), &mut row, &mut problems);
+            assert_eq!(problems.is_empty(), fine, "{inputs}");
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! Use cases of incidents: authorise, load, decide, write, tell.
+
+use access::permission::{TICKET_ASSIGN, TICKET_CREATE, TICKET_CREATE_ON_BEHALF, TICKET_OVERRIDE_PRIORITY};
+use kernel::error::Problems;
+use kernel::{ActorKind, Ctx, Error, Id, Patch, Result, UserError, id};
+use predicate::{Predicate, Value};
+use serde_json::{Map, Value as Json};
+use store::query::{self, Row};
+use store::Tx;
+use ticket::commands::{check_long_text, check_title, normalise_tags};
+use ticket::fields::EXTERNAL_REF;
+use ticket::queries::check_external;
+use ticket::{
+    Edit, Impact, MAX_EXTERNAL_REFS, Outcome, PriorityOverride, TicketKind, TicketRef, Tickets, TransitionTicket,
+    Urgency, commands,
+};
+
+use crate::commands::{CreateIncident, UpdateIncident};
+use crate::events;
+use crate::fields::INCIDENT;
+
+/// Everything that can be done with incidents. Cheap to clone.
+#[derive(Clone)]
+pub struct Incidents {
+    tickets: Tickets,
+}
+
+impl Incidents {
+    /// On top of tickets, among whose kinds are the [`crate::IncidentRules`].
+    pub fn new(tickets: Tickets) -> Self {
+        Self { tickets }
+    }
+
+    /// Opens an incident.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`, `VALIDATION`, `NOT_FOUND` for what the input points at, `CONFLICT` for an external reference that is taken.
+    pub async fn create(&self, ctx: &Ctx, mut command: CreateIncident) -> Result<Outcome> {
+        check_create(ctx, &mut command)?;
+        let number = self.tickets.numbers().next(ctx, TicketKind::Incident).await?;
+        let incidents = self.clone();
+        self.tickets
+            .write(ctx, "incidentCreate", move |tx| {
+                let (incidents, command, number) = (incidents.clone(), command.clone(), number.clone());
+                Box::pin(async move { incidents.create_in(tx, command, number).await })
+            })
+            .await
+    }
+
+    async fn create_in(&self, tx: &mut Tx, command: CreateIncident, number: String) -> Result<Row> {
+        let tickets = &self.tickets;
+        let ctx = tx.ctx().clone();
+        let rules = tickets.kinds().get(TicketKind::Incident)?.clone();
+        let empty = Row::new(&INCIDENT, Vec::new());
+        let mut edit = Edit::new(rules, empty);
+        let workflow = edit.rules.workflow();
+        let (state, category) = (workflow.initial.clone(), workflow.category(&workflow.initial));
+        for (field, value) in [
+            ("id", Value::from(ctx.new_id())),
+            ("kind", TicketKind::Incident.as_str().into()),
+            ("number", number.into()),
+            ("title", command.title.trim().into()),
+            ("description", command.description.clone().into()),
+            ("state", state.into()),
+            ("stateCategory", category.as_str().into()),
+            ("impact", command.impact.as_str().into()),
+            ("urgency", command.urgency.as_str().into()),
+            ("tags", Value::TextList(command.tags.clone())),
+            ("reassignmentCount", 0.into()),
+            ("reopenCount", 0.into()),
+            ("version", 1.into()),
+            ("createdAt", tx.now().into()),
+            ("updatedAt", tx.now().into()),
+            ("origin", command.origin.as_str().into()),
+        ] {
+            edit.after.set(field, value);
+        }
+        let mut problems = Problems::default();
+        let people = self.set_people_in(tx, &ctx, &mut edit, &command).await;
+        problems.take(people)?;
+        if let Some(key) = &command.category {
+            let category = tickets.usable_category_in(tx, key).await;
+            if let Some(category) = problems.take(category)? {
+                edit.set_reference("category", Some(category));
+            }
+        }
+        problems.check()?;
+        self.set_priority_in(tx, &mut edit, command.priority_override.as_ref()).await?;
+        edit.authorise_state_after(&ctx, tickets.access())?;
+        ticket::assignment::start_if_new(&mut edit);
+        query::insert_in(tx, ctx.tenant, &INCIDENT, &edit.after).await?;
+        self.insert_external_refs_in(tx, &edit.after, &command.external_refs).await?;
+        tx.emit(edit.event(tickets.access(), events::CREATED, Json::Null));
+        tx.answers_with(edit.reference());
+        Ok(edit.after)
+    }
+
+    async fn set_people_in(&self, tx: &mut Tx, ctx: &Ctx, edit: &mut Edit, command: &CreateIncident) -> Result<()> {
+        let tickets = &self.tickets;
+        let opener = tickets.access().actors_in(tx, ctx, &[ctx.actor.id]).await?.pop();
+        let requester = match &command.requester {
+            Some(requester) => Some(tickets.user_in(tx, requester, "requester").await?),
+            None if ctx.actor.kind == ActorKind::User => opener.clone(),
+            None => {
+                let message = "whoever is no person must name a `requester`";
+                return Err(UserError::constraint(["requester"], message, "required", None).into());
+            }
+        };
+        let on_behalf = requester.as_ref().is_some_and(|requester| requester.id() != ctx.actor.id);
+        if on_behalf && !ctx.grants.holds_tenant(TICKET_CREATE_ON_BEHALF) {
+            return Err(UserError::forbidden(TICKET_CREATE_ON_BEHALF).into());
+        }
+        edit.set_reference("openedBy", opener);
+        edit.set_reference("requester", requester);
+        if let Some(team) = &command.team {
+            let team = tickets.team_in(tx, team, "team").await?;
+            edit.set_reference("team", Some(team));
+        }
+        if let Some(assignee) = &command.assignee {
+            let user = tickets.user_in(tx, assignee, "assignee").await?;
+            tickets.check_member_in(tx, &edit.after, &user).await?;
+            edit.set_reference("assignee", Some(user));
+        }
+        Ok(())
+    }
+
+    /// Sets the priority from the override or from the matrix.
+    async fn set_priority_in(&self, tx: &mut Tx, edit: &mut Edit, wanted: Option<&PriorityOverride>) -> Result<()> {
+        let ctx = tx.ctx().clone();
+        let (priority, reason, by, at) = match wanted {
+            Some(wanted) => (
+                wanted.priority,
+                Value::from(wanted.reason.trim()),
+                Value::from(ctx.actor.id),
+                Value::from(tx.now()),
+            ),
+            None => {
+                let impact = Impact::parse(&edit.after.text("impact")).unwrap_or(Impact::Medium);
+                let urgency = Urgency::parse(&edit.after.text("urgency")).unwrap_or(Urgency::Medium);
+                let priority = self.tickets.priority_in(tx, &ctx, impact, urgency).await?;
+                (priority, Value::Null, Value::Null, Value::Null)
+            }
+        };
+        edit.set("priority", priority.as_str());
+        edit.set("priorityOverrideReason", reason);
+        edit.set("priorityOverrideBy", by);
+        edit.set("priorityOverrideAt", at);
+        Ok(())
+    }
+
+    async fn insert_external_refs_in(&self, tx: &mut Tx, incident: &Row, refs: &[(String, String)]) -> Result<()> {
+        let ctx = tx.ctx().clone();
+        for (index, (source, key)) in refs.iter().enumerate() {
+            let taken = Predicate::eq("source", source.as_str()).and(Predicate::eq("key", key.as_str()));
+            if query::exists(tx, ctx.tenant, &EXTERNAL_REF, &taken, self.tickets.access().catalogue()).await? {
+                let message = format!("another ticket is `{key}` in `{source}` already");
+                let path = ["externalRefs".to_owned(), index.to_string(), "key".to_owned()];
+                return Err(UserError::taken(path, message).into());
+            }
+            let row = Row::new(
+                &EXTERNAL_REF,
+                vec![
+                    ("id", ctx.new_id().into()),
+                    ("ticket", incident.id().into()),
+                    ("source", source.as_str().into()),
+                    ("key", key.as_str().into()),
+                ],
+            );
+            query::insert_in(tx, ctx.tenant, &EXTERNAL_REF, &row).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes an incident.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`, `VALIDATION`, `CONFLICT`.
+    pub async fn update(&self, ctx: &Ctx, mut command: UpdateIncident) -> Result<Outcome> {
+        check_update(&mut command)?;
+        let incidents = self.clone();
+        self.tickets
+            .write(ctx, "incidentUpdate", move |tx| {
+                let (incidents, command) = (incidents.clone(), command.clone());
+                Box::pin(async move { incidents.update_in(tx, command).await })
+            })
+            .await
+    }
+
+    async fn update_in(&self, tx: &mut Tx, command: UpdateIncident) -> Result<Row> {
+        let tickets = &self.tickets;
+        let mut edit = tickets.edit_in(tx, &command.incident, "id").await?;
+        edit.expect_version(command.expected_version)?;
+        if let Some(title) = &command.title {
+            edit.set("title", title.trim());
+        }
+        match &command.description {
+            Patch::Keep => {}
+            Patch::Clear => edit.set("description", Value::Null),
+            Patch::Set(text) => edit.set("description", text.as_str()),
+        }
+        if let Some(requester) = &command.requester {
+            let user = tickets.user_in(tx, requester, "requester").await?;
+            edit.set_reference("requester", Some(user));
+        }
+        match &command.category {
+            Patch::Keep => {}
+            Patch::Clear => edit.set_reference("category", None),
+            Patch::Set(key) => {
+                let category = tickets.usable_category_in(tx, key).await?;
+                edit.set_reference("category", Some(category));
+            }
+        }
+        if let Some(tags) = &command.tags {
+            edit.set("tags", Value::TextList(tags.clone()));
+        }
+        if let Some(impact) = command.impact {
+            edit.set("impact", impact.as_str());
+        }
+        if let Some(urgency) = command.urgency {
+            edit.set("urgency", urgency.as_str());
+        }
+        edit.authorise_fields(tx.ctx(), tickets.access())?;
+        self.update_priority_in(tx, &mut edit, &command).await?;
+        edit.authorise_state_after(tx.ctx(), tickets.access())?;
+        let expected = command.expected_version;
+        edit.save_in(tx, tickets.access(), ticket::events::UPDATED, Json::Null, expected).await?;
+        tx.answers_with(edit.reference());
+        Ok(edit.after)
+    }
+
+    /// An override stands until it is taken back; without one, the priority follows impact and urgency.
+    async fn update_priority_in(&self, tx: &mut Tx, edit: &mut Edit, command: &UpdateIncident) -> Result<()> {
+        let overridden = !edit.before.get("priorityOverrideBy").is_null();
+        let moved = edit.before.get("impact") != edit.after.get("impact")
+            || edit.before.get("urgency") != edit.after.get("urgency");
+        let policy = predicate::Policy::When(predicate::Rule::Permission(TICKET_OVERRIDE_PRIORITY));
+        let may_override = self.tickets.access().allows(tx.ctx(), &INCIDENT, &policy, &edit.before);
+        match &command.priority_override {
+            Patch::Set(_) | Patch::Clear if !may_override => Err(UserError::forbidden(TICKET_OVERRIDE_PRIORITY).into()),
+            Patch::Set(wanted) => self.set_priority_in(tx, edit, Some(wanted)).await,
+            Patch::Clear => self.set_priority_in(tx, edit, None).await,
+            Patch::Keep if moved && !overridden => self.set_priority_in(tx, edit, None).await,
+            Patch::Keep => Ok(()),
+        }
+    }
+
+    /// Resolves an incident: the transition `resolve`.
+    ///
+    /// # Errors
+    /// As [`Tickets::transition`].
+    pub async fn resolve(
+        &self,
+        ctx: &Ctx,
+        incident: TicketRef,
+        code: String,
+        notes: String,
+        expected_version: Option<i32>,
+    ) -> Result<Outcome> {
+        let mut inputs = Map::new();
+        inputs.insert("resolutionCode".into(), code.into());
+        inputs.insert("resolutionNotes".into(), notes.into());
+        let command = TransitionTicket {
+            ticket: incident,
+            transition: "resolve".into(),
+            inputs,
+            comment: None,
+            expected_version,
+        };
+        self.tickets.transition_as(ctx, "incidentResolve", command).await.map_err(without_fields)
+    }
+
+    /// Reopens a resolved incident: the transition `reopen`.
+    ///
+    /// # Errors
+    /// As [`Tickets::transition`].
+    pub async fn reopen(
+        &self,
+        ctx: &Ctx,
+        incident: TicketRef,
+        comment: Option<String>,
+        expected_version: Option<i32>,
+    ) -> Result<Outcome> {
+        let command = TransitionTicket {
+            ticket: incident,
+            transition: "reopen".into(),
+            inputs: Map::new(),
+            comment,
+            expected_version,
+        };
+        self.tickets.transition_as(ctx, "incidentReopen", command).await
+    }
+
+    /// The tickets underneath.
+    pub fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
+    /// The id of an incident as clients see it.
+    pub fn public_id(row: &Row) -> Id {
+        Id::new(id::prefix::INCIDENT, row.id())
+    }
+}
+
+/// `incidentResolve` takes the transition's inputs at the top of its own: the path has no `fields`.
+fn without_fields(error: Error) -> Error {
+    match error {
+        Error::Refused(errors) => Error::Refused(
+            errors
+                .into_iter()
+                .map(|mut error| {
+                    if error.path.first().is_some_and(|segment| segment == "fields") {
+                        error.path.remove(0);
+                    }
+                    error
+                })
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+fn check_create(ctx: &Ctx, command: &mut CreateIncident) -> Result<()> {
+    for (given, permission) in [
+        (true, TICKET_CREATE),
+        (command.team.is_some() || command.assignee.is_some(), TICKET_ASSIGN),
+        (command.priority_override.is_some(), TICKET_OVERRIDE_PRIORITY),
+    ] {
+        if given && !ctx.grants.holds(permission) {
+            return Err(UserError::forbidden(permission).into());
+        }
+    }
+    let mut problems = Problems::default();
+    check_title(&mut problems, &command.title);
+    if let Some(description) = &command.description {
+        check_long_text(&mut problems, "description", description);
+    }
+    check_override(&mut problems, command.priority_override.as_ref());
+    command.tags = normalise_tags(&mut problems, std::mem::take(&mut command.tags));
+    if command.external_refs.len() > MAX_EXTERNAL_REFS {
+        let message = format!("{} references are given; at most {MAX_EXTERNAL_REFS} are allowed", command.external_refs.len());
+        problems.add(UserError::limit(["externalRefs"], message, MAX_EXTERNAL_REFS as u64));
+    }
+    for (index, (source, key)) in command.external_refs.iter().enumerate() {
+        let checked = check_external(source, key);
+        problems.take(checked.map_err(|error| error.within(&index.to_string()).within("externalRefs")))?;
+    }
+    problems.check()
+}
+
+fn check_update(command: &mut UpdateIncident) -> Result<()> {
+    let mut problems = Problems::default();
+    if let Some(title) = &command.title {
+        check_title(&mut problems, title);
+    }
+    if let Patch::Set(description) = &command.description {
+        check_long_text(&mut problems, "description", description);
+    }
+    if let Patch::Set(wanted) = &command.priority_override {
+        check_override(&mut problems, Some(wanted));
+    }
+    if let Some(tags) = command.tags.take() {
+        command.tags = Some(normalise_tags(&mut problems, tags));
+    }
+    problems.check()
+}
+
+fn check_override(problems: &mut Problems, wanted: Option<&PriorityOverride>) {
+    if let Some(wanted) = wanted {
+        let mut inner = Problems::default();
+        commands::check_text(&mut inner, "reason", &wanted.reason, ticket::MAX_TITLE);
+        if let Err(Error::Refused(errors)) = inner.check() {
+            errors.into_iter().for_each(|error| problems.add(error.within("priorityOverride")));
+        }
+    }
+}

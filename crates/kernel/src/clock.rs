@@ -1,0 +1,68 @@
+//! Time as the product knows it: UTC instants with microsecond precision, from a clock that is handed in.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Duration, SubsecRound, Utc};
+
+/// An instant in UTC, rounded down to whole microseconds (the finest both engines store).
+pub type Timestamp = DateTime<Utc>;
+
+/// Where the current time comes from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The operating system's clock.
+    System,
+    /// A clock that stands still until it is moved; for tests.
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The current instant, in whole microseconds.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Clock::System => Utc::now().trunc_subsecs(6),
+            Clock::Manual(clock) => clock.now(),
+        }
+    }
+}
+
+/// A clock that only moves when told to.
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Mutex<Timestamp>>);
+
+impl ManualClock {
+    /// A clock that stands at `start`.
+    pub fn starting_at(start: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(start.trunc_subsecs(6))))
+    }
+
+    /// The instant it stands at.
+    pub fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Moves it forward (or, with a negative duration, back).
+    pub fn advance(&self, by: Duration) {
+        let mut now = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *now += by;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_has_no_nanoseconds() {
+        assert_eq!(Clock::System.now().timestamp_subsec_nanos() % 1_000, 0);
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH);
+        let shared = Clock::Manual(clock.clone());
+        assert_eq!(shared.now(), DateTime::UNIX_EPOCH);
+        clock.advance(Duration::days(5));
+        assert_eq!(shared.now(), DateTime::UNIX_EPOCH + Duration::days(5));
+    }
+}

@@ -1,0 +1,422 @@
+//! From predicates to SQL, for both engines.
+//!
+//! `not` is pushed down to the comparisons, where a negated comparison also holds for an absent value: that makes SQL's
+//! reading the same as the two-valued one in memory. Text columns compare by bytes on both engines, and `lower` knows ASCII
+//! alone there.
+
+use predicate::{Field, FieldType, Operand, Path, Policy, Predicate, RecordType, RelationKind, Test, Value, Visibility};
+use sea_orm::DbBackend;
+use sea_orm::sea_query::{
+    Alias, CaseStatement, Condition, Expr, ExprTrait, Func, JoinType, Order, OverStatement, Query as Sql,
+    SelectStatement, WindowStatement,
+};
+
+use super::cursor::Position;
+use super::row::Shape;
+use super::{OrderTerm, Scoped};
+
+/// The alias of the root record's own table.
+const ROOT: &str = "r";
+
+/// The id column of an extension's own table: null for a record that is not extended.
+static EXTENSION_ID: Field = Field {
+    name: "id",
+    kind: FieldType::Id,
+    column: "id",
+    nullable: false,
+    read: Policy::Always,
+    write: Policy::Never,
+    filter: Policy::Never,
+    order: Policy::Never,
+    event: Policy::Never,
+};
+
+/// Builds one statement: collects the joins that its conditions need while it compiles them.
+pub(super) struct Compiler<'a> {
+    backend: DbBackend,
+    scoped: &'a Scoped<'a>,
+    record: &'static RecordType,
+    joins: Vec<Join>,
+    shape: Shape,
+}
+
+/// A joined table: the record at the end of a path of relations, or the base of the record there.
+#[derive(Clone, Debug)]
+struct Join {
+    path: Vec<String>,
+    of_base: bool,
+    alias: String,
+    table: &'static str,
+    /// The column of an earlier table that holds this row's id.
+    on: (String, &'static str),
+    optional: bool,
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(backend: DbBackend, scoped: &'a Scoped<'a>, record: &'static RecordType) -> Self {
+        Self { backend, scoped, record, joins: Vec::new(), shape: Shape::default() }
+    }
+
+    /// Selects all fields and the relations of the visible rows that match. Call [`Self::join`] when the statement is complete.
+    pub(super) fn select(&mut self, relations: &[&'static str], filter: &Predicate) -> SelectStatement {
+        let mut statement = self.visible(filter);
+        let mut shape = Shape { record: self.record.name, ..Shape::default() };
+        for field in self.record.all_fields() {
+            statement.expr(self.masked(&[], self.record, field));
+            shape.fields.push(field);
+        }
+        for name in relations {
+            let Some(target) = self.scoped.catalogue.follow(self.record, &[(*name).to_owned()]) else { continue };
+            let path = [(*name).to_owned()];
+            let extension = self.is_extension(&path);
+            let mut fields: Vec<&'static Field> = Vec::new();
+            if extension && let Some(alias) = self.alias(&path) {
+                statement.expr(Expr::col((Alias::new(alias), Alias::new("id"))));
+                fields.push(&EXTENSION_ID);
+            }
+            for field in target.all_fields().filter(|field| !extension || !target.is_of_base(field.name)) {
+                statement.expr(self.masked(&path, target, field));
+                fields.push(field);
+            }
+            shape.relations.push((name, Shape { record: target.name, fields, relations: Vec::new() }));
+        }
+        self.shape = shape;
+        statement
+    }
+
+    /// Selects the number one for each visible row that matches.
+    pub(super) fn select_one(&mut self, filter: &Predicate) -> SelectStatement {
+        let mut statement = self.visible(filter);
+        statement.expr_as(Expr::val(1), Alias::new("one"));
+        statement
+    }
+
+    /// Selects `id` and its `rank` among the rows of the same parent.
+    pub(super) fn ranked_ids(&mut self, parent: &str, filter: &Predicate, backward: bool) -> SelectStatement {
+        let mut statement = self.visible(filter);
+        let id = self.column(&Path::field("id"));
+        let parent = self.column(&Path::field(parent));
+        let mut window = WindowStatement::new();
+        window.add_partition_by(parent);
+        window.order_by_expr(id.clone(), if backward { Order::Desc } else { Order::Asc });
+        statement
+            .expr_as(id, Alias::new("id"))
+            .expr_window_as(Func::cust(Alias::new("row_number")), window, Alias::new("rank"));
+        statement
+    }
+
+    pub(super) fn id_column(&mut self) -> Expr {
+        self.column(&Path::field("id"))
+    }
+
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Adds the joins that were asked for. Last, because conditions and orders ask for them.
+    pub(super) fn join(&self, statement: &mut SelectStatement) {
+        for join in &self.joins {
+            let alias = || Alias::new(&join.alias);
+            let same_tenant = Expr::col((alias(), Alias::new("tenant_id")))
+                .equals((Alias::new(&join.on.0), Alias::new("tenant_id")));
+            let same_id =
+                Expr::col((alias(), Alias::new("id"))).equals((Alias::new(&join.on.0), Alias::new(join.on.1)));
+            let kind = if join.optional { JoinType::LeftJoin } else { JoinType::InnerJoin };
+            statement.join_as(kind, Alias::new(join.table), alias(), Condition::all().add(same_tenant).add(same_id));
+        }
+    }
+
+    fn visible(&mut self, filter: &Predicate) -> SelectStatement {
+        let mut statement = Sql::select();
+        statement.from_as(Alias::new(self.record.table), Alias::new(ROOT));
+        statement.and_where(Expr::col((Alias::new(ROOT), Alias::new("tenant_id"))).eq(self.scoped.tenant));
+        let row = match self.scoped.visible.get(self.record.name) {
+            Some(visibility) => visibility.row.clone(),
+            None => Predicate::never(),
+        };
+        let condition = row.and(filter.clone());
+        if !condition.is_always() {
+            let condition = self.condition(&condition, false);
+            statement.and_where(condition);
+        }
+        statement
+    }
+
+    /// The rows behind `position` in the order (or before it, when `reverse`).
+    pub(super) fn beyond(&mut self, order: &[OrderTerm], position: &Position, reverse: bool) -> Expr {
+        let mut alternatives = Vec::new();
+        let mut equal_so_far: Vec<Expr> = Vec::new();
+        for (term, value) in order.iter().zip(&position.values) {
+            let (expression, nullable) = self.order_expression(term);
+            let descending = term.descending != reverse;
+            let nulls_first = term.nulls_first != reverse;
+            let further = match value {
+                Value::Null if nulls_first => Some(expression.clone().is_not_null()),
+                Value::Null => None,
+                value => {
+                    let bound = literal(value);
+                    let side = if descending { expression.clone().lt(bound) } else { expression.clone().gt(bound) };
+                    let or_null = nullable && !nulls_first;
+                    Some(if or_null { side.or(expression.clone().is_null()) } else { side })
+                }
+            };
+            if let Some(further) = further {
+                alternatives.push(conjunction(equal_so_far.iter().cloned().chain([further])));
+            }
+            equal_so_far.push(match value {
+                Value::Null => expression.is_null(),
+                value => expression.eq(literal(value)),
+            });
+        }
+        let id = self.id_column();
+        let tie = if reverse { id.lt(position.id) } else { id.gt(position.id) };
+        alternatives.push(conjunction(equal_so_far.into_iter().chain([tie])));
+        let exact = disjunction(alternatives);
+        match self.coarse_bound(order, position, reverse) {
+            Some(coarse) => coarse.and(exact),
+            None => exact,
+        }
+    }
+
+    /// An inclusive bound on the first term alone: implied by the exact one, but a range that an index can seek to.
+    fn coarse_bound(&mut self, order: &[OrderTerm], position: &Position, reverse: bool) -> Option<Expr> {
+        let (term, value) = (order.first()?, position.values.first()?);
+        let (expression, nullable) = self.order_expression(term);
+        if nullable || value.is_null() {
+            return None;
+        }
+        let bound = literal(value);
+        Some(if term.descending != reverse { expression.lte(bound) } else { expression.gte(bound) })
+    }
+
+    pub(super) fn order(&mut self, statement: &mut SelectStatement, order: &[OrderTerm], backward: bool) {
+        for term in order {
+            let (expression, nullable) = self.order_expression(term);
+            if nullable {
+                let nulls = if term.nulls_first != backward { Order::Desc } else { Order::Asc };
+                statement.order_by_expr(expression.clone().is_null(), nulls);
+            }
+            let direction = if term.descending != backward { Order::Desc } else { Order::Asc };
+            statement.order_by_expr(expression, direction);
+        }
+        let id = self.id_column();
+        statement.order_by_expr(id, if backward { Order::Desc } else { Order::Asc });
+    }
+
+    /// The masked expression of an order's term, and whether it can be null.
+    fn order_expression(&mut self, term: &OrderTerm) -> (Expr, bool) {
+        let Some(field) = self.record.field(&term.field) else {
+            return (Expr::value(Option::<String>::None), true);
+        };
+        let masked = self.mask_of(self.record, field.name).is_some();
+        let expression = self.masked(&[], self.record, field);
+        (expression, masked || field.nullable)
+    }
+
+    fn is_extension(&self, path: &[String]) -> bool {
+        path.split_last().is_some_and(|(last, before)| {
+            let source = self.scoped.catalogue.follow(self.record, before);
+            source
+                .and_then(|source| self.scoped.catalogue.relation(source, last))
+                .is_some_and(|found| found.kind == RelationKind::Extension)
+        })
+    }
+
+    fn mask_of(&self, record: &RecordType, field: &str) -> Option<Predicate> {
+        match self.scoped.visible.get(record.name) {
+            Some(visibility) => visibility.mask(field).cloned(),
+            None => Some(Predicate::never()),
+        }
+    }
+
+    /// A field as the viewer may read it, of the record at the end of the path.
+    fn masked(&mut self, path: &[String], record: &'static RecordType, field: &'static Field) -> Expr {
+        let column = self.column(&Path { relations: path.to_vec(), field: field.name.to_owned() });
+        let mut readable = self.mask_of(record, field.name).unwrap_or_default();
+        if !path.is_empty() {
+            let row = self.scoped.visible.get(record.name).map_or_else(Predicate::never, |Visibility { row, .. }| row.clone());
+            if !self.is_extension(path) {
+                readable = row.and(readable);
+            }
+            readable = path.iter().rev().fold(readable, |predicate, relation| predicate.through(relation));
+        }
+        if readable.is_always() {
+            return column;
+        }
+        if readable.is_never() {
+            return self.null_of(&field.kind);
+        }
+        let condition = self.condition(&readable, false);
+        CaseStatement::new().case(condition, column).into()
+    }
+
+    /// A null that has the field's type, which PostgreSQL needs to know.
+    fn null_of(&self, kind: &FieldType) -> Expr {
+        let null = Expr::cust("NULL");
+        if self.backend != DbBackend::Postgres {
+            return null;
+        }
+        null.cast_as(Alias::new(match kind {
+            FieldType::Id => "uuid",
+            FieldType::Text | FieldType::Enum(_) => "text",
+            FieldType::Int => "bigint",
+            FieldType::Bool => "boolean",
+            FieldType::Time => "timestamptz",
+            FieldType::TextList | FieldType::Json => "jsonb",
+        }))
+    }
+
+    fn condition(&mut self, predicate: &Predicate, negated: bool) -> Expr {
+        match predicate {
+            Predicate::All(parts) | Predicate::Any(parts) => {
+                let conjunctive = matches!(predicate, Predicate::All(_)) != negated;
+                let parts: Vec<_> = parts.iter().map(|part| self.condition(part, negated)).collect();
+                if conjunctive { conjunction(parts) } else { disjunction(parts) }
+            }
+            Predicate::Not(part) => self.condition(part, !negated),
+            Predicate::Is(path, test) => self.comparison(path, test, negated),
+        }
+    }
+
+    fn comparison(&mut self, path: &Path, test: &Test, negated: bool) -> Expr {
+        let column = self.column(path);
+        let compared = column.clone();
+        let positive = match test {
+            Test::IsNull(expected) => {
+                return if *expected != negated { column.is_null() } else { column.is_not_null() };
+            }
+            Test::Eq(operand) => concrete(operand).map(|value| compared.eq(literal(value))),
+            Test::In(operands) => {
+                let values: Vec<_> =
+                    operands.iter().filter_map(concrete).map(|value| literal(value)).collect();
+                (!values.is_empty()).then(|| compared.is_in(values))
+            }
+            Test::Lt(operand) => concrete(operand).map(|value| compared.lt(literal(value))),
+            Test::Lte(operand) => concrete(operand).map(|value| compared.lte(literal(value))),
+            Test::Gt(operand) => concrete(operand).map(|value| compared.gt(literal(value))),
+            Test::Gte(operand) => concrete(operand).map(|value| compared.gte(literal(value))),
+            Test::Contains(part) => Some(self.contains(column.clone(), part)),
+            Test::StartsWith(part) => Some(Self::starts_with(column.clone(), part)),
+            Test::Has(item) => Some(self.has(column.clone(), item)),
+            Test::InViewerTeams => None,
+        };
+        match (positive, negated) {
+            (None, negated) => constant(negated),
+            (Some(positive), false) => positive,
+            (Some(positive), true) => positive.not().or(column.is_null()),
+        }
+    }
+
+    fn contains(&self, column: Expr, part: &str) -> Expr {
+        let function = if self.backend == DbBackend::Postgres { "strpos" } else { "instr" };
+        let found = Func::cust(Alias::new(function)).arg(Func::lower(column)).arg(part.to_ascii_lowercase());
+        Expr::expr(found).gt(0)
+    }
+
+    fn starts_with(column: Expr, part: &str) -> Expr {
+        let length = part.chars().count() as i32;
+        let head = Func::cust(Alias::new("substr")).arg(Func::lower(column)).arg(1).arg(length);
+        Expr::expr(head).eq(part.to_ascii_lowercase())
+    }
+
+    fn has(&self, column: Expr, item: &str) -> Expr {
+        match self.backend {
+            DbBackend::Postgres => Func::cust(Alias::new("jsonb_exists")).arg(column).arg(item).into(),
+            _ => Expr::cust_with_exprs(
+                "EXISTS (SELECT 1 FROM json_each(?) AS item WHERE item.value = ?)",
+                [column, Expr::val(item)],
+            ),
+        }
+    }
+
+    /// The column at a path; asks for the joins on the way.
+    fn column(&mut self, path: &Path) -> Expr {
+        match self.place(&path.relations, &path.field) {
+            Some((alias, column)) => Expr::col((Alias::new(alias), Alias::new(column))),
+            None => Expr::cust("NULL"),
+        }
+    }
+
+    fn place(&mut self, relations: &[String], field: &str) -> Option<(String, &'static str)> {
+        let record = self.scoped.catalogue.follow(self.record, relations)?;
+        let found = record.field(field)?;
+        let extended = record.base.is_some() && record.is_of_base(field);
+        let alias = if extended { self.base_alias(relations, record)? } else { self.alias(relations)? };
+        Some((alias, found.column))
+    }
+
+    /// The alias of the own table of the record at the end of the path.
+    fn alias(&mut self, relations: &[String]) -> Option<String> {
+        let Some((last, before)) = relations.split_last() else { return Some(ROOT.to_owned()) };
+        if let Some(join) = self.joins.iter().find(|join| !join.of_base && join.path == relations) {
+            return Some(join.alias.clone());
+        }
+        let source = self.scoped.catalogue.follow(self.record, before)?;
+        let relation = self.scoped.catalogue.relation(source, last)?;
+        let target = self.scoped.catalogue.get(relation.target)?;
+        let on = match relation.kind {
+            RelationKind::Reference(field) => self.place(before, field)?,
+            RelationKind::Extension => self.place(before, "id")?,
+        };
+        Some(self.add_join(relations, false, target.table, on, true))
+    }
+
+    /// The alias of the base table of the record at the end of the path.
+    fn base_alias(&mut self, relations: &[String], record: &'static RecordType) -> Option<String> {
+        if let Some((last, before)) = relations.split_last() {
+            let source = self.scoped.catalogue.follow(self.record, before)?;
+            // An extension's base is the row that it extends.
+            if self.scoped.catalogue.relation(source, last)?.kind == RelationKind::Extension {
+                return if source.base.is_none() { self.alias(before) } else { self.base_alias(before, source) };
+            }
+        }
+        if let Some(join) = self.joins.iter().find(|join| join.of_base && join.path == relations) {
+            return Some(join.alias.clone());
+        }
+        let own = self.alias(relations)?;
+        Some(self.add_join(relations, true, record.base?.table, (own, "id"), !relations.is_empty()))
+    }
+
+    fn add_join(
+        &mut self,
+        path: &[String],
+        of_base: bool,
+        table: &'static str,
+        on: (String, &'static str),
+        optional: bool,
+    ) -> String {
+        let alias = format!("j{}", self.joins.len());
+        self.joins.push(Join { path: path.to_vec(), of_base, alias: alias.clone(), table, on, optional });
+        alias
+    }
+}
+
+fn concrete(operand: &Operand) -> Option<&Value> {
+    match operand {
+        Operand::Value(Value::Null) | Operand::Viewer | Operand::Now { .. } => None,
+        Operand::Value(value) => Some(value),
+    }
+}
+
+fn literal(value: &Value) -> Expr {
+    match value {
+        Value::Bool(value) => Expr::val(*value),
+        Value::Int(value) => Expr::val(*value),
+        Value::Text(value) => Expr::val(value.as_str()),
+        Value::Id(value) => Expr::val(*value),
+        Value::Time(value) => Expr::val(*value),
+        Value::Null | Value::TextList(_) | Value::Json(_) => Expr::value(Option::<String>::None),
+    }
+}
+
+fn constant(value: bool) -> Expr {
+    Expr::cust(if value { "1 = 1" } else { "1 = 0" })
+}
+
+fn conjunction(parts: impl IntoIterator<Item = Expr>) -> Expr {
+    parts.into_iter().reduce(ExprTrait::and).unwrap_or_else(|| constant(true))
+}
+
+fn disjunction(parts: impl IntoIterator<Item = Expr>) -> Expr {
+    parts.into_iter().reduce(ExprTrait::or).unwrap_or_else(|| constant(false))
+}

@@ -1,0 +1,131 @@
+//! Writes by catalogue: a row's values go to the tables that its record type names.
+
+use kernel::{Error, Result, Uuid};
+use predicate::{Field, FieldType, RecordType, Value};
+use sea_orm::ConnectionTrait;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query as Sql};
+
+use super::Row;
+use crate::error::to_error as database_error;
+
+/// Inserts a row into its table and, where its type extends another, into the base's table first.
+///
+/// # Errors
+/// Database errors; a violated unique index as such ([`crate::is_unique_violation`] on the way up is told as `CONFLICT` by the caller).
+pub async fn insert_in(connection: &impl ConnectionTrait, tenant: Uuid, record: &'static RecordType, row: &Row) -> Result<()> {
+    if let Some(base) = record.base {
+        insert_table(connection, tenant, row, base.table, base.fields).await?;
+    }
+    insert_table(connection, tenant, row, record.table, record.fields).await
+}
+
+async fn insert_table(
+    connection: &impl ConnectionTrait,
+    tenant: Uuid,
+    row: &Row,
+    table: &'static str,
+    fields: &'static [Field],
+) -> Result<()> {
+    let mut columns = vec![Alias::new("tenant_id")];
+    let mut values = vec![Expr::val(tenant)];
+    if !fields.iter().any(|field| field.name == "id") {
+        columns.push(Alias::new("id"));
+        values.push(Expr::val(row.id()));
+    }
+    for field in fields {
+        columns.push(Alias::new(field.column));
+        values.push(bound(row.get(field.name), &field.kind)?);
+    }
+    let mut insert = Sql::insert();
+    insert.into_table(Alias::new(table)).columns(columns).values(values).map_err(Error::internal)?;
+    connection.execute(&insert).await.map_err(database_error)?;
+    Ok(())
+}
+
+/// Updates the named fields of a row, provided that it still has `version` (where the type has one). Answers whether it had.
+///
+/// # Errors
+/// Database errors.
+pub async fn update_in(
+    connection: &impl ConnectionTrait,
+    tenant: Uuid,
+    record: &'static RecordType,
+    id: Uuid,
+    version: Option<i32>,
+    changes: &[(&'static str, Value)],
+) -> Result<bool> {
+    if let Some(base) = record.base
+        && !update_table(connection, tenant, base.table, base.fields, id, version, changes).await?
+    {
+        return Ok(false);
+    }
+    // The version is a field of the base where there is one: it guards the extension too.
+    let version = if record.base.is_some() { None } else { version };
+    update_table(connection, tenant, record.table, record.fields, id, version, changes).await
+}
+
+async fn update_table(
+    connection: &impl ConnectionTrait,
+    tenant: Uuid,
+    table: &'static str,
+    fields: &'static [Field],
+    id: Uuid,
+    version: Option<i32>,
+    changes: &[(&'static str, Value)],
+) -> Result<bool> {
+    let mut update = Sql::update();
+    update.table(Alias::new(table));
+    let mut any = false;
+    for field in fields {
+        if let Some((_, value)) = changes.iter().find(|(name, _)| *name == field.name) {
+            update.value(Alias::new(field.column), bound(value, &field.kind)?);
+            any = true;
+        }
+    }
+    if !any {
+        return Ok(true);
+    }
+    update.and_where(Expr::col(Alias::new("tenant_id")).eq(tenant)).and_where(Expr::col(Alias::new("id")).eq(id));
+    if let Some(version) = version {
+        update.and_where(Expr::col(Alias::new("version")).eq(version));
+    }
+    let result = connection.execute(&update).await.map_err(database_error)?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Deletes the rows of a table in which every named field has the given id. Answers how many there were.
+///
+/// # Errors
+/// Database errors.
+pub async fn delete_in(
+    connection: &impl ConnectionTrait,
+    tenant: Uuid,
+    record: &'static RecordType,
+    keys: &[(&'static str, Uuid)],
+) -> Result<u64> {
+    let mut delete = Sql::delete();
+    delete.from_table(Alias::new(record.table)).and_where(Expr::col(Alias::new("tenant_id")).eq(tenant));
+    for (name, id) in keys {
+        let field = record.field(name).ok_or_else(|| Error::internal(format!("no field `{name}`")))?;
+        delete.and_where(Expr::col(Alias::new(field.column)).eq(*id));
+    }
+    Ok(connection.execute(&delete).await.map_err(database_error)?.rows_affected())
+}
+
+fn bound(value: &Value, kind: &FieldType) -> Result<Expr> {
+    Ok(match (value, kind) {
+        (Value::Bool(value), _) => Expr::val(*value),
+        (Value::Int(value), _) => Expr::val(*value),
+        (Value::Text(value), _) => Expr::val(value.as_str()),
+        (Value::Id(value), _) => Expr::val(*value),
+        (Value::Time(value), _) => Expr::val(*value),
+        (Value::TextList(items), _) => Expr::val(serde_json::to_value(items).map_err(Error::internal)?),
+        (Value::Json(value), _) => Expr::val(value.clone()),
+        (Value::Null, FieldType::Id) => Expr::val(Option::<Uuid>::None),
+        (Value::Null, FieldType::Text | FieldType::Enum(_)) => Expr::val(Option::<String>::None),
+        (Value::Null, FieldType::Int) => Expr::val(Option::<i64>::None),
+        (Value::Null, FieldType::Bool) => Expr::val(Option::<bool>::None),
+        (Value::Null, FieldType::Time) => Expr::val(Option::<kernel::Timestamp>::None),
+        (Value::Null, FieldType::TextList | FieldType::Json) => Expr::val(Option::<serde_json::Value>::None),
+    })
+}

@@ -1,0 +1,258 @@
+//! The transaction that a write's closure works in: statements, events, jobs, and nothing beyond.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kernel::{Ctx, Error, Id, Result, Timestamp, random};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+
+use crate::config::{MAX_EVENTS_PER_WRITE, MAX_JOBS_PER_WRITE};
+use crate::error::{DbResult, Failure, classify, unavailable};
+use crate::event::{self, Event, NewEvent};
+use crate::job::{self, NewJob};
+use crate::observe::{Observer, Rows};
+use crate::{Engine, time};
+
+/// A record and the version that a write left it at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RecordRef {
+    /// The record's id with its type.
+    pub id: Id,
+    /// Its version after the write.
+    pub version: i32,
+}
+
+/// A write's transaction.
+///
+/// Statements run through [`ConnectionTrait`]. A failed statement ends the write on both engines (PostgreSQL
+/// aborts the transaction): answer an error then, a plain one or [`Error::Refused`] when the failure tells the
+/// user something.
+pub struct Tx {
+    connection: Arc<DatabaseTransaction>,
+    observer: Arc<Observer>,
+    engine: Engine,
+    ctx: Ctx,
+    name: &'static str,
+    now: Timestamp,
+    events: Vec<NewEvent>,
+    jobs: Vec<NewJob>,
+    answer: Option<RecordRef>,
+    failed: AtomicBool,
+    again: AtomicBool,
+}
+
+impl Tx {
+    pub(crate) fn new(
+        connection: Arc<DatabaseTransaction>,
+        observer: Arc<Observer>,
+        engine: Engine,
+        ctx: Ctx,
+        name: &'static str,
+    ) -> Self {
+        let now = ctx.now();
+        Self {
+            connection,
+            observer,
+            engine,
+            ctx,
+            name,
+            now,
+            events: Vec::new(),
+            jobs: Vec::new(),
+            answer: None,
+            failed: AtomicBool::new(false),
+            again: AtomicBool::new(false),
+        }
+    }
+
+    /// Who writes, for which tenant, through what.
+    pub fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    /// The time of this write: the same from its first statement to its last.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Which engine runs it.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// A new id for a record that this write creates.
+    pub fn new_id(&self) -> kernel::Uuid {
+        random::new_id(self.now)
+    }
+
+    /// Records what happened. The events are inserted in this order at the end of the closure (after the row
+    /// updates of their subjects) and show in the log after the commit.
+    pub fn emit(&mut self, event: NewEvent) {
+        self.events.push(event);
+    }
+
+    /// The events declared so far.
+    pub fn emitted(&self) -> &[NewEvent] {
+        &self.events
+    }
+
+    /// Says which record a replay of this idempotency key answers with. Every write that may carry a key says it.
+    pub fn answers_with(&mut self, record: RecordRef) {
+        self.answer = Some(record);
+    }
+
+    /// Has a job done after the commit. A pending job of the same tenant, kind and unique key is replaced.
+    pub fn enqueue(&mut self, job: NewJob) {
+        self.jobs.push(job);
+    }
+
+    /// The error to answer when a compare-and-set without `expectedVersion` met no row: the write is run again
+    /// from the start, a bounded number of times. Without luck the caller gets `UNAVAILABLE`.
+    pub fn retry(&self) -> Error {
+        self.again.store(true, Ordering::Relaxed);
+        unavailable("others are changing the same record; try again in a moment")
+    }
+
+    /// The name of the write.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn answer(&self) -> Option<RecordRef> {
+        self.answer
+    }
+
+    /// Whether a statement failed.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the write should be run again.
+    pub(crate) fn wants_retry(&self) -> bool {
+        self.again.load(Ordering::Relaxed)
+    }
+
+    /// Inserts the declared events and answers them as the log will.
+    pub(crate) async fn record_events(&mut self) -> Result<Vec<Event>> {
+        if self.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.events.len() > MAX_EVENTS_PER_WRITE {
+            return Err(Error::internal(format!(
+                "{} emitted {} events; at most {MAX_EVENTS_PER_WRITE} fit one write",
+                self.name,
+                self.events.len()
+            )));
+        }
+        let declared = std::mem::take(&mut self.events);
+        let mut events: Vec<Event> = declared.into_iter().map(|event| self.recorded(event)).collect();
+        if self.engine == Engine::Sqlite {
+            self.number(&mut events).await?;
+        }
+        for batch in events.chunks(event::INSERT_BATCH) {
+            self.execute_raw(event::insert(self.engine, batch)?).await.db()?;
+        }
+        if self.ctx.mutation.dry_run {
+            // The numbers go back with the roll-back.
+            events.iter_mut().for_each(|event| event.position = None);
+        }
+        Ok(events)
+    }
+
+    /// On SQLite the one writer numbers in the transaction itself: nobody else can be between.
+    async fn number(&self, events: &mut [Event]) -> Result<()> {
+        let count = events.len() as i64;
+        let sql = "UPDATE log_head SET position = position + $1 RETURNING position";
+        let row = self
+            .query_one_raw(Statement::from_sql_and_values(self.engine.backend(), sql, [count.into()]))
+            .await
+            .db()?
+            .ok_or_else(|| Error::internal("the log has no head"))?;
+        let last: i64 = row.try_get("", "position").db()?;
+        for (place, event) in events.iter_mut().enumerate() {
+            event.position = Some(last - count + 1 + place as i64);
+        }
+        Ok(())
+    }
+
+    fn recorded(&self, event: NewEvent) -> Event {
+        Event {
+            id: self.new_id(),
+            position: None,
+            tenant: self.ctx.tenant,
+            actor: self.ctx.actor,
+            channel: self.ctx.channel.clone(),
+            kind: event.kind.to_owned(),
+            subject_kind: event.subject_kind.to_owned(),
+            subject: event.subject,
+            version: event.version,
+            audience: event.audience,
+            changes: event.changes,
+            facts: event.facts,
+            payload: event.payload,
+            occurred_at: event.occurred_at.unwrap_or(self.now),
+            recorded_at: self.now,
+            request_id: self.ctx.request_id.to_string(),
+        }
+    }
+
+    /// Inserts the enqueued jobs; answers whether there were any.
+    pub(crate) async fn record_jobs(&mut self) -> Result<bool> {
+        if self.jobs.len() > MAX_JOBS_PER_WRITE {
+            return Err(Error::internal(format!(
+                "{} enqueued {} jobs; at most {MAX_JOBS_PER_WRITE} fit one write",
+                self.name,
+                self.jobs.len()
+            )));
+        }
+        let jobs = std::mem::take(&mut self.jobs);
+        for job in &jobs {
+            self.execute_raw(job::insert(self.engine, self.new_id(), job, self.now)).await.db()?;
+        }
+        Ok(!jobs.is_empty())
+    }
+
+    async fn run<T: Rows>(&self, sql: &str, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let work = async {
+            self.observer.fault(self.name)?;
+            work.await
+        };
+        let result = self.observer.observe(self.name, sql, work).await;
+        if let Err(error) = &result {
+            self.failed.store(true, Ordering::Relaxed);
+            if classify(error) == Failure::Serialization {
+                self.again.store(true, Ordering::Relaxed);
+            }
+        }
+        result
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Tx {
+    fn get_database_backend(&self) -> DbBackend {
+        self.engine.backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let statement = time::bind(self.engine, statement);
+        let sql = statement.sql.clone();
+        self.run(&sql, self.connection.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.run(sql, self.connection.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let statement = time::bind(self.engine, statement);
+        let sql = statement.sql.clone();
+        self.run(&sql, self.connection.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let statement = time::bind(self.engine, statement);
+        let sql = statement.sql.clone();
+        self.run(&sql, self.connection.query_all_raw(statement)).await
+    }
+}

@@ -1,0 +1,207 @@
+//! One attempt at a write, the same on both engines; and the whole of a write on PostgreSQL.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use kernel::{Ctx, Error, ErrorCode, Result, random};
+use sea_orm::{DatabaseConnection, TransactionTrait};
+use uuid::Uuid;
+
+use crate::Engine;
+use crate::config::Limits;
+use crate::error::{DbResult, unavailable};
+use crate::event::Event;
+use crate::idempotency::{self, CallKey};
+use crate::log::EventLog;
+use crate::observe::Observer;
+use crate::tx::{RecordRef, Tx};
+
+/// What a write answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written<T> {
+    /// The work was done now (in a dry run: done and taken back).
+    Fresh {
+        /// What the closure answered.
+        value: T,
+        /// The events it emitted, in order.
+        events: Vec<Event>,
+    },
+    /// An earlier call with the same idempotency key has done it.
+    Replayed {
+        /// The record it answered with, and the version it left it at.
+        record: RecordRef,
+        /// The ids of the events it emitted, in order.
+        events: Vec<Uuid>,
+    },
+}
+
+impl<T> Written<T> {
+    /// What the closure answered, when the work was done now.
+    pub fn fresh(self) -> Option<T> {
+        match self {
+            Written::Fresh { value, .. } => Some(value),
+            Written::Replayed { .. } => None,
+        }
+    }
+}
+
+/// What a commit sets off in this process.
+#[derive(Clone)]
+pub(crate) struct Aftermath {
+    pub(crate) log: EventLog,
+    pub(crate) jobs: Arc<tokio::sync::Notify>,
+}
+
+/// What a committed write leaves to be set off.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traces {
+    /// Whether it emitted events.
+    pub(crate) events: bool,
+    /// The position of its last event, where that is known already.
+    pub(crate) position: Option<i64>,
+    /// Whether it enqueued jobs.
+    pub(crate) jobs: bool,
+}
+
+impl Aftermath {
+    /// Called after the commit, never before.
+    pub(crate) fn committed(&self, traces: Traces) {
+        if traces.events {
+            self.log.committed(traces.position);
+        }
+        if traces.jobs {
+            self.jobs.notify_one();
+        }
+    }
+}
+
+/// Runs the closure once inside its transaction, with all that belongs to it, but for the commit.
+pub(crate) async fn attempt<T, F>(tx: &mut Tx, limits: &Limits, work: &mut F) -> Result<(Written<T>, Traces)>
+where
+    F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+{
+    let call = CallKey::of(tx.ctx(), tx.name())?;
+    if let Some(call) = &call
+        && let Some(earlier) = idempotency::claim(tx, call, limits).await?
+    {
+        return Ok((Written::Replayed { record: earlier.record, events: earlier.events }, Traces::default()));
+    }
+    let steps = AssertUnwindSafe(steps(tx, call.as_ref(), work)).catch_unwind();
+    match tokio::time::timeout(limits.closure_deadline, steps).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => {
+            Err(Error::internal(format!("the closure of {} panicked: {}", tx.name(), panic_text(&panic))))
+        }
+        Err(_) => {
+            tracing::warn!(name = tx.name(), "a write took longer than its deadline");
+            Err(Error::request(
+                ErrorCode::DeadlineExceeded,
+                "the change took too long and was not made; try again in a moment",
+            ))
+        }
+    }
+}
+
+async fn steps<T, F>(tx: &mut Tx, call: Option<&CallKey>, work: &mut F) -> Result<(Written<T>, Traces)>
+where
+    F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+{
+    let value = work(tx).await?;
+    if tx.failed() {
+        // PostgreSQL has aborted the transaction and would answer the commit with a silent roll-back.
+        return Err(Error::internal(format!("a statement of {} failed and its closure went on", tx.name())));
+    }
+    let events = tx.record_events().await?;
+    let jobs = tx.record_jobs().await?;
+    if let Some(call) = call {
+        idempotency::complete(tx, call, &events).await?;
+    }
+    let traces = Traces { events: !events.is_empty(), position: events.last().and_then(|event| event.position), jobs };
+    Ok((Written::Fresh { value, events }, traces))
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// The pause before a further attempt: some milliseconds, more with each, never the same for two.
+pub(crate) fn retry_pause(attempt: u32) -> Duration {
+    const UNIT: u64 = 4;
+    Duration::from_millis(1 + random::below(UNIT << attempt.min(6)))
+}
+
+/// Writes on PostgreSQL: each write a transaction of its own, READ COMMITTED.
+#[derive(Clone)]
+pub(crate) struct PostgresWriter {
+    pub(crate) connection: DatabaseConnection,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) aftermath: Aftermath,
+}
+
+impl PostgresWriter {
+    /// The whole of one write.
+    pub(crate) async fn write<T, F>(&self, ctx: Ctx, name: &'static str, mut work: F) -> Result<Written<T>>
+    where
+        F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+    {
+        for number in 1.. {
+            match self.once(&ctx, name, &mut work).await {
+                Err(Failed { again: true, .. }) if number < self.limits.write_attempts => {
+                    self.observer.retried(name);
+                    tokio::time::sleep(retry_pause(number)).await;
+                }
+                Err(failed) => return Err(failed.error),
+                Ok(written) => return Ok(written),
+            }
+        }
+        Err(unavailable("the change could not be made; try again in a moment"))
+    }
+
+    async fn once<T, F>(&self, ctx: &Ctx, name: &'static str, work: &mut F) -> std::result::Result<Written<T>, Failed>
+    where
+        F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+    {
+        let transaction = Arc::new(self.connection.begin().await.db()?);
+        let mut tx = Tx::new(Arc::clone(&transaction), Arc::clone(&self.observer), Engine::Postgres, ctx.clone(), name);
+        let result = attempt(&mut tx, &self.limits, work).await;
+        let again = tx.wants_retry();
+        drop(tx);
+        let transaction = Arc::into_inner(transaction)
+            .ok_or_else(|| Error::internal("a write's transaction outlived its closure"))?;
+        match result {
+            Ok((written, _)) if ctx.mutation.dry_run => {
+                transaction.rollback().await.db()?;
+                Ok(written)
+            }
+            Ok((written, traces)) => {
+                self.observer.fault(name).db()?;
+                transaction.commit().await.db()?;
+                self.aftermath.committed(traces);
+                Ok(written)
+            }
+            // Dropping queues the roll-back; a statement that still runs on the server delays nobody.
+            Err(error) => Err(Failed { error, again }),
+        }
+    }
+}
+
+/// Why an attempt failed, and whether another one may go through.
+struct Failed {
+    error: Error,
+    again: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, again: false }
+    }
+}

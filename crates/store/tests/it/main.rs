@@ -1,0 +1,11 @@
+//! The store on both engines.
+
+mod cursors;
+mod events;
+mod faults;
+mod idempotent;
+mod jobs;
+mod opening;
+mod support;
+mod times;
+mod writes;

@@ -1,0 +1,152 @@
+//! Comments: public ones for everybody who sees the ticket, internal ones for those who work on it.
+
+use access::permission::{TICKET_COMMENT, TICKET_INTERNAL};
+use kernel::error::Problems;
+use kernel::{Ctx, Id, Result, UserError, Uuid, id};
+use predicate::{Policy, Predicate, Rule};
+use serde_json::json;
+use store::query::{self, Row};
+use store::{Audience, RecordRef, Tx, Written};
+
+use crate::commands::{AddComment, check_long_text, check_text};
+use crate::edit::Edit;
+use crate::events;
+use crate::fields::COMMENT;
+use crate::model::{CommentVisibility, MAX_TEXT, StateCategory, WaitingReason};
+use crate::service::Tickets;
+
+/// A comment that was added, and what happened with it.
+#[derive(Clone, Debug)]
+pub struct CommentOutcome {
+    /// The comment; `None` when the viewer may no longer see it (a replay after rights changed).
+    pub comment: Option<Row>,
+    /// The ticket after it.
+    pub ticket: Option<Row>,
+    /// What was recorded.
+    pub events: Vec<store::Event>,
+}
+
+impl Tickets {
+    /// Adds a comment. The requester's public comment on a ticket that waits for the requester puts it back to work.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`, `VALIDATION`.
+    pub async fn add_comment(&self, ctx: &Ctx, command: AddComment) -> Result<CommentOutcome> {
+        let mut problems = Problems::default();
+        check_text(&mut problems, "body", &command.body, MAX_TEXT);
+        check_long_text(&mut problems, "body", &command.body);
+        problems.check()?;
+        let (tickets, command_in) = (self.clone(), command);
+        let written = self
+            .store()
+            .write(ctx, "commentAdd", move |tx| {
+                let (tickets, command) = (tickets.clone(), command_in.clone());
+                Box::pin(async move {
+                    let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
+                    let comment = tickets.comment_in(tx, &mut edit, &command.body, command.visibility).await?;
+                    let version = edit.reference().version;
+                    tx.answers_with(RecordRef { id: Id::new(id::prefix::COMMENT, comment.id()), version });
+                    Ok((comment, edit.after))
+                })
+            })
+            .await?;
+        let events = self.events_of(ctx, &written).await?;
+        match written {
+            Written::Fresh { value: (comment, ticket), .. } => {
+                let ticket = self.masked(ctx, ticket);
+                Ok(CommentOutcome { comment: Some(comment), ticket, events })
+            }
+            Written::Replayed { record, .. } => {
+                let comment = self.comment(ctx, record.id.uuid).await?;
+                let ticket = match comment.as_ref().and_then(|comment| comment.get("ticket").as_id()) {
+                    Some(ticket) => self.by_ids(ctx, &crate::fields::TICKET, &[ticket], &[]).await?.pop(),
+                    None => None,
+                };
+                Ok(CommentOutcome { comment, ticket, events })
+            }
+        }
+    }
+
+    /// A visible comment.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn comment(&self, ctx: &Ctx, comment: Uuid) -> Result<Option<Row>> {
+        let visible = self.access().visible(ctx);
+        let reader = self.store().read("ticket.comment");
+        Ok(query::by_ids(&reader, &self.access().scoped(ctx, &visible), &COMMENT, &[comment], &["author"]).await?.pop())
+    }
+
+    /// Adds a comment inside a write, with its event and what follows from it.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` with the permission that is missing.
+    pub async fn comment_in(
+        &self,
+        tx: &mut Tx,
+        edit: &mut Edit,
+        body: &str,
+        visibility: CommentVisibility,
+    ) -> Result<Row> {
+        let ctx = tx.ctx().clone();
+        self.authorise_comment(&ctx, edit, visibility)?;
+        let comment = Row::new(
+            &COMMENT,
+            vec![
+                ("id", ctx.new_id().into()),
+                ("ticket", edit.after.id().into()),
+                ("author", ctx.actor.id.into()),
+                ("visibility", visibility.as_str().into()),
+                ("body", body.into()),
+                ("createdAt", tx.now().into()),
+            ],
+        );
+        query::insert_in(tx, ctx.tenant, &COMMENT, &comment).await?;
+        let payload = json!({ "comment": comment.id().to_string(), "visibility": visibility.as_str() });
+        let mut event = edit.event(self.access(), events::COMMENT_ADDED, payload);
+        event.changes.clear();
+        if visibility == CommentVisibility::Internal {
+            event.audience = Audience::Internal;
+        }
+        tx.emit(event);
+        if visibility == CommentVisibility::Public && is_awaited_answer(edit, ctx.actor.id) {
+            self.resume_in(tx, edit).await?;
+        }
+        let mut comment = comment;
+        let author = self.access().actors_in(tx, &ctx, &[ctx.actor.id]).await?.pop();
+        comment.set_relation("author", author);
+        Ok(comment)
+    }
+
+    fn authorise_comment(&self, ctx: &Ctx, edit: &Edit, visibility: CommentVisibility) -> Result<()> {
+        let allowed = |permission| {
+            let policy = Policy::When(Rule::Permission(permission));
+            self.access().allows(ctx, edit.rules.record(), &policy, &edit.before)
+        };
+        if !allowed(TICKET_COMMENT) {
+            return Err(UserError::forbidden(TICKET_COMMENT).into());
+        }
+        if visibility == CommentVisibility::Internal && !allowed(TICKET_INTERNAL) {
+            return Err(UserError::forbidden(TICKET_INTERNAL).into());
+        }
+        Ok(())
+    }
+
+    /// Whether the requester has commented in public since the ticket was resolved.
+    pub(crate) async fn requester_objected_in(&self, tx: &mut Tx, row: &Row) -> Result<bool> {
+        let ctx = tx.ctx().clone();
+        let visible = self.access().visible(&ctx);
+        let since = predicate::Test::Gte(predicate::Operand::Value(row.get("resolvedAt").clone()));
+        let condition = Predicate::eq("ticket", row.id())
+            .and(Predicate::eq("visibility", CommentVisibility::Public.as_str()))
+            .and(Predicate::eq("author", row.get("requester").clone()))
+            .and(Predicate::Is(predicate::Path::field("createdAt"), since));
+        Ok(query::find(tx, &self.access().scoped(&ctx, &visible), &COMMENT, &condition, &[]).await?.is_some())
+    }
+}
+
+fn is_awaited_answer(edit: &Edit, author: Uuid) -> bool {
+    edit.after.text("stateCategory") == StateCategory::Waiting.as_str()
+        && edit.after.text("waitingReason") == WaitingReason::Requester.as_str()
+        && edit.after.get("requester").as_id() == Some(author)
+}

@@ -1,0 +1,160 @@
+//! An update in the making: the ticket as it was, as it will be, and how that is written down.
+
+use std::sync::Arc;
+
+use access::Access;
+use kernel::{Ctx, Result, UserError};
+use predicate::{Policy, Value, evaluate};
+use serde_json::Value as Json;
+use store::query::{Row, update_in};
+use store::{Audience, NewEvent, RecordRef, Tx};
+
+use crate::events;
+use crate::fields::STATE_AFTER;
+use crate::kind::KindRules;
+
+/// A ticket that was loaded for a write.
+pub struct Edit {
+    /// The rules of its kind.
+    pub rules: Arc<dyn KindRules>,
+    /// As it was loaded, unmasked.
+    pub before: Row,
+    /// As it will be.
+    pub after: Row,
+}
+
+impl Edit {
+    /// Nothing changed yet.
+    pub fn new(rules: Arc<dyn KindRules>, row: Row) -> Self {
+        Self { rules, before: row.clone(), after: row }
+    }
+
+    /// Changes a field.
+    pub fn set(&mut self, field: &'static str, value: impl Into<Value>) {
+        self.after.set(field, value.into());
+    }
+
+    /// Changes a reference, together with the record that it leads to.
+    pub fn set_reference(&mut self, field: &'static str, target: Option<Row>) {
+        self.after.set(field, target.as_ref().map(Row::id).into());
+        self.after.set_relation(field, target);
+    }
+
+    /// The names and new values of the fields that differ.
+    pub fn changed(&self) -> Vec<(&'static str, Value)> {
+        let fields = self.after.fields().iter();
+        fields.filter(|(name, value)| self.before.get(name) != value).cloned().collect()
+    }
+
+    /// The version that the ticket had when it was loaded.
+    pub fn version(&self) -> i32 {
+        i32::try_from(self.before.int("version")).unwrap_or(i32::MAX)
+    }
+
+    /// Refuses when the client expected another version.
+    ///
+    /// # Errors
+    /// `CONFLICT` with the current version.
+    pub fn expect_version(&self, expected: Option<i32>) -> Result<()> {
+        match expected {
+            Some(expected) if expected != self.version() => Err(UserError::stale(self.version()).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the write policy of each changed field on the ticket as it was.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` with the permission that is missing.
+    pub fn authorise_fields(&self, ctx: &Ctx, access: &Access) -> Result<()> {
+        let record = self.rules.record();
+        for (name, _) in self.changed() {
+            let Some(field) = record.field(name) else { continue };
+            if !access.allows(ctx, record, &field.write, &self.before) {
+                return Err(UserError::forbidden(permission_of(&field.write)).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the viewer may bring a ticket to where this one will be.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` with the permission that is missing.
+    pub fn authorise_state_after(&self, ctx: &Ctx, access: &Access) -> Result<()> {
+        let rule = access.rule(ctx, self.rules.record(), &STATE_AFTER);
+        if evaluate(&rule, &self.after) {
+            return Ok(());
+        }
+        Err(UserError::forbidden(access::permission::TICKET_CREATE).into())
+    }
+
+    /// Writes the changes as one event, provided that nobody was faster. Without any change, nothing is written.
+    ///
+    /// # Errors
+    /// A lost race is run again, or refused with the current version when the client named one.
+    pub async fn save_in(
+        &mut self,
+        tx: &mut Tx,
+        access: &Access,
+        kind: &'static str,
+        payload: Json,
+        expected: Option<i32>,
+    ) -> Result<bool> {
+        let mut values = self.changed();
+        if values.is_empty() {
+            return Ok(false);
+        }
+        let version = self.version();
+        self.set("version", version + 1);
+        self.set("updatedAt", tx.now());
+        values.extend([("version", Value::from(version + 1)), ("updatedAt", tx.now().into())]);
+        let tenant = tx.ctx().tenant;
+        let record = self.rules.record();
+        if !update_in(tx, tenant, record, self.after.id(), Some(version), &values).await? {
+            return Err(match expected {
+                Some(_) => UserError::stale(version + 1).into(),
+                None => tx.retry(),
+            });
+        }
+        tx.emit(self.event(access, kind, payload));
+        Ok(true)
+    }
+
+    /// The event that tells what changed.
+    pub fn event(&self, access: &Access, kind: &'static str, payload: Json) -> NewEvent {
+        let (record, catalogue) = (self.rules.record(), access.catalogue());
+        NewEvent {
+            kind,
+            subject_kind: events::SUBJECT,
+            subject: self.after.id(),
+            version: i32::try_from(self.after.int("version")).unwrap_or(i32::MAX),
+            audience: Audience::Public,
+            changes: events::changes(record, catalogue, &self.before, &self.after),
+            facts: events::facts(record, catalogue, &self.after),
+            payload,
+            occurred_at: None,
+        }
+    }
+
+    /// Carries on from the state that was written, for a second step in the same transaction.
+    pub fn proceed(&mut self) {
+        self.before = self.after.clone();
+    }
+
+    /// What a replay of this mutation answers with.
+    pub fn reference(&self) -> RecordRef {
+        RecordRef {
+            id: kernel::Id::new(self.rules.kind().id_prefix(), self.after.id()),
+            version: i32::try_from(self.after.int("version")).unwrap_or(i32::MAX),
+        }
+    }
+}
+
+/// The permission that a policy asks for, to tell it to those who lack it.
+fn permission_of(policy: &Policy) -> &'static str {
+    match policy {
+        Policy::When(predicate::Rule::Permission(permission)) => permission,
+        _ => "none: this field is set by the system",
+    }
+}

@@ -1,0 +1,112 @@
+//! The events of tickets: their names, and the facts and changes that they carry.
+
+use predicate::{Catalogue, Facts, Path, Policy, RecordType, RelationKind, Value};
+use serde_json::{Map, Value as Json};
+use store::Change;
+use store::query::Row;
+
+/// What the log calls the subject of these events.
+pub const SUBJECT: &str = "ticket";
+
+/// Fields of a ticket changed.
+pub const UPDATED: &str = "TicketUpdated";
+/// The team or the assignee changed.
+pub const ASSIGNED: &str = "TicketAssigned";
+/// The state changed.
+pub const TRANSITIONED: &str = "TicketTransitioned";
+/// A comment was added; its id is in the payload.
+pub const COMMENT_ADDED: &str = "CommentAdded";
+/// Somebody began to follow the ticket.
+pub const WATCHED: &str = "TicketWatched";
+/// Somebody ceased to follow the ticket.
+pub const UNWATCHED: &str = "TicketUnwatched";
+
+/// What the facts of an event hold: the fields that predicates over events may name, under dotted paths.
+///
+/// Relations are one edge away; the `id` of a related record is the value of the reference itself and not repeated.
+pub fn facts(record: &'static RecordType, catalogue: &Catalogue, row: &Row) -> Map<String, Json> {
+    let mut facts = Map::new();
+    for field in record.all_fields().filter(|field| field.event != Policy::Never) {
+        facts.insert(field.name.to_owned(), row.get(field.name).to_json());
+    }
+    for path in related_paths(record, catalogue) {
+        facts.insert(path.dotted(), row.value(&path).to_json());
+    }
+    facts
+}
+
+/// The fields one edge away that events carry.
+fn related_paths(record: &'static RecordType, catalogue: &Catalogue) -> Vec<Path> {
+    let base: &'static [_] = record.base.map_or(&[], |base| base.relations);
+    let references = base.iter().chain(record.relations).filter(|found| matches!(found.kind, RelationKind::Reference(_)));
+    references
+        .filter_map(|relation| Some((relation.name, catalogue.get(relation.target)?)))
+        .flat_map(|(name, target)| {
+            let carried = target.fields.iter().filter(|field| field.event != Policy::Never && field.name != "id");
+            carried.map(move |field| Path::through(name, field.name))
+        })
+        .collect()
+}
+
+/// The facts of an event, as predicates read them.
+pub struct EventFacts<'a> {
+    record: &'static RecordType,
+    catalogue: &'a Catalogue,
+    facts: &'a Map<String, Json>,
+    /// Values before the event, for the state before it.
+    undo: Map<String, Json>,
+}
+
+impl<'a> EventFacts<'a> {
+    /// The facts after the event.
+    pub fn after(record: &'static RecordType, catalogue: &'a Catalogue, event: &'a store::Event) -> Self {
+        Self { record, catalogue, facts: &event.facts, undo: Map::new() }
+    }
+
+    /// The facts before the event: those after it, its changes undone.
+    pub fn before(record: &'static RecordType, catalogue: &'a Catalogue, event: &'a store::Event) -> Self {
+        let undo = event.changes.iter().map(|change| (change.field.clone(), change.before.clone())).collect();
+        Self { record, catalogue, facts: &event.facts, undo }
+    }
+}
+
+impl Facts for EventFacts<'_> {
+    fn value(&self, path: &Path) -> Value {
+        let Some(target) = self.catalogue.follow(self.record, &path.relations) else { return Value::Null };
+        let Some(field) = target.field(&path.field) else { return Value::Null };
+        let mut name = path.dotted();
+        if path.field == "id"
+            && let Some(reference) = name.strip_suffix(".id")
+        {
+            name = reference.to_owned();
+        }
+        let json = self.undo.get(&name).or_else(|| self.facts.get(&name));
+        json.and_then(|json| Value::from_json(&field.kind, json)).unwrap_or(Value::Null)
+    }
+}
+
+/// What changed between two states of a ticket. Values of related records change with the reference to them; they are named
+/// by dotted paths and serve predicates only.
+pub fn changes(record: &'static RecordType, catalogue: &Catalogue, before: &Row, after: &Row) -> Vec<Change> {
+    let before_facts = facts_with_texts(record, catalogue, before);
+    let after_facts = facts_with_texts(record, catalogue, after);
+    after_facts
+        .into_iter()
+        .filter_map(|(field, after)| {
+            let before = before_facts.get(&field).cloned().unwrap_or(Json::Null);
+            (before != after).then_some(Change { field, before, after })
+        })
+        .collect()
+}
+
+/// The facts, and beside them what history shows but no predicate over events may name.
+fn facts_with_texts(record: &'static RecordType, catalogue: &Catalogue, row: &Row) -> Map<String, Json> {
+    let mut all = facts(record, catalogue, row);
+    for field in record.all_fields().filter(|field| HISTORY_ONLY.contains(&field.name)) {
+        all.insert(field.name.to_owned(), row.get(field.name).to_json());
+    }
+    all
+}
+
+/// Long texts: told in history, not repeated in the facts of each event.
+const HISTORY_ONLY: &[&str] = &["description", "resolutionNotes"];

@@ -1,0 +1,266 @@
+//! The record types of this crate: each field once, with its column and a policy for every use.
+
+use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Rule};
+
+use crate::model::{CommentVisibility, Impact, Priority, StateCategory, TicketKind, Urgency, WaitingReason};
+use Policy::{Always, Never, When};
+
+/// Those who may change what a ticket says.
+const UPDATE: Policy = When(Rule::Permission(access::permission::TICKET_UPDATE));
+/// Those who may say who works on a ticket.
+const ASSIGN: Policy = When(Rule::Permission(access::permission::TICKET_ASSIGN));
+/// Those who may set a priority against the matrix.
+const OVERRIDE: Policy = When(Rule::Permission(access::permission::TICKET_OVERRIDE_PRIORITY));
+/// Those who work on a ticket.
+const INTERNAL: Policy = When(Rule::Permission(access::permission::TICKET_INTERNAL));
+/// Those who keep the tenant's settings.
+const SETTINGS: Policy = When(Rule::Permission(access::permission::SETTINGS_MANAGE));
+
+/// The fields that make a ticket somebody's own.
+pub const OWN: &[&str] = &["requester", "openedBy"];
+/// The fields that make a ticket a team's.
+pub const TEAM: &[&str] = &["team"];
+
+/// Who may see a ticket.
+pub const READ: Rule = Rule::Permission(access::permission::TICKET_READ);
+/// Who may see what is said among those who work on a ticket.
+pub const READ_INTERNAL: Rule = Rule::Permission(access::permission::TICKET_INTERNAL);
+/// Where a ticket may be brought to: the state after a write must be within reach of this, so that nobody can hand a
+/// ticket to where they could not have opened one.
+pub const STATE_AFTER: Rule = Rule::Permission(access::permission::TICKET_CREATE);
+
+/// A field that everybody who sees the row may read, filter and order by, and that is set by the system alone.
+pub const fn fact(name: &'static str, column: &'static str, kind: FieldType) -> Field {
+    Field {
+        name,
+        kind,
+        column,
+        nullable: false,
+        read: Always,
+        write: Never,
+        filter: Always,
+        order: Always,
+        event: Always,
+    }
+}
+
+const fn nullable(field: Field) -> Field {
+    Field { nullable: true, ..field }
+}
+
+const fn written(field: Field, write: Policy) -> Field {
+    Field { write, ..field }
+}
+
+const fn read_by(field: Field, read: Policy) -> Field {
+    Field { read, ..field }
+}
+
+const fn unordered(field: Field) -> Field {
+    Field { order: Never, ..field }
+}
+
+const fn silent(field: Field) -> Field {
+    Field { event: Never, ..field }
+}
+
+const fn shown_only(field: Field) -> Field {
+    Field { filter: Never, order: Never, event: Never, ..field }
+}
+
+const fn reference(name: &'static str, target: &'static str) -> Relation {
+    Relation { name, target, kind: RelationKind::Reference(name) }
+}
+
+/// What every ticket has.
+pub static TICKET: RecordType = RecordType {
+    name: "ticket",
+    table: "ticket",
+    base: None,
+    fields: &[
+        unordered(fact("id", "id", FieldType::Id)),
+        fact("kind", "kind", FieldType::Enum(TicketKind::NAMES)),
+        fact("number", "number", FieldType::Text),
+        written(fact("title", "title", FieldType::Text), UPDATE),
+        Field {
+            order: Never,
+            event: Never,
+            ..written(nullable(fact("description", "description", FieldType::Text)), UPDATE)
+        },
+        fact("state", "state", FieldType::Text),
+        fact("stateCategory", "state_category", FieldType::Enum(StateCategory::NAMES)),
+        nullable(fact("waitingReason", "waiting_reason", FieldType::Enum(WaitingReason::NAMES))),
+        nullable(fact("waitingUntil", "waiting_until", FieldType::Time)),
+        written(fact("impact", "impact", FieldType::Enum(Impact::NAMES)), UPDATE),
+        written(fact("urgency", "urgency", FieldType::Enum(Urgency::NAMES)), UPDATE),
+        written(fact("priority", "priority", FieldType::Enum(Priority::NAMES)), OVERRIDE),
+        Field {
+            read: INTERNAL,
+            write: OVERRIDE,
+            ..nullable(unordered(fact("priorityOverrideReason", "priority_override_reason", FieldType::Text)))
+        },
+        read_by(nullable(unordered(fact("priorityOverrideBy", "priority_override_by", FieldType::Id))), INTERNAL),
+        read_by(nullable(unordered(fact("priorityOverrideAt", "priority_override_at", FieldType::Time))), INTERNAL),
+        written(nullable(unordered(fact("category", "category_id", FieldType::Id))), UPDATE),
+        written(unordered(fact("requester", "requester_id", FieldType::Id)), UPDATE),
+        unordered(fact("openedBy", "opened_by_id", FieldType::Id)),
+        written(nullable(unordered(fact("team", "team_id", FieldType::Id))), ASSIGN),
+        written(nullable(unordered(fact("assignee", "assignee_id", FieldType::Id))), ASSIGN),
+        written(unordered(fact("tags", "tags", FieldType::TextList)), UPDATE),
+        read_by(fact("reassignmentCount", "reassignment_count", FieldType::Int), INTERNAL),
+        fact("reopenCount", "reopen_count", FieldType::Int),
+        silent(fact("version", "version", FieldType::Int)),
+        fact("createdAt", "created_at", FieldType::Time),
+        silent(fact("updatedAt", "updated_at", FieldType::Time)),
+        nullable(fact("resolvedAt", "resolved_at", FieldType::Time)),
+        nullable(fact("closedAt", "closed_at", FieldType::Time)),
+    ],
+    relations: &[
+        reference("category", "category"),
+        reference("requester", "actor"),
+        reference("openedBy", "actor"),
+        reference("team", "team"),
+        reference("assignee", "actor"),
+        reference("priorityOverrideBy", "actor"),
+    ],
+    row: READ,
+    own: OWN,
+    team: TEAM,
+};
+
+/// A node of the tenant's category tree.
+pub static CATEGORY: RecordType = RecordType {
+    name: "category",
+    table: "category",
+    base: None,
+    fields: &[
+        unordered(fact("id", "id", FieldType::Id)),
+        fact("key", "key", FieldType::Text),
+        written(silent(fact("name", "name", FieldType::Text)), SETTINGS),
+        written(silent(nullable(unordered(fact("parent", "parent_id", FieldType::Id)))), SETTINGS),
+        written(silent(fact("retired", "retired", FieldType::Bool)), SETTINGS),
+        silent(fact("version", "version", FieldType::Int)),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+        silent(fact("updatedAt", "updated_at", FieldType::Time)),
+    ],
+    relations: &[reference("parent", "category")],
+    row: Rule::Always,
+    own: &[],
+    team: &[],
+};
+
+/// One cell of the tenant's priority matrix.
+pub static PRIORITY_RULE: RecordType = RecordType {
+    name: "priorityRule",
+    table: "priority_rule",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(fact("impact", "impact", FieldType::Enum(Impact::NAMES))),
+        silent(fact("urgency", "urgency", FieldType::Enum(Urgency::NAMES))),
+        written(silent(fact("priority", "priority", FieldType::Enum(Priority::NAMES))), SETTINGS),
+    ],
+    relations: &[],
+    row: Rule::Always,
+    own: &[],
+    team: &[],
+};
+
+/// A comment on a ticket.
+pub static COMMENT: RecordType = RecordType {
+    name: "comment",
+    table: "comment",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("ticket", "ticket_id", FieldType::Id))),
+        silent(unordered(fact("author", "author_id", FieldType::Id))),
+        silent(fact("visibility", "visibility", FieldType::Enum(CommentVisibility::NAMES))),
+        shown_only(fact("body", "body", FieldType::Text)),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("ticket", "ticket"), reference("author", "actor")],
+    row: Rule::All(&[
+        Rule::Through("ticket", &READ),
+        Rule::Any(&[Rule::Equals("visibility", "PUBLIC"), Rule::Through("ticket", &READ_INTERNAL)]),
+    ]),
+    own: &[],
+    team: &[],
+};
+
+/// Somebody who follows a ticket.
+pub static WATCHER: RecordType = RecordType {
+    name: "watcher",
+    table: "ticket_watcher",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("ticket", "ticket_id", FieldType::Id))),
+        silent(unordered(fact("actor", "actor_id", FieldType::Id))),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("ticket", "ticket"), reference("actor", "actor")],
+    row: Rule::Through("ticket", &READ),
+    own: &["actor"],
+    team: &[],
+};
+
+/// What a ticket is called in another system.
+pub static EXTERNAL_REF: RecordType = RecordType {
+    name: "externalRef",
+    table: "external_ref",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("ticket", "ticket_id", FieldType::Id))),
+        silent(fact("source", "source", FieldType::Text)),
+        silent(fact("key", "key", FieldType::Text)),
+    ],
+    relations: &[reference("ticket", "ticket")],
+    row: Rule::Through("ticket", &READ_INTERNAL),
+    own: &[],
+    team: &[],
+};
+
+/// An event of the log, as history and `events` read it.
+pub static EVENT: RecordType = RecordType {
+    name: "event",
+    table: "event",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(nullable(fact("position", "position", FieldType::Int))),
+        silent(unordered(fact("kind", "kind", FieldType::Text))),
+        silent(unordered(fact("subjectKind", "subject_kind", FieldType::Text))),
+        silent(unordered(fact("subject", "subject_id", FieldType::Id))),
+        silent(unordered(fact("actor", "actor_id", FieldType::Id))),
+        silent(unordered(fact("actorKind", "actor_kind", FieldType::Text))),
+        shown_only(fact("channel", "channel", FieldType::Json)),
+        silent(unordered(fact("version", "version", FieldType::Int))),
+        silent(unordered(fact("audience", "audience", FieldType::Text))),
+        shown_only(fact("changes", "changes", FieldType::Json)),
+        shown_only(fact("facts", "facts", FieldType::Json)),
+        shown_only(fact("payload", "payload", FieldType::Json)),
+        silent(fact("occurredAt", "occurred_at", FieldType::Time)),
+        silent(fact("recordedAt", "recorded_at", FieldType::Time)),
+        shown_only(fact("requestId", "request_id", FieldType::Text)),
+    ],
+    relations: &[
+        Relation { name: "ticket", target: "ticket", kind: RelationKind::Reference("subject") },
+        reference("actor", "actor"),
+    ],
+    // Without the first line, a viewer who may read all tickets would see the events of every other record too.
+    row: Rule::Any(&[
+        Rule::All(&[
+            Rule::Equals("subjectKind", crate::events::SUBJECT),
+            Rule::Through("ticket", &READ),
+            Rule::Any(&[Rule::Equals("audience", "PUBLIC"), Rule::Through("ticket", &READ_INTERNAL)]),
+        ]),
+        Rule::Permission(access::permission::AUDIT_READ),
+    ]),
+    own: &[],
+    team: &[],
+};
+
+/// All record types of this crate.
+pub static ALL: &[&RecordType] = &[&TICKET, &CATEGORY, &PRIORITY_RULE, &COMMENT, &WATCHER, &EXTERNAL_REF, &EVENT];

@@ -1,0 +1,70 @@
+//! What a practice tells of its kind of ticket, so that one path serves all kinds.
+
+use std::sync::Arc;
+
+use kernel::error::Problems;
+use predicate::RecordType;
+use serde_json::{Map, Value as Json};
+use store::query::Row;
+
+use crate::model::TicketKind;
+use crate::workflow::{Transition, Workflow};
+
+/// The rules of one kind of ticket. Each practice registers its own when the binary starts.
+pub trait KindRules: Send + Sync + 'static {
+    /// The kind.
+    fn kind(&self) -> TicketKind;
+
+    /// Its record type: the shared fields and its own.
+    fn record(&self) -> &'static RecordType;
+
+    /// Its workflow.
+    fn workflow(&self) -> &Workflow;
+
+    /// The name of the event that a transition leaves behind.
+    fn transition_event(&self, transition: &str) -> &'static str;
+
+    /// JSON Schema of an input that only this kind's transitions take; `None` for an unknown one.
+    fn input_schema(&self, name: &str) -> Option<Json>;
+
+    /// Takes this kind's inputs out of `inputs`, checks them, and sets the fields of its extension.
+    fn apply(&self, transition: &Transition, inputs: &mut Map<String, Json>, row: &mut Row, problems: &mut Problems);
+}
+
+/// All kinds, in the order in which they were registered.
+#[derive(Clone, Default)]
+pub struct Kinds(Vec<Arc<dyn KindRules>>);
+
+impl Kinds {
+    /// These kinds.
+    pub fn new(kinds: Vec<Arc<dyn KindRules>>) -> Self {
+        Self(kinds)
+    }
+
+    /// The rules of a kind.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the practice was not registered.
+    pub fn get(&self, kind: TicketKind) -> kernel::Result<&Arc<dyn KindRules>> {
+        self.0
+            .iter()
+            .find(|rules| rules.kind() == kind)
+            .ok_or_else(|| kernel::Error::internal(format!("no rules are registered for {}", kind.as_str())))
+    }
+
+    /// The rules of the kind that a row is of.
+    ///
+    /// # Errors
+    /// `INTERNAL` for a kind that is unknown or was not registered.
+    pub fn of(&self, row: &Row) -> kernel::Result<&Arc<dyn KindRules>> {
+        let kind = row.text("kind");
+        let kind =
+            TicketKind::parse(&kind).ok_or_else(|| kernel::Error::internal(format!("unknown ticket kind `{kind}`")))?;
+        self.get(kind)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn KindRules>> {
+        self.0.iter()
+    }
+}

@@ -1,0 +1,42 @@
+//! The work item that every practice shares: number, state and workflow, assignment, priority, comments, watchers, history.
+//!
+//! A ticket is one row of the shared table plus one row of its kind's extension (`incident`, …). This crate owns all that
+//! holds for any kind; a practice adds its own fields, its workflow document and its rules through [`KindRules`], so that
+//! `ticketTransition` and `incidentResolve` are one path.
+//!
+//! **Invariants.** An assignee is a member of the ticket's team. A ticket in a `WAITING` state has a waiting reason, one in any
+//! other has none. `version` rises by one with each change to the ticket's own fields, and with nothing else. Every change
+//! is an event in the same transaction. There is no finder here that is not scoped to what the viewer may see.
+//!
+//! **Events**: see [`events`]. **Permissions**: `ticket.read`, `ticket.internal`, `ticket.create`, `ticket.createOnBehalf`,
+//! `ticket.update`, `ticket.assign`, `ticket.transition`, `ticket.reopen`, `ticket.cancel`, `ticket.comment`,
+//! `ticket.overridePriority`, `settings.manage`.
+
+pub mod assignment;
+pub mod category;
+pub mod comment;
+pub mod commands;
+pub mod edit;
+pub mod error;
+pub mod events;
+pub mod fields;
+pub mod kind;
+pub mod model;
+pub mod number;
+pub mod priority;
+pub mod queries;
+pub mod service;
+pub mod timer;
+pub mod transition;
+pub mod watch;
+pub mod workflow;
+
+mod tables;
+
+pub use commands::*;
+pub use edit::Edit;
+pub use kind::KindRules;
+pub use model::*;
+pub use queries::TicketRef;
+pub use service::{Outcome, Tickets};
+pub use workflow::{State, Transition, Workflow};

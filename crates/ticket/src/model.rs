@@ -1,0 +1,158 @@
+//! The closed sets of words that tickets are described with, and the limits of their texts.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest title, in characters.
+pub const MAX_TITLE: usize = 255;
+/// The longest description, comment or resolution notes, in bytes of UTF-8.
+pub const MAX_TEXT: usize = 64 * 1024;
+/// How many tags a ticket may have.
+pub const MAX_TAGS: usize = 50;
+/// The longest tag, category key or external reference part, in characters.
+pub const MAX_KEY: usize = 100;
+/// How many references to other systems a ticket may have.
+pub const MAX_EXTERNAL_REFS: usize = 20;
+/// How many watchers a ticket may have.
+pub const MAX_WATCHERS: usize = 100;
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$doc])* #[serde(rename = $text)] $variant,)* }
+
+        impl $name {
+            /// All of them, in order.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+            /// Their names, in order.
+            pub const NAMES: &'static [&'static str] = &[$($text,)*];
+
+            /// The name that is stored and shown.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+
+            /// Reads a name.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text)
+            }
+        }
+    };
+}
+
+words! {
+    /// The practice that a ticket belongs to.
+    TicketKind {
+        /// An unplanned interruption or reduction in the quality of a service.
+        Incident = "INCIDENT",
+    }
+}
+
+words! {
+    /// What a state means, whatever a tenant calls it. Queues, clocks and reports read categories.
+    StateCategory {
+        /// Nobody has begun.
+        New = "NEW",
+        /// Somebody works on it.
+        Active = "ACTIVE",
+        /// Nothing can be done until something else happens.
+        Waiting = "WAITING",
+        /// Done, and may come back.
+        Resolved = "RESOLVED",
+        /// Done for good.
+        Closed = "CLOSED",
+        /// Given up.
+        Canceled = "CANCELED",
+    }
+}
+
+words! {
+    /// What a ticket in a waiting state waits for.
+    WaitingReason {
+        /// An answer of the requester; their public comment ends the waiting.
+        Requester = "REQUESTER",
+        /// A supplier.
+        Vendor = "VENDOR",
+        /// A change that is on its way.
+        Change = "CHANGE",
+        /// The analysis of a problem.
+        Problem = "PROBLEM",
+        /// Logs, measurements, another occurrence.
+        Evidence = "EVIDENCE",
+        /// A date, given as `waitingUntil`; the ticket wakes up by itself.
+        Schedule = "SCHEDULE",
+    }
+}
+
+words! {
+    /// How many are affected, and how badly.
+    Impact {
+        /// Many people, or a vital service.
+        High = "HIGH",
+        /// Some people, or a part of a service.
+        Medium = "MEDIUM",
+        /// One person.
+        Low = "LOW",
+    }
+}
+
+words! {
+    /// How long it can wait.
+    Urgency {
+        /// It cannot.
+        High = "HIGH",
+        /// A little.
+        Medium = "MEDIUM",
+        /// It can.
+        Low = "LOW",
+    }
+}
+
+words! {
+    /// What is worked on first: from impact and urgency by the tenant's matrix, or overridden.
+    Priority {
+        /// Critical.
+        P1 = "P1",
+        /// High.
+        P2 = "P2",
+        /// Moderate.
+        P3 = "P3",
+        /// Low.
+        P4 = "P4",
+        /// Planning.
+        P5 = "P5",
+    }
+}
+
+words! {
+    /// Who may read a comment.
+    CommentVisibility {
+        /// Whoever may read the ticket.
+        Public = "PUBLIC",
+        /// Only those who work on it; a requester never learns that it exists.
+        Internal = "INTERNAL",
+    }
+}
+
+impl TicketKind {
+    /// The first part of the numbers of this kind.
+    pub const fn number_prefix(self) -> &'static str {
+        match self {
+            TicketKind::Incident => "INC",
+        }
+    }
+
+    /// The prefix of the ids of this kind.
+    pub const fn id_prefix(self) -> &'static str {
+        match self {
+            TicketKind::Incident => kernel::id::prefix::INCIDENT,
+        }
+    }
+}
+
+impl StateCategory {
+    /// Whether work on the ticket is over.
+    pub const fn is_done(self) -> bool {
+        matches!(self, StateCategory::Resolved | StateCategory::Closed | StateCategory::Canceled)
+    }
+}

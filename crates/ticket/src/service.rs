@@ -1,0 +1,127 @@
+//! The handle through which tickets are read and written.
+
+use std::sync::Arc;
+
+use access::Access;
+use futures_util::future::BoxFuture;
+use kernel::{Ctx, Result};
+use predicate::masked_value;
+use store::query::Row;
+use store::{Event, Store, Tx, Written};
+
+use crate::edit::Edit;
+use crate::kind::Kinds;
+use crate::number::Numbers;
+use crate::queries::{RELATIONS, TicketRef};
+
+/// What a mutation answers: the record as the viewer may read it, and what was recorded.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The record; `None` when the viewer may not see it (any more).
+    pub row: Option<Row>,
+    /// What was recorded.
+    pub events: Vec<Event>,
+}
+
+/// Everything that can be done with tickets of any kind. Cheap to clone.
+#[derive(Clone)]
+pub struct Tickets(Arc<Inner>);
+
+struct Inner {
+    access: Access,
+    kinds: Kinds,
+    numbers: Numbers,
+}
+
+impl Tickets {
+    /// With these kinds.
+    pub fn new(access: Access, kinds: Kinds) -> Self {
+        let numbers = Numbers::new(access.store().clone());
+        Self(Arc::new(Inner { access, kinds, numbers }))
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        self.0.access.store()
+    }
+
+    /// The kinds that were registered.
+    pub fn kinds(&self) -> &Kinds {
+        &self.0.kinds
+    }
+
+    /// The source of numbers.
+    pub fn numbers(&self) -> &Numbers {
+        &self.0.numbers
+    }
+
+    /// Runs a write that answers a ticket, and answers it as the viewer may read it. A replay reads the record anew.
+    ///
+    /// # Errors
+    /// Those of `work`, and database errors.
+    pub async fn write<F>(&self, ctx: &Ctx, name: &'static str, work: F) -> Result<Outcome>
+    where
+        F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<Row>> + Send + 'static,
+    {
+        let written = self.store().write(ctx, name, work).await?;
+        let events = self.events_of(ctx, &written).await?;
+        let row = match written {
+            Written::Fresh { value, .. } => self.masked(ctx, value),
+            Written::Replayed { record, .. } => {
+                let reference = TicketRef::Id(record.id);
+                let kind = self.kinds().iter().find(|rules| rules.kind().id_prefix() == record.id.prefix);
+                match kind {
+                    Some(rules) => self.find(ctx, rules.record(), &reference, RELATIONS).await?,
+                    None => None,
+                }
+            }
+        };
+        Ok(Outcome { row, events })
+    }
+
+    /// The events of a write: those just recorded, or those of the call that is replayed.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn events_of<T>(&self, ctx: &Ctx, written: &Written<T>) -> Result<Vec<Event>> {
+        match written {
+            Written::Fresh { events, .. } => Ok(events.clone()),
+            Written::Replayed { events, .. } => self.store().log().by_ids(ctx.tenant, events).await,
+        }
+    }
+
+    /// A row as the viewer may read it; `None` when they may not see it at all.
+    pub fn masked(&self, ctx: &Ctx, row: Row) -> Option<Row> {
+        let visible = self.access().visible(ctx);
+        let visibility = visible.get(row.record())?;
+        if !predicate::evaluate(&visibility.row, &row) {
+            return None;
+        }
+        let mut masked = row.clone();
+        for field in visibility.masks.keys() {
+            masked.set(field, masked_value(visibility, &row, field));
+        }
+        for relation in RELATIONS {
+            let related = row.relation(relation).cloned().and_then(|related| self.masked(ctx, related));
+            if row.has_loaded(relation) {
+                masked.set_relation(relation, related);
+            }
+        }
+        Some(masked)
+    }
+
+    /// The ticket that a write is about.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` at `path`.
+    pub async fn edit_in(&self, tx: &mut Tx, reference: &TicketRef, path: &str) -> Result<Edit> {
+        let row = self.load_in(tx, reference, path).await?;
+        let rules = self.kinds().of(&row)?.clone();
+        Ok(Edit::new(rules, row))
+    }
+}

@@ -1,0 +1,335 @@
+//! Moving a ticket through its workflow: what is possible, what it needs, and what follows.
+
+use std::collections::BTreeSet;
+
+use access::permission;
+use kernel::error::{Problems, RefusedTransition};
+use kernel::{Ctx, Error, Result, Timestamp, UserError};
+use predicate::{Policy, Rule, Value};
+use serde_json::{Map, Value as Json, json};
+use store::Tx;
+use store::query::Row;
+
+use crate::commands::{TransitionTicket, parse_time};
+use crate::edit::Edit;
+use crate::error::transition_refused;
+use crate::kind::KindRules;
+use crate::model::{CommentVisibility, StateCategory, WaitingReason};
+use crate::service::{Outcome, Tickets};
+use crate::timer;
+use crate::workflow::{Transition, Workflow};
+
+/// A transition that leaves from the ticket's state, for one viewer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AvailableTransition {
+    /// Its key.
+    pub key: String,
+    /// Its name for people.
+    pub name: String,
+    /// The key of the state that it leads to.
+    pub to: String,
+    /// Whether this viewer may take it.
+    pub allowed: bool,
+    /// Why not.
+    pub reasons: Vec<String>,
+    /// JSON Schema of its inputs.
+    pub input_schema: Json,
+}
+
+impl Tickets {
+    /// The transitions that leave from the ticket's state, with what each needs and, if it is refused, why.
+    ///
+    /// # Errors
+    /// `INTERNAL` for a ticket of an unknown kind.
+    pub fn available_transitions(&self, ctx: &Ctx, row: &Row) -> Result<Vec<AvailableTransition>> {
+        let rules = self.kinds().of(row)?;
+        let state = row.text("state");
+        Ok(rules
+            .workflow()
+            .leaving(&state)
+            .map(|transition| {
+                let reasons = self.refusals(ctx, rules.as_ref(), transition, row);
+                AvailableTransition {
+                    key: transition.key.clone(),
+                    name: transition.name.clone(),
+                    to: transition.to.clone(),
+                    allowed: reasons.is_empty(),
+                    reasons,
+                    input_schema: input_schema(rules.as_ref(), transition),
+                }
+            })
+            .collect())
+    }
+
+    /// Why the viewer may not take the transition, inputs apart; empty when they may.
+    fn refusals(&self, ctx: &Ctx, rules: &dyn KindRules, transition: &Transition, row: &Row) -> Vec<String> {
+        let mut reasons = Vec::new();
+        let state = row.text("state");
+        if !transition.from.contains(&state) {
+            reasons.push(format!("`{}` does not leave from the state `{state}`", transition.key));
+        }
+        let held = permission::find(&transition.permission).is_some_and(|permission| {
+            let policy = Policy::When(Rule::Permission(permission.name));
+            self.access().allows(ctx, rules.record(), &policy, row)
+        });
+        if !held {
+            reasons.push(format!("this needs the permission `{}` on the ticket", transition.permission));
+        }
+        reasons
+    }
+
+    /// Takes a transition.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CONFLICT`, `TRANSITION_REFUSED`; `VALIDATION` for inputs that are missing, wrong or unknown.
+    pub async fn transition(&self, ctx: &Ctx, command: TransitionTicket) -> Result<Outcome> {
+        self.transition_as(ctx, "ticketTransition", command).await
+    }
+
+    /// Takes a transition under the name of another mutation, such as `incidentResolve`.
+    ///
+    /// # Errors
+    /// As [`Tickets::transition`].
+    pub async fn transition_as(&self, ctx: &Ctx, name: &'static str, command: TransitionTicket) -> Result<Outcome> {
+        let tickets = self.clone();
+        self.write(ctx, name, move |tx| {
+            let (tickets, command) = (tickets.clone(), command.clone());
+            Box::pin(async move {
+                let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
+                edit.expect_version(command.expected_version)?;
+                let (key, inputs) = (command.transition.as_str(), command.inputs);
+                tickets.transition_in(tx, &mut edit, key, inputs, command.expected_version).await?;
+                if let Some(body) = &command.comment {
+                    edit.proceed();
+                    let mut problems = Problems::default();
+                    crate::commands::check_text(&mut problems, "comment", body, crate::model::MAX_TEXT);
+                    problems.check()?;
+                    tickets.comment_in(tx, &mut edit, body, CommentVisibility::Public).await?;
+                }
+                tx.answers_with(edit.reference());
+                Ok(edit.after)
+            })
+        })
+        .await
+    }
+
+    /// Takes a transition inside a write.
+    ///
+    /// # Errors
+    /// As [`Tickets::transition`].
+    pub async fn transition_in(
+        &self,
+        tx: &mut Tx,
+        edit: &mut Edit,
+        key: &str,
+        mut inputs: Map<String, Json>,
+        expected: Option<i32>,
+    ) -> Result<()> {
+        let rules = edit.rules.clone();
+        let transition = self.check_allowed(tx.ctx(), rules.as_ref(), &edit.before, key)?;
+        let mut problems = Problems::default();
+        check_names(transition, &inputs, &mut problems);
+        if transition.required.iter().chain(&transition.optional).any(|name| name == "team" || name == "assignee") {
+            let assigned = self.assign_by_inputs_in(tx, edit, &mut inputs).await;
+            problems.take(assigned)?;
+        }
+        let now = tx.now();
+        apply(transition, rules.workflow(), &mut inputs, &mut edit.after, now, &mut problems);
+        rules.apply(transition, &mut inputs, &mut edit.after, &mut problems);
+        problems.check().map_err(|error| error.within("fields"))?;
+        let event = rules.transition_event(&transition.key);
+        let payload = json!({ "transition": transition.key });
+        edit.save_in(tx, self.access(), event, payload, expected).await?;
+        timer::schedule_in(tx, rules.as_ref(), &edit.after)
+    }
+
+    fn check_allowed<'r>(
+        &self,
+        ctx: &Ctx,
+        rules: &'r dyn KindRules,
+        row: &Row,
+        key: &str,
+    ) -> Result<&'r Transition> {
+        let workflow = rules.workflow();
+        let state = row.text("state");
+        let found = workflow.transition(key);
+        let reasons = match found {
+            Some(transition) => self.refusals(ctx, rules, transition, row),
+            None => vec![format!("the workflow `{}` has no transition `{key}`", workflow.key)],
+        };
+        match found {
+            Some(transition) if reasons.is_empty() => Ok(transition),
+            _ => {
+                let open = self.available_transitions(ctx, row)?;
+                let available = open.into_iter().filter(|found| found.allowed).map(|found| found.key).collect();
+                let to = found.map(|transition| transition.to.clone());
+                Err(transition_refused(RefusedTransition { from: state, to, available, reasons }).into())
+            }
+        }
+    }
+
+    async fn assign_by_inputs_in(&self, tx: &mut Tx, edit: &mut Edit, inputs: &mut Map<String, Json>) -> Result<()> {
+        let ctx = tx.ctx().clone();
+        if let Some(team) = inputs.remove("team") {
+            let reference = access::TeamRef::from_json(&team, "team")?;
+            let team = self.team_in(tx, &reference, "team").await?;
+            edit.set_reference("team", Some(team));
+        }
+        if let Some(assignee) = inputs.remove("assignee") {
+            let reference = access::UserRef::from_json(&assignee, "assignee")?;
+            let user = self.user_in(tx, &reference, "assignee").await?;
+            self.check_member_in(tx, &edit.after, &user).await?;
+            edit.set_reference("assignee", Some(user));
+        }
+        edit.authorise_fields(&ctx, self.access())?;
+        edit.authorise_state_after(&ctx, self.access())?;
+        crate::assignment::count_reassignment(edit);
+        Ok(())
+    }
+
+    /// Puts a waiting ticket back to work, as the system does it: whoever caused it needs no right to the transition.
+    pub(crate) async fn resume_in(&self, tx: &mut Tx, edit: &mut Edit) -> Result<()> {
+        let rules = edit.rules.clone();
+        let workflow = rules.workflow();
+        let state = edit.after.text("state");
+        let to_work = |found: &&Transition| workflow.category(&found.to) == StateCategory::Active && found.required.is_empty();
+        let Some(transition) = workflow.leaving(&state).find(to_work) else {
+            return Err(Error::internal(format!("no transition leads from `{state}` back to work")));
+        };
+        edit.proceed();
+        let mut problems = Problems::default();
+        apply(transition, workflow, &mut Map::new(), &mut edit.after, tx.now(), &mut problems);
+        problems.check()?;
+        let payload = json!({ "transition": transition.key });
+        edit.save_in(tx, self.access(), rules.transition_event(&transition.key), payload, None).await?;
+        Ok(())
+    }
+}
+
+/// Refuses inputs that the transition does not take, and names those that are missing.
+fn check_names(transition: &Transition, inputs: &Map<String, Json>, problems: &mut Problems) {
+    let known: BTreeSet<&str> = transition.required.iter().chain(&transition.optional).map(String::as_str).collect();
+    for name in inputs.keys().filter(|name| !known.contains(name.as_str())) {
+        let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let message = format!("`{}` takes no `{name}`; it takes: {list}", transition.key);
+        problems.add(UserError::constraint([name], message, "unknownField", None));
+    }
+    for name in transition.required.iter().filter(|name| inputs.get(*name).is_none_or(Json::is_null)) {
+        let message = format!("`{}` needs `{name}`", transition.key);
+        problems.add(UserError::constraint([name], message, "required", None));
+    }
+}
+
+/// What a transition changes on a ticket of any kind.
+fn apply(
+    transition: &Transition,
+    workflow: &Workflow,
+    inputs: &mut Map<String, Json>,
+    row: &mut Row,
+    now: Timestamp,
+    problems: &mut Problems,
+) {
+    let from = workflow.category(&row.text("state"));
+    let to = workflow.category(&transition.to);
+    row.set("state", transition.to.as_str().into());
+    row.set("stateCategory", to.as_str().into());
+    let (reason, until) = match to {
+        StateCategory::Waiting => waiting(inputs, now, problems),
+        _ => (Value::Null, Value::Null),
+    };
+    row.set("waitingReason", reason);
+    row.set("waitingUntil", until);
+    match to {
+        StateCategory::Resolved => row.set("resolvedAt", now.into()),
+        StateCategory::Closed | StateCategory::Canceled => row.set("closedAt", now.into()),
+        _ if from.is_done() => {
+            row.set("resolvedAt", Value::Null);
+            row.set("closedAt", Value::Null);
+            let count = i32::try_from(row.int("reopenCount")).unwrap_or(i32::MAX).saturating_add(1);
+            row.set("reopenCount", count.into());
+        }
+        _ => {}
+    }
+}
+
+/// Reads the inputs of a transition into a waiting state.
+fn waiting(inputs: &mut Map<String, Json>, now: Timestamp, problems: &mut Problems) -> (Value, Value) {
+    let reason = inputs.remove("waitingReason").filter(|json| !json.is_null());
+    let until = inputs.remove("waitingUntil").filter(|json| !json.is_null());
+    let parsed = reason.as_ref().and_then(Json::as_str).and_then(WaitingReason::parse);
+    if reason.is_some() && parsed.is_none() {
+        let message = format!("`waitingReason` is one of {}", WaitingReason::NAMES.join(", "));
+        problems.add(UserError::constraint(["waitingReason"], message, "enum", None));
+    }
+    let time = until.as_ref().and_then(Json::as_str).and_then(parse_time);
+    let scheduled = parsed == Some(WaitingReason::Schedule);
+    let complaint = match (&until, time) {
+        (Some(_), None) => Some("`waitingUntil` is no instant in RFC 3339, such as `2026-03-01T09:00:00Z`"),
+        (Some(_), Some(time)) if time <= now => Some("`waitingUntil` is in the past"),
+        (None, _) if scheduled => Some("`SCHEDULE` needs `waitingUntil`"),
+        (Some(_), _) if !scheduled => Some("`waitingUntil` goes with `SCHEDULE` only"),
+        _ => None,
+    };
+    if let Some(message) = complaint {
+        problems.add(UserError::constraint(["waitingUntil"], message, "waitingUntil", None));
+    }
+    (parsed.map(WaitingReason::as_str).into(), time.into())
+}
+
+/// JSON Schema (2020-12) of a transition's inputs.
+fn input_schema(rules: &dyn KindRules, transition: &Transition) -> Json {
+    let names = transition.required.iter().chain(&transition.optional);
+    let properties: Map<String, Json> = names
+        .filter_map(|name| Some((name.clone(), shared_schema(name).or_else(|| rules.input_schema(name))?)))
+        .collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": properties,
+        "required": transition.required,
+        "additionalProperties": false,
+    })
+}
+
+fn shared_schema(name: &str) -> Option<Json> {
+    Some(match name {
+        "waitingReason" => json!({ "enum": WaitingReason::NAMES, "title": "Waiting for" }),
+        "waitingUntil" => json!({ "type": "string", "format": "date-time", "title": "Wake up at" }),
+        "team" => json!({
+            "type": "object", "title": "Team", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
+            "properties": { "slug": { "type": "string" }, "id": { "type": "string" } },
+        }),
+        "assignee" => json!({
+            "type": "object", "title": "Assignee", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
+            "properties": { "email": { "type": "string" }, "id": { "type": "string" } },
+        }),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(json: Json) -> (Value, Value, bool) {
+        let mut inputs = json.as_object().cloned().unwrap();
+        let mut problems = Problems::default();
+        let now = parse_time("2026-03-01T09:00:00Z").unwrap();
+        let (reason, until) = waiting(&mut inputs, now, &mut problems);
+        (reason, until, problems.is_empty())
+    }
+
+    #[test]
+    fn a_schedule_needs_an_instant_ahead() {
+        assert!(wait(json!({"waitingReason": "SCHEDULE", "waitingUntil": "2026-03-02T09:00:00+01:00"})).2);
+        for wrong in [
+            json!({"waitingReason": "SCHEDULE"}),
+            json!({"waitingReason": "SCHEDULE", "waitingUntil": "2026-02-28T09:00:00Z"}),
+            json!({"waitingReason": "SCHEDULE", "waitingUntil": "tomorrow"}),
+            json!({"waitingReason": "VENDOR", "waitingUntil": "2026-03-02T09:00:00Z"}),
+            json!({"waitingReason": "WEATHER"}),
+        ] {
+            assert!(!wait(wrong.clone()).2, "{wrong}");
+        }
+    }
+}

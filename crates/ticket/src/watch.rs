@@ -1,0 +1,124 @@
+//! Watchers: who wants to know what happens to a ticket.
+
+use access::UserRef;
+use access::permission::TICKET_UPDATE;
+use kernel::{ActorKind, Ctx, Result, UserError};
+use predicate::{Policy, Predicate, Rule};
+use serde_json::json;
+use store::Tx;
+use store::query::{self, Row};
+
+use crate::commands::WatchTicket;
+use crate::edit::Edit;
+use crate::events;
+use crate::fields::WATCHER;
+use crate::model::MAX_WATCHERS;
+use crate::service::{Outcome, Tickets};
+
+impl Tickets {
+    /// Makes the viewer, or with `ticket.update` another user, a watcher. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`; `LIMIT` beyond [`MAX_WATCHERS`].
+    pub async fn watch(&self, ctx: &Ctx, command: WatchTicket) -> Result<Outcome> {
+        self.change_watcher(ctx, "ticketWatch", command, true).await
+    }
+
+    /// Ends that. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`.
+    pub async fn unwatch(&self, ctx: &Ctx, command: WatchTicket) -> Result<Outcome> {
+        self.change_watcher(ctx, "ticketUnwatch", command, false).await
+    }
+
+    async fn change_watcher(
+        &self,
+        ctx: &Ctx,
+        name: &'static str,
+        command: WatchTicket,
+        watch: bool,
+    ) -> Result<Outcome> {
+        let tickets = self.clone();
+        self.write(ctx, name, move |tx| {
+            let (tickets, command) = (tickets.clone(), command.clone());
+            Box::pin(async move {
+                let edit = tickets.edit_in(tx, &command.ticket, "id").await?;
+                let actor = tickets.watcher_in(tx, &edit, &command).await?;
+                let found = tickets.watchers_in(tx, edit.after.id()).await?;
+                let existing = found.iter().any(|row| row.get("actor").as_id() == Some(actor));
+                if watch && !existing {
+                    if found.len() >= MAX_WATCHERS {
+                        let message = format!("the ticket has {MAX_WATCHERS} watchers; that is the limit");
+                        return Err(UserError::limit(["user"], message, MAX_WATCHERS as u64).into());
+                    }
+                    tickets.insert_watcher_in(tx, &edit, actor).await?;
+                } else if !watch && existing {
+                    let tenant = tx.ctx().tenant;
+                    query::delete_in(tx, tenant, &WATCHER, &[("ticket", edit.after.id()), ("actor", actor)]).await?;
+                }
+                if watch != existing {
+                    let kind = if watch { events::WATCHED } else { events::UNWATCHED };
+                    let mut event = edit.event(tickets.access(), kind, json!({ "user": actor.to_string() }));
+                    event.changes.clear();
+                    tx.emit(event);
+                }
+                tx.answers_with(edit.reference());
+                Ok(edit.after)
+            })
+        })
+        .await
+    }
+
+    async fn watcher_in(&self, tx: &mut Tx, edit: &Edit, command: &WatchTicket) -> Result<kernel::Uuid> {
+        let viewer = tx.ctx().actor.id;
+        let actor = match &command.user {
+            Some(user) => self.user_in(tx, user, "user").await?.id(),
+            None if tx.ctx().actor.kind == ActorKind::User => viewer,
+            None => {
+                let message = "only people follow tickets: name a `user`";
+                return Err(UserError::constraint(["user"], message, "required", None).into());
+            }
+        };
+        let policy = Policy::When(Rule::Permission(TICKET_UPDATE));
+        if actor != viewer && !self.access().allows(tx.ctx(), edit.rules.record(), &policy, &edit.before) {
+            return Err(UserError::forbidden(TICKET_UPDATE).into());
+        }
+        Ok(actor)
+    }
+
+    async fn watchers_in(&self, tx: &mut Tx, ticket: kernel::Uuid) -> Result<Vec<Row>> {
+        let ctx = tx.ctx().clone();
+        let visible = self.access().visible(&ctx);
+        let condition = Predicate::eq("ticket", ticket);
+        let limit = MAX_WATCHERS as u64 + 1;
+        query::all(tx, &self.access().scoped(&ctx, &visible), &WATCHER, &condition, &[], limit).await
+    }
+
+    async fn insert_watcher_in(&self, tx: &mut Tx, edit: &Edit, actor: kernel::Uuid) -> Result<()> {
+        let ctx = tx.ctx().clone();
+        let row = Row::new(
+            &WATCHER,
+            vec![
+                ("id", ctx.new_id().into()),
+                ("ticket", edit.after.id().into()),
+                ("actor", actor.into()),
+                ("createdAt", tx.now().into()),
+            ],
+        );
+        query::insert_in(tx, ctx.tenant, &WATCHER, &row).await
+    }
+
+    /// The user that a reference points at; requesters, assignees and watchers are people.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` at `path`, for a service account too.
+    pub async fn user_in(&self, tx: &mut Tx, reference: &UserRef, path: &str) -> Result<Row> {
+        let ctx = tx.ctx().clone();
+        let row = self.access().user_in(tx, &ctx, reference).await.map_err(|error| error.within(path))?;
+        if row.text("kind") != ActorKind::User.as_str() {
+            return Err(UserError::not_found([path], "the user").into());
+        }
+        Ok(row)
+    }
+}
