@@ -37,14 +37,14 @@ impl Default for PasswordCost {
     }
 }
 
-/// Checks the length of a new password.
+/// Checks the length of a new password, at least `shortest` bytes.
 ///
 /// # Errors
 /// A `VALIDATION` or `LIMIT` user error at `password`.
-pub(crate) fn check(password: &str) -> Result<()> {
-    if password.len() < MIN_PASSWORD_BYTES {
-        let message = format!("the password is too short; it needs at least {MIN_PASSWORD_BYTES} bytes");
-        let limit = Some(MIN_PASSWORD_BYTES as u64);
+pub(crate) fn check(password: &str, shortest: usize) -> Result<()> {
+    if password.len() < shortest {
+        let message = format!("the password is too short; it needs at least {shortest} bytes");
+        let limit = Some(shortest as u64);
         return Err(UserError::constraint(["password"], message, "minLength", limit).into());
     }
     if password.len() > MAX_PASSWORD_BYTES {
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn lengths_are_bounded() {
         for (length, fine) in [(7, false), (8, true), (1024, true), (1025, false)] {
-            assert_eq!(check(&"x".repeat(length)).is_ok(), fine, "{length} bytes");
+            assert_eq!(check(&"x".repeat(length), MIN_PASSWORD_BYTES).is_ok(), fine, "{length} bytes");
         }
     }
 

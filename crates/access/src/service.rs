@@ -22,7 +22,7 @@ use store::{Event, Store, Written};
 use crate::attempts::Attempts;
 use crate::jwt::Signer;
 use crate::model::Changed;
-use crate::password::{PASSWORD_QUEUE, PASSWORD_WORKERS, PasswordCost, PasswordPool};
+use crate::password::{MIN_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_WORKERS, PasswordCost, PasswordPool};
 use crate::{permission, visibility};
 
 pub use authentication::Session;
@@ -47,6 +47,8 @@ pub struct Settings {
     pub session_lifetime: chrono::Duration,
     /// What one password hash costs.
     pub password_cost: PasswordCost,
+    /// The shortest password that a user may get, in bytes: 8.
+    pub shortest_password: usize,
     /// How many passwords are hashed at once: 2.
     pub password_workers: usize,
     /// How many more may wait: 64.
@@ -59,6 +61,7 @@ impl Default for Settings {
             access_token_lifetime: ACCESS_TOKEN_LIFETIME,
             session_lifetime: SESSION_LIFETIME,
             password_cost: PasswordCost::default(),
+            shortest_password: MIN_PASSWORD_BYTES,
             password_workers: PASSWORD_WORKERS,
             password_queue: PASSWORD_QUEUE,
         }

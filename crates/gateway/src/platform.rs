@@ -5,6 +5,7 @@ use std::sync::Arc;
 use access::Access;
 use async_graphql::{Data, Executor, Request, Response};
 use delivery::LiveHub;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use incident::{INCIDENT, IncidentRules, Incidents};
 use kernel::{Ctx, Error, Result};
@@ -14,7 +15,7 @@ use ticket::kind::Kinds;
 use ticket::{Tickets, timer};
 
 use crate::door::{Backend, Principal, Viewer};
-use crate::loaders::Loaders;
+use crate::loaders::{Loaders, Turns};
 
 /// What the installation tells of itself.
 #[derive(Clone, Debug)]
@@ -138,12 +139,12 @@ impl Executing {
         Self { schema, platform }
     }
 
-    /// Loaders see what the viewer sees: they are made for one request and go with it.
-    fn with_loaders(&self, request: Request) -> Request {
+    /// Loaders see what the viewer sees: they are made for one request and go with it, and with its turns.
+    fn with_loaders(&self, request: Request, turns: &Turns) -> Request {
         let viewer = request.data.get(&std::any::TypeId::of::<Viewer>());
         let viewer = viewer.and_then(|viewer| viewer.downcast_ref::<Viewer>()).cloned();
         match viewer.filter(|viewer| viewer.ctx.is_some()) {
-            Some(viewer) => request.data(Loaders::new(self.platform.clone(), viewer)),
+            Some(viewer) => request.data(Loaders::new(self.platform.clone(), viewer, turns.clone())),
             None => request,
         }
     }
@@ -151,11 +152,13 @@ impl Executing {
 
 impl Executor for Executing {
     async fn execute(&self, request: Request) -> Response {
-        self.schema.execute(self.with_loaders(request)).await
+        let turns = Turns::default();
+        turns.run(self.schema.execute(self.with_loaders(request, &turns))).await
     }
 
     fn execute_stream(&self, request: Request, session_data: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        let request = self.with_loaders(request);
-        Executor::execute_stream(&self.schema, request, session_data)
+        let turns = Turns::default();
+        let request = self.with_loaders(request, &turns);
+        turns.run_stream(Executor::execute_stream(&self.schema, request, session_data)).boxed()
     }
 }

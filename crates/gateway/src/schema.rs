@@ -42,6 +42,8 @@ pub struct Subscription(TicketSubscriptions);
 pub enum Node {
     /// A ticket of any kind.
     Ticket(Ticket),
+    /// An incident.
+    Incident(Incident),
     /// A user.
     User(User),
     /// A service account.
@@ -159,7 +161,7 @@ fn parse(id: &ID) -> Result<Id> {
 
 async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
     Ok(match id.prefix {
-        prefix::INCIDENT => loaders::ticket(ctx, id.uuid).await?.map(|row| Node::Ticket(Ticket::Incident(Incident::from_row(row)))),
+        prefix::INCIDENT => loaders::ticket(ctx, id.uuid).await?.map(|row| Node::Incident(Incident::from_row(row))),
         prefix::USER | prefix::SERVICE_ACCOUNT => match loaders::actor(ctx, id.uuid).await?.map(Actor::from_row) {
             Some(Actor::User(user)) if id.prefix == prefix::USER => Some(Node::User(user)),
             Some(Actor::ServiceAccount(account)) if id.prefix == prefix::SERVICE_ACCOUNT => {

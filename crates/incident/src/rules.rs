@@ -5,9 +5,9 @@ use kernel::error::Problems;
 use predicate::{RecordType, Value};
 use serde_json::{Map, Value as Json, json};
 use store::query::Row;
-use ticket::commands::{check_long_text, check_text};
+use ticket::commands::check_body;
 use ticket::workflow::WorkflowError;
-use ticket::{KindRules, MAX_TEXT, StateCategory, TicketKind, Transition, Workflow};
+use ticket::{KindRules, StateCategory, TicketKind, Transition, Workflow};
 
 use crate::events;
 use crate::fields::INCIDENT;
@@ -79,8 +79,7 @@ impl KindRules for IncidentRules {
         if let Some(notes) = inputs.remove("resolutionNotes").filter(|json| !json.is_null()) {
             match notes.as_str() {
                 Some(notes) => {
-                    check_text(problems, "resolutionNotes", notes, MAX_TEXT);
-                    check_long_text(problems, "resolutionNotes", notes);
+                    check_body(problems, "resolutionNotes", notes);
                     row.set("resolutionNotes", notes.into());
                 }
                 None => {

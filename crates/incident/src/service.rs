@@ -85,10 +85,13 @@ impl Incidents {
             }
         }
         problems.check()?;
-        self.set_priority_in(tx, &mut edit, command.priority_override.as_ref()).await?;
         edit.authorise_state_after(&ctx, tickets.access())?;
+        if command.priority_override.is_some() {
+            self.authorise_override(&ctx, &edit.after)?;
+        }
+        self.set_priority_in(tx, &mut edit, command.priority_override.as_ref()).await?;
         ticket::assignment::start_if_new(&mut edit);
-        query::insert_in(tx, ctx.tenant, &INCIDENT, &edit.after).await?;
+        query::insert_unique_in(tx, ctx.tenant, &INCIDENT, &edit.after).await?;
         self.insert_external_refs_in(tx, &edit.after, &command.external_refs).await?;
         tx.emit(edit.event(tickets.access(), events::CREATED, Json::Null));
         tx.answers_with(edit.reference());
@@ -166,7 +169,7 @@ impl Incidents {
                     ("key", key.as_str().into()),
                 ],
             );
-            query::insert_in(tx, ctx.tenant, &EXTERNAL_REF, &row).await?;
+            query::insert_unique_in(tx, ctx.tenant, &EXTERNAL_REF, &row).await?;
         }
         Ok(())
     }
@@ -222,8 +225,7 @@ impl Incidents {
         edit.authorise_fields(tx.ctx(), tickets.access())?;
         self.update_priority_in(tx, &mut edit, &command).await?;
         edit.authorise_state_after(tx.ctx(), tickets.access())?;
-        let expected = command.expected_version;
-        edit.save_in(tx, tickets.access(), ticket::events::UPDATED, Json::Null, expected).await?;
+        edit.save_in(tx, tickets.access(), ticket::events::UPDATED, Json::Null).await?;
         tx.answers_with(edit.reference());
         Ok(edit.after)
     }
@@ -233,15 +235,24 @@ impl Incidents {
         let overridden = !edit.before.get("priorityOverrideBy").is_null();
         let moved = edit.before.get("impact") != edit.after.get("impact")
             || edit.before.get("urgency") != edit.after.get("urgency");
-        let policy = predicate::Policy::When(predicate::Rule::Permission(TICKET_OVERRIDE_PRIORITY));
-        let may_override = self.tickets.access().allows(tx.ctx(), &INCIDENT, &policy, &edit.before);
+        if !command.priority_override.is_keep() {
+            self.authorise_override(tx.ctx(), &edit.before)?;
+        }
         match &command.priority_override {
-            Patch::Set(_) | Patch::Clear if !may_override => Err(UserError::forbidden(TICKET_OVERRIDE_PRIORITY).into()),
             Patch::Set(wanted) => self.set_priority_in(tx, edit, Some(wanted)).await,
             Patch::Clear => self.set_priority_in(tx, edit, None).await,
             Patch::Keep if moved && !overridden => self.set_priority_in(tx, edit, None).await,
             Patch::Keep => Ok(()),
         }
+    }
+
+    /// Refuses unless the viewer may override the priority of this incident.
+    fn authorise_override(&self, ctx: &Ctx, incident: &Row) -> Result<()> {
+        let policy = predicate::Policy::When(predicate::Rule::Permission(TICKET_OVERRIDE_PRIORITY));
+        if self.tickets.access().allows(ctx, &INCIDENT, &policy, incident) {
+            return Ok(());
+        }
+        Err(UserError::forbidden(TICKET_OVERRIDE_PRIORITY).into())
     }
 
     /// Resolves an incident: the transition `resolve`.

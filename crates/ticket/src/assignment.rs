@@ -36,8 +36,7 @@ impl Tickets {
                 edit.authorise_state_after(tx.ctx(), tickets.access())?;
                 count_reassignment(&mut edit);
                 start_if_new(&mut edit);
-                edit.save_in(tx, tickets.access(), events::ASSIGNED, serde_json::Value::Null, command.expected_version)
-                    .await?;
+                edit.save_in(tx, tickets.access(), events::ASSIGNED, serde_json::Value::Null).await?;
                 tx.answers_with(edit.reference());
                 Ok(edit.after)
             })
@@ -70,7 +69,7 @@ impl Tickets {
     }
 
     /// A ticket that goes to another team leaves its assignee behind, unless they are a member there too.
-    async fn drop_assignee_of_other_team_in(&self, tx: &mut Tx, edit: &mut Edit) -> Result<()> {
+    pub(crate) async fn drop_assignee_of_other_team_in(&self, tx: &mut Tx, edit: &mut Edit) -> Result<()> {
         if edit.before.get("team") == edit.after.get("team") {
             return Ok(());
         }

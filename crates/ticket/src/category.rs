@@ -2,7 +2,7 @@
 
 use access::permission::SETTINGS_MANAGE;
 use kernel::error::Problems;
-use kernel::{Ctx, Id, Patch, Result, UserError, Uuid, id};
+use kernel::{Ctx, Error, Id, Patch, Result, UserError, Uuid, id};
 use predicate::{Predicate, Value};
 use serde_json::json;
 use store::query::{self, Row};
@@ -53,7 +53,7 @@ impl Tickets {
                             ("updatedAt", tx.now().into()),
                         ],
                     );
-                    query::insert_in(tx, ctx.tenant, &CATEGORY, &row).await?;
+                    query::insert_unique_in(tx, ctx.tenant, &CATEGORY, &row).await?;
                     let told = [("key", Value::Null), ("name", Value::Null), ("parent", Value::Null)];
                     tx.emit(event(CREATED, &row, &told));
                     row.set_relation("parent", parent);
@@ -169,15 +169,26 @@ impl Tickets {
             }
             depth += 1;
             if depth > MAX_DEPTH {
-                let message = format!("the tree of categories may be {MAX_DEPTH} levels deep");
-                return Err(UserError::limit(["parent"], message, MAX_DEPTH as u64).into());
+                return Err(too_deep());
             }
             above = match row.relation("parent").map(|parent| parent.text("key")) {
                 Some(key) => self.category_in(tx, &key).await?,
                 None => None,
             };
         }
+        if let Some(child) = child
+            && self.has_descendant_in(tx, child, MAX_DEPTH + 1 - depth).await?
+        {
+            return Err(too_deep());
+        }
         Ok(Some(parent))
+    }
+
+    /// Whether a category lies that many levels (at least one) below another.
+    async fn has_descendant_in(&self, tx: &mut Tx, category: Uuid, levels: usize) -> Result<bool> {
+        let below = (1..levels).fold(Predicate::eq("parent", category), |below, _| below.through("parent"));
+        let tenant = tx.ctx().tenant;
+        query::exists(tx, tenant, &CATEGORY, &below, self.access().catalogue()).await
     }
 
     async fn category_outcome(&self, ctx: &Ctx, written: Written<Row>) -> Result<Outcome> {
@@ -193,6 +204,11 @@ impl Tickets {
         };
         Ok(Outcome { row, events })
     }
+}
+
+fn too_deep() -> Error {
+    let message = format!("the tree of categories may be {MAX_DEPTH} levels deep");
+    UserError::limit(["parent"], message, MAX_DEPTH as u64).into()
 }
 
 fn authorise(ctx: &Ctx) -> Result<()> {

@@ -112,6 +112,14 @@ pub fn check_long_text(problems: &mut Problems, path: &str, text: &str) {
     check_characters(problems, path, text);
 }
 
+/// Checks a long text that must say something.
+pub fn check_body(problems: &mut Problems, path: &str, text: &str) {
+    if text.trim().is_empty() {
+        problems.add(UserError::constraint([path], format!("`{path}` is empty"), "minLength", Some(1)));
+    }
+    check_long_text(problems, path, text);
+}
+
 /// PostgreSQL cannot store NUL, so neither engine does.
 fn check_characters(problems: &mut Problems, path: &str, text: &str) {
     if text.contains('\0') {

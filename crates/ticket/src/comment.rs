@@ -8,11 +8,11 @@ use serde_json::json;
 use store::query::{self, Row};
 use store::{Audience, RecordRef, Tx, Written};
 
-use crate::commands::{AddComment, check_long_text, check_text};
+use crate::commands::{AddComment, check_body};
 use crate::edit::Edit;
 use crate::events;
 use crate::fields::COMMENT;
-use crate::model::{CommentVisibility, MAX_TEXT, StateCategory, WaitingReason};
+use crate::model::{CommentVisibility, StateCategory, WaitingReason};
 use crate::service::Tickets;
 
 /// A comment that was added, and what happened with it.
@@ -33,8 +33,7 @@ impl Tickets {
     /// `NOT_FOUND`, `FORBIDDEN`, `VALIDATION`.
     pub async fn add_comment(&self, ctx: &Ctx, command: AddComment) -> Result<CommentOutcome> {
         let mut problems = Problems::default();
-        check_text(&mut problems, "body", &command.body, MAX_TEXT);
-        check_long_text(&mut problems, "body", &command.body);
+        check_body(&mut problems, "body", &command.body);
         problems.check()?;
         let (tickets, command_in) = (self.clone(), command);
         let written = self
@@ -58,6 +57,8 @@ impl Tickets {
             }
             Written::Replayed { record, .. } => {
                 let comment = self.comment(ctx, record.id.uuid).await?;
+                // Whoever may no longer see what they did is told nothing of it.
+                let events = if comment.is_some() { events } else { Vec::new() };
                 let ticket = match comment.as_ref().and_then(|comment| comment.get("ticket").as_id()) {
                     Some(ticket) => self.by_ids(ctx, &crate::fields::TICKET, &[ticket], &[]).await?.pop(),
                     None => None,
@@ -136,7 +137,8 @@ impl Tickets {
     pub(crate) async fn requester_objected_in(&self, tx: &mut Tx, row: &Row) -> Result<bool> {
         let ctx = tx.ctx().clone();
         let visible = self.access().visible(&ctx);
-        let since = predicate::Test::Gte(predicate::Operand::Value(row.get("resolvedAt").clone()));
+        // A comment of the same instant came along with the resolution: it is no objection to it.
+        let since = predicate::Test::Gt(predicate::Operand::Value(row.get("resolvedAt").clone()));
         let condition = Predicate::eq("ticket", row.id())
             .and(Predicate::eq("visibility", CommentVisibility::Public.as_str()))
             .and(Predicate::eq("author", row.get("requester").clone()))

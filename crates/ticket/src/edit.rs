@@ -92,14 +92,13 @@ impl Edit {
     /// Writes the changes as one event, provided that nobody was faster. Without any change, nothing is written.
     ///
     /// # Errors
-    /// A lost race is run again, or refused with the current version when the client named one.
+    /// A lost race is run again: a version that the client named is then refused with the current one.
     pub async fn save_in(
         &mut self,
         tx: &mut Tx,
         access: &Access,
         kind: &'static str,
         payload: Json,
-        expected: Option<i32>,
     ) -> Result<bool> {
         let mut values = self.changed();
         if values.is_empty() {
@@ -112,10 +111,7 @@ impl Edit {
         let tenant = tx.ctx().tenant;
         let record = self.rules.record();
         if !update_in(tx, tenant, record, self.after.id(), Some(version), &values).await? {
-            return Err(match expected {
-                Some(_) => UserError::stale(version + 1).into(),
-                None => tx.retry(),
-            });
+            return Err(tx.retry());
         }
         tx.emit(self.event(access, kind, payload));
         Ok(true)

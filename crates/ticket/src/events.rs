@@ -1,5 +1,7 @@
 //! The events of tickets: their names, and the facts and changes that they carry.
 
+use std::borrow::Cow;
+
 use predicate::{Catalogue, Facts, Path, Policy, RecordType, RelationKind, Value};
 use serde_json::{Map, Value as Json};
 use store::Change;
@@ -70,8 +72,22 @@ impl<'a> EventFacts<'a> {
     }
 }
 
+impl EventFacts<'_> {
+    /// A predicate on tickets reaches the fields of this kind through the kind's name; among the facts they stand beside
+    /// the shared ones.
+    fn of_this_kind<'p>(&self, path: &'p Path) -> Cow<'p, Path> {
+        match path.relations.split_first() {
+            Some((first, rest)) if first == self.record.name => {
+                Cow::Owned(Path { relations: rest.to_vec(), field: path.field.clone() })
+            }
+            _ => Cow::Borrowed(path),
+        }
+    }
+}
+
 impl Facts for EventFacts<'_> {
     fn value(&self, path: &Path) -> Value {
+        let path = self.of_this_kind(path);
         let Some(target) = self.catalogue.follow(self.record, &path.relations) else { return Value::Null };
         let Some(field) = target.field(&path.field) else { return Value::Null };
         let mut name = path.dotted();

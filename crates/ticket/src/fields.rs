@@ -121,7 +121,6 @@ pub static TICKET: RecordType = RecordType {
         reference("openedBy", "actor"),
         reference("team", "team"),
         reference("assignee", "actor"),
-        reference("priorityOverrideBy", "actor"),
     ],
     row: READ,
     own: OWN,

@@ -161,7 +161,7 @@ impl Tickets {
                         ("priority", priority),
                     ],
                 );
-                query::insert_in(tx, ctx.tenant, &PRIORITY_RULE, &row).await?;
+                query::insert_unique_in(tx, ctx.tenant, &PRIORITY_RULE, &row).await?;
             }
         }
         Ok(Some(Change {

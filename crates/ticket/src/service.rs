@@ -69,16 +69,21 @@ impl Tickets {
         F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<Row>> + Send + 'static,
     {
         let written = self.store().write(ctx, name, work).await?;
-        let events = self.events_of(ctx, &written).await?;
+        let mut events = self.events_of(ctx, &written).await?;
         let row = match written {
             Written::Fresh { value, .. } => self.masked(ctx, value),
             Written::Replayed { record, .. } => {
                 let reference = TicketRef::Id(record.id);
                 let kind = self.kinds().iter().find(|rules| rules.kind().id_prefix() == record.id.prefix);
-                match kind {
+                let row = match kind {
                     Some(rules) => self.find(ctx, rules.record(), &reference, RELATIONS).await?,
                     None => None,
+                };
+                if row.is_none() {
+                    // Whoever may no longer see what they did is told nothing of it.
+                    events.clear();
                 }
+                row
             }
         };
         Ok(Outcome { row, events })

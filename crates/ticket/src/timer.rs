@@ -66,7 +66,7 @@ impl Tickets {
                 if due > tx.now() || tickets.requester_objected_in(tx, &edit.before).await? {
                     return Ok(());
                 }
-                tickets.transition_in(tx, &mut edit, CLOSE, Map::new(), None).await
+                tickets.transition_in(tx, &mut edit, CLOSE, Map::new()).await
             })
         });
         gone_is_done(written.await.map(|_| ()))

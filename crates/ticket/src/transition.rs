@@ -91,6 +91,11 @@ impl Tickets {
     /// # Errors
     /// As [`Tickets::transition`].
     pub async fn transition_as(&self, ctx: &Ctx, name: &'static str, command: TransitionTicket) -> Result<Outcome> {
+        if let Some(body) = &command.comment {
+            let mut problems = Problems::default();
+            crate::commands::check_body(&mut problems, "comment", body);
+            problems.check()?;
+        }
         let tickets = self.clone();
         self.write(ctx, name, move |tx| {
             let (tickets, command) = (tickets.clone(), command.clone());
@@ -98,12 +103,9 @@ impl Tickets {
                 let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
                 edit.expect_version(command.expected_version)?;
                 let (key, inputs) = (command.transition.as_str(), command.inputs);
-                tickets.transition_in(tx, &mut edit, key, inputs, command.expected_version).await?;
+                tickets.transition_in(tx, &mut edit, key, inputs).await?;
                 if let Some(body) = &command.comment {
                     edit.proceed();
-                    let mut problems = Problems::default();
-                    crate::commands::check_text(&mut problems, "comment", body, crate::model::MAX_TEXT);
-                    problems.check()?;
                     tickets.comment_in(tx, &mut edit, body, CommentVisibility::Public).await?;
                 }
                 tx.answers_with(edit.reference());
@@ -123,7 +125,6 @@ impl Tickets {
         edit: &mut Edit,
         key: &str,
         mut inputs: Map<String, Json>,
-        expected: Option<i32>,
     ) -> Result<()> {
         let rules = edit.rules.clone();
         let transition = self.check_allowed(tx.ctx(), rules.as_ref(), &edit.before, key)?;
@@ -139,7 +140,7 @@ impl Tickets {
         problems.check().map_err(|error| error.within("fields"))?;
         let event = rules.transition_event(&transition.key);
         let payload = json!({ "transition": transition.key });
-        edit.save_in(tx, self.access(), event, payload, expected).await?;
+        edit.save_in(tx, self.access(), event, payload).await?;
         timer::schedule_in(tx, rules.as_ref(), &edit.after)
     }
 
@@ -170,12 +171,16 @@ impl Tickets {
 
     async fn assign_by_inputs_in(&self, tx: &mut Tx, edit: &mut Edit, inputs: &mut Map<String, Json>) -> Result<()> {
         let ctx = tx.ctx().clone();
-        if let Some(team) = inputs.remove("team") {
+        if let Some(team) = inputs.remove("team").filter(|json| !json.is_null()) {
             let reference = access::TeamRef::from_json(&team, "team")?;
             let team = self.team_in(tx, &reference, "team").await?;
             edit.set_reference("team", Some(team));
         }
-        if let Some(assignee) = inputs.remove("assignee") {
+        let assignee = inputs.remove("assignee").filter(|json| !json.is_null());
+        if assignee.is_none() {
+            self.drop_assignee_of_other_team_in(tx, edit).await?;
+        }
+        if let Some(assignee) = assignee {
             let reference = access::UserRef::from_json(&assignee, "assignee")?;
             let user = self.user_in(tx, &reference, "assignee").await?;
             self.check_member_in(tx, &edit.after, &user).await?;
@@ -201,7 +206,7 @@ impl Tickets {
         apply(transition, workflow, &mut Map::new(), &mut edit.after, tx.now(), &mut problems);
         problems.check()?;
         let payload = json!({ "transition": transition.key });
-        edit.save_in(tx, self.access(), rules.transition_event(&transition.key), payload, None).await?;
+        edit.save_in(tx, self.access(), rules.transition_event(&transition.key), payload).await?;
         Ok(())
     }
 }

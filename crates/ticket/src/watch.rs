@@ -106,7 +106,7 @@ impl Tickets {
                 ("createdAt", tx.now().into()),
             ],
         );
-        query::insert_in(tx, ctx.tenant, &WATCHER, &row).await
+        query::insert_unique_in(tx, ctx.tenant, &WATCHER, &row).await
     }
 
     /// The user that a reference points at; requesters, assignees and watchers are people.

@@ -123,7 +123,7 @@ impl Access {
             return Ok(Patch::Keep);
         }
         if let Patch::Set(password) = &command.password {
-            password::check(password)?;
+            password::check(password, self.inner().settings.shortest_password)?;
         }
         let reader = self.store().read("user.password");
         let row = self.account_row(&reader, ctx, &command.user).await.map_err(|error| error.within("user"))?;
@@ -298,7 +298,7 @@ fn checked_user(access: &Access, command: &UserCreate) -> Result<NewActor> {
     let time_zone = command.time_zone.as_deref().map(|zone| checked_time_zone("timeZone", zone)).transpose();
     let time_zone = problems.take(time_zone)?;
     if let Some(password) = &command.password {
-        problems.take(password::check(password))?;
+        problems.take(password::check(password, access.inner().settings.shortest_password))?;
     }
     problems.check()?;
     Ok(NewActor {

@@ -319,7 +319,11 @@ mod tests {
             name: Some(StringFilter { eq: Some(name.into()), ..Default::default() }),
             ..Default::default()
         };
-        let filter = UserFilter { or: Some(vec![named("a"), named("b")]), not: Some(Box::new(named("c"))), ..Default::default() };
+        let filter = UserFilter {
+            or: Some(vec![named("a"), named("b")]),
+            not: Some(Box::new(named("c"))),
+            ..Default::default()
+        };
         filter.through("requester").unwrap().for_each_test(&mut |path, _| {
             assert_eq!(*path, Path::through("requester", "name"));
         });

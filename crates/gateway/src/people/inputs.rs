@@ -1,8 +1,8 @@
 //! The inputs of people's mutations, and how they point at people and teams.
 
 use access::{
-    ApiTokenCreate, Membership, RoleInput, ServiceAccountCreate, SignIn, TeamCreate, TeamRef, TeamUpdate, UserCreate, UserRef,
-    UserUpdate,
+    ApiTokenCreate, Membership, RoleInput, ServiceAccountCreate, SignIn, TeamCreate, TeamRef, TeamUpdate, UserCreate,
+    UserRef, UserUpdate,
 };
 use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
 use kernel::id::prefix;

@@ -5,6 +5,8 @@ pub mod inputs;
 pub mod mutations;
 pub mod queries;
 pub mod scalars;
+#[cfg(test)]
+mod tests;
 pub mod types;
 
 pub use filters::{TeamFilter, UserFilter};

@@ -32,7 +32,8 @@ impl PeopleQueries {
         ctx: &Context<'_>,
         #[graphql(desc = "Which users; all when left out.")] filter: Option<UserFilter>,
         #[graphql(desc = "In which order, at most 5 terms; by name when left out.")] order_by: Option<Vec<UserOrder>>,
-        #[graphql(desc = "How many from the front: 0 to 100, 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "How many from the front: 0 to 100, 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
         #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
         #[graphql(desc = "How many from the back: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
@@ -48,7 +49,9 @@ impl PeopleQueries {
     async fn user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which, as in `{ email: \"ada@example.com\" }` or `{ id: \"usr_01jcz8…\" }`. By e-mail address only with `user.read`.")]
+        #[graphql(
+            desc = "Which, as in `{ email: \"ada@example.com\" }` or `{ id: \"usr_01jcz8…\" }`. By e-mail address only with `user.read`."
+        )]
         by: UserRefInput,
     ) -> Result<Option<User>> {
         let reference = by.into_ref().map_err(|error| error.within("by"))?;
@@ -63,7 +66,8 @@ impl PeopleQueries {
         ctx: &Context<'_>,
         #[graphql(desc = "Which teams, as in `{ hasViewer: true }`; all when left out.")] filter: Option<TeamFilter>,
         #[graphql(desc = "In which order, at most 5 terms; by name when left out.")] order_by: Option<Vec<TeamOrder>>,
-        #[graphql(desc = "How many from the front: 0 to 100, 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "How many from the front: 0 to 100, 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
         #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
         #[graphql(desc = "How many from the back: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,

@@ -528,7 +528,10 @@ mod tests {
     #[test]
     fn the_limits_are_those_that_the_descriptions_tell() {
         assert_eq!((MAX_MEMBERS_READ, access::commands::MAX_MEMBERS), (100, 1_000));
-        assert_eq!((access::commands::MAX_ROLES, access::commands::MAX_TOKENS, access::commands::MAX_SCOPES), (50, 50, 50));
+        assert_eq!(
+            (access::commands::MAX_ROLES, access::commands::MAX_TOKENS, access::commands::MAX_SCOPES),
+            (50, 50, 50)
+        );
     }
 
     #[test]

@@ -232,14 +232,8 @@ impl<'a> Compiler<'a> {
     /// A field as the viewer may read it, of the record at the end of the path.
     fn masked(&mut self, path: &[String], record: &'static RecordType, field: &'static Field) -> Expr {
         let column = self.column(&Path { relations: path.to_vec(), field: field.name.to_owned() });
-        let mut readable = self.mask_of(record, field.name).unwrap_or_default();
-        if !path.is_empty() {
-            let row = self.scoped.visible.get(record.name).map_or_else(Predicate::never, |Visibility { row, .. }| row.clone());
-            if !self.is_extension(path) {
-                readable = row.and(readable);
-            }
-            readable = path.iter().rev().fold(readable, |predicate, relation| predicate.through(relation));
-        }
+        let mask = self.mask_of(record, field.name).unwrap_or_default();
+        let readable = self.way(path).and(along(path, mask));
         if readable.is_always() {
             return column;
         }
@@ -248,6 +242,20 @@ impl<'a> Compiler<'a> {
         }
         let condition = self.condition(&readable, false);
         CaseStatement::new().case(condition, column).into()
+    }
+
+    /// The rows on which the viewer may follow the relations of the path: read each reference, and see each record.
+    fn way(&self, path: &[String]) -> Predicate {
+        let steps = (0..path.len()).map(|depth| {
+            let (before, name) = (&path[..depth], &path[depth]);
+            let source = self.scoped.catalogue.follow(self.record, before)?;
+            let relation = self.scoped.catalogue.relation(source, name)?;
+            let RelationKind::Reference(field) = relation.kind else { return Some(Predicate::always()) };
+            let reference = self.mask_of(source, field).unwrap_or_default();
+            let row = self.scoped.visible.get(relation.target).map(|Visibility { row, .. }| row.clone())?;
+            Some(along(before, reference.and(row.through(name))))
+        });
+        Predicate::all(steps.map(|step| step.unwrap_or_else(Predicate::never)))
     }
 
     /// A null that has the field's type, which PostgreSQL needs to know.
@@ -389,6 +397,11 @@ impl<'a> Compiler<'a> {
         self.joins.push(Join { path: path.to_vec(), of_base, alias: alias.clone(), table, on, optional });
         alias
     }
+}
+
+/// The same condition on the record at the end of the path.
+fn along(path: &[String], predicate: Predicate) -> Predicate {
+    path.iter().rev().fold(predicate, |predicate, relation| predicate.through(relation))
 }
 
 fn concrete(operand: &Operand) -> Option<&Value> {

@@ -26,6 +26,10 @@ impl Row {
         self.fields.iter().find(|(name, _)| *name == field).map_or(&Value::Null, |(_, value)| value)
     }
 
+    fn holds(&self, field: &str) -> bool {
+        self.fields.iter().any(|(name, _)| *name == field)
+    }
+
     /// The id.
     pub fn id(&self) -> Uuid {
         self.get("id").as_id().unwrap_or_default()
@@ -106,6 +110,10 @@ impl Facts for Row {
         match path.relations.split_first() {
             None => self.get(&path.field).clone(),
             Some((relation, rest)) => self.relation(relation).map_or(Value::Null, |row| {
+                // The row of an extension holds its own fields; those of its base are here.
+                if rest.is_empty() && !row.holds(&path.field) {
+                    return self.get(&path.field).clone();
+                }
                 row.value(&Path { relations: rest.to_vec(), field: path.field.clone() })
             }),
         }

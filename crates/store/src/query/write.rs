@@ -3,29 +3,50 @@
 use kernel::{Error, Result, Uuid};
 use predicate::{Field, FieldType, RecordType, Value};
 use sea_orm::ConnectionTrait;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query as Sql};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, InsertStatement, Query as Sql};
 
 use super::Row;
-use crate::error::to_error as database_error;
+use crate::Tx;
+use crate::error::{is_unique_violation, to_error as database_error};
 
 /// Inserts a row into its table and, where its type extends another, into the base's table first.
 ///
 /// # Errors
-/// Database errors; a violated unique index as such ([`crate::is_unique_violation`] on the way up is told as `CONFLICT` by the caller).
-pub async fn insert_in(connection: &impl ConnectionTrait, tenant: Uuid, record: &'static RecordType, row: &Row) -> Result<()> {
-    if let Some(base) = record.base {
-        insert_table(connection, tenant, row, base.table, base.fields).await?;
-    }
-    insert_table(connection, tenant, row, record.table, record.fields).await
-}
-
-async fn insert_table(
+/// Database errors; a value that must be unique and is taken is one of them, see [`insert_unique_in`].
+pub async fn insert_in(
     connection: &impl ConnectionTrait,
     tenant: Uuid,
+    record: &'static RecordType,
     row: &Row,
-    table: &'static str,
-    fields: &'static [Field],
 ) -> Result<()> {
+    for insert in inserts(tenant, record, row)? {
+        connection.execute(&insert).await.map_err(database_error)?;
+    }
+    Ok(())
+}
+
+/// The same for a row with values that must be unique, whose writer has looked that they are free: when somebody
+/// took one meanwhile, the write is run again, and looks again.
+///
+/// # Errors
+/// Database errors.
+pub async fn insert_unique_in(tx: &Tx, tenant: Uuid, record: &'static RecordType, row: &Row) -> Result<()> {
+    for insert in inserts(tenant, record, row)? {
+        match tx.execute(&insert).await {
+            Err(error) if is_unique_violation(&error) => return Err(tx.retry()),
+            other => other.map_err(database_error)?,
+        };
+    }
+    Ok(())
+}
+
+/// The statements that insert a row: the base's table first.
+fn inserts(tenant: Uuid, record: &'static RecordType, row: &Row) -> Result<Vec<InsertStatement>> {
+    let base = record.base.map(|base| insert(tenant, row, base.table, base.fields));
+    base.into_iter().chain([insert(tenant, row, record.table, record.fields)]).collect()
+}
+
+fn insert(tenant: Uuid, row: &Row, table: &'static str, fields: &'static [Field]) -> Result<InsertStatement> {
     let mut columns = vec![Alias::new("tenant_id")];
     let mut values = vec![Expr::val(tenant)];
     if !fields.iter().any(|field| field.name == "id") {
@@ -38,8 +59,7 @@ async fn insert_table(
     }
     let mut insert = Sql::insert();
     insert.into_table(Alias::new(table)).columns(columns).values(values).map_err(Error::internal)?;
-    connection.execute(&insert).await.map_err(database_error)?;
-    Ok(())
+    Ok(insert)
 }
 
 /// Updates the named fields of a row, provided that it still has `version` (where the type has one). Answers whether it had.

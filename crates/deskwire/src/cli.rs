@@ -1,0 +1,169 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::{admin, doctor, serve, telemetry};
+
+/// Deskwire: a headless IT service management platform. One GraphQL API, with live subscriptions.
+///
+/// To try it: `deskwire serve --demo`, then open the GraphiQL link that it prints.
+#[derive(Debug, Parser)]
+#[command(name = "deskwire", version, about, long_about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the API. Migrates an embedded database by itself.
+    Serve(ServeArguments),
+    /// Applies pending migrations to the database.
+    Migrate(Common),
+    /// Manages API tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Manages users.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Prints the GraphQL schema (SDL).
+    Schema,
+    /// Checks configuration, database, settings, disk and clock, and says what to do.
+    Doctor(Common),
+}
+
+/// Where the configuration and the data are.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Common {
+    /// Configuration file (TOML). Environment variables (DESKWIRE_…) go over it, flags over both.
+    #[arg(long, value_name = "FILE", env = "DESKWIRE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of the embedded database [default: ./deskwire-data].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Use PostgreSQL instead of the embedded database: postgres://user:password@host:port/database
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    #[command(flatten)]
+    common: Common,
+    /// Address and port to listen on [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Load a small demo company (once) and print a ready token for each role.
+    #[arg(long)]
+    demo: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Makes an API token and prints it. It cannot be shown again.
+    Create(TokenCreate),
+}
+
+/// Makes an API token.
+#[derive(Debug, Args)]
+pub struct TokenCreate {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The user's e-mail address.
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) user: String,
+    /// The tenant's slug; needed only when there are several tenants.
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) tenant: Option<String>,
+    /// What the token is for.
+    #[arg(long, value_name = "NAME", default_value = "command line")]
+    pub(crate) name: String,
+    /// Narrows the token to this permission, such as `ticket.read` or `ticket.read:OWN`. May be repeated.
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Vec<String>,
+    /// When the token stops working: an ISO 8601 duration from now, such as P30D.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) expires: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Makes a user; the first one of a new database makes the tenant too.
+    Create(UserCreate),
+}
+
+/// Makes a user.
+#[derive(Debug, Args)]
+pub struct UserCreate {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The tenant's slug, such as `acme`. Made when the database has no tenant yet.
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) tenant: String,
+    /// Make the tenant even if the database has others.
+    #[arg(long)]
+    pub(crate) create_tenant: bool,
+    /// The user's e-mail address.
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) email: String,
+    /// The user's name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// A role: requester, agent, team_lead, administrator or auditor. May be repeated.
+    #[arg(long, value_name = "ROLE", required = true)]
+    pub(crate) role: Vec<String>,
+    /// Read the password from standard input (its first line).
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What went wrong, with what to do about it.
+    pub async fn run(self) -> Result<()> {
+        match self.command {
+            Command::Serve(arguments) => {
+                let mut config = Config::load(&arguments.common)?;
+                if let Some(listen) = arguments.listen {
+                    config.listen = listen;
+                }
+                let _telemetry = telemetry::start(&config)?;
+                serve::run(config, arguments.demo).await
+            }
+            Command::Migrate(common) => {
+                let config = Config::load(&common)?;
+                let _telemetry = telemetry::start(&config)?;
+                admin::migrate(&config).await
+            }
+            Command::Token(TokenCommand::Create(arguments)) => admin::create_token(arguments).await,
+            Command::User(UserCommand::Create(arguments)) => admin::create_user(arguments).await,
+            Command::Schema => {
+                print!("{}", gateway::schema::sdl());
+                Ok(())
+            }
+            Command::Doctor(common) => doctor::run(&common).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

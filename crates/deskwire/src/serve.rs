@@ -1,0 +1,153 @@
+//! Serving: from a configuration to a listening server, and back down without losing anything.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use gateway::door::{Door, DoorConfig};
+use gateway::platform::{Executing, Platform};
+use kernel::Clock;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::demo;
+
+/// A server that listens.
+pub struct Server {
+    address: SocketAddr,
+    platform: Platform,
+    store: Store,
+    shutdown: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+    jobs: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the database, puts the platform together and begins to listen.
+    ///
+    /// # Errors
+    /// What is in the way, with what to do about it.
+    pub async fn start(config: Config, clock: Clock, settings: access::Settings) -> Result<Self> {
+        config.make_data_folder()?;
+        let store = migrations::open(config.store()?, clock.clone()).await?;
+        let platform = Platform::start(store.clone(), settings, config.limits.clone()).await?;
+        let executing = Executing::new(gateway::schema::build(platform.clone()), platform.clone());
+        let door = Door::new(
+            executing,
+            gateway::schema::sdl(),
+            Arc::new(platform.clone()),
+            DoorConfig {
+                limits: config.limits.clone(),
+                allowed_origins: config.allowed_origins.clone(),
+                graphiql: config.graphiql,
+                clock,
+            },
+        )?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
+        let address = listener.local_addr()?;
+        let shutdown = CancellationToken::new();
+        let serving = {
+            let shutdown = shutdown.clone();
+            tokio::spawn(async move { door.serve(listener, shutdown).await })
+        };
+        let jobs = config.jobs.then(|| {
+            let (store, handlers, shutdown) = (store.clone(), platform.job_handlers(), shutdown.clone());
+            tokio::spawn(async move { store.run_jobs(handlers, shutdown).await })
+        });
+        Ok(Self { address, platform, store, shutdown, serving, jobs })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The services behind it.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Finishes what is under way, closes the sockets, and lets the database go.
+    ///
+    /// # Errors
+    /// When the server ended by itself with an error.
+    pub async fn stop(self) -> Result<()> {
+        self.shutdown.cancel();
+        let served = self.serving.await.context("the server's task ended badly")?;
+        if let Some(jobs) = self.jobs {
+            jobs.await.context("the jobs' task ended badly")?;
+        }
+        drop(self.platform);
+        self.store.close().await;
+        served.context("the server ended with an error")
+    }
+}
+
+/// The command `serve`.
+///
+/// # Errors
+/// As [`Server::start`].
+pub async fn run(config: Config, with_demo: bool) -> Result<()> {
+    let graphiql = config.graphiql;
+    let mut settings = access::Settings::default();
+    if with_demo {
+        // The demo's password is meant to be typed, not to protect anything.
+        settings.shortest_password = demo::PASSWORD.len();
+    }
+    let server = Server::start(config, Clock::System, settings).await?;
+    let url = format!("http://{}", server.address());
+    let demo = match with_demo {
+        true => Some(demo::prepare(server.platform()).await?),
+        false => None,
+    };
+    announce(&server, &url, graphiql, demo.as_deref()).await?;
+    ended_by_signal().await?;
+    tracing::info!("shutting down: finishing what is under way");
+    server.stop().await
+}
+
+/// Tells where everything is.
+async fn announce(server: &Server, url: &str, graphiql: bool, demo: Option<&[demo::Token]>) -> Result<()> {
+    println!("Deskwire {} serves", server.platform().info.version);
+    println!("  GraphQL   {url}/graphql   (POST, GET, WebSocket, Server-Sent Events)");
+    println!("  Schema    {url}/schema.graphql");
+    if graphiql {
+        println!("  GraphiQL  {url}/graphiql");
+    }
+    match demo {
+        Some(tokens) => {
+            println!("\nThe demo company: everybody's password is `{}`. A token for each role:", demo::PASSWORD);
+            for token in tokens {
+                println!("\n  {} ({})", token.role, token.email);
+                println!("    Authorization: Bearer {}", token.secret);
+                if graphiql {
+                    println!("    {url}/graphiql#token={}", token.secret);
+                }
+            }
+            println!();
+        }
+        None if server.platform().access.tenants().await?.is_empty() => {
+            println!("\nThe database is empty. Make the first administrator, beside this server:");
+            println!("  deskwire user create --tenant acme --email you@acme.example --name 'Your Name' \\");
+            println!("    --role administrator --password-stdin");
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+async fn ended_by_signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
