@@ -15,25 +15,37 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::demo;
 
-/// A server that listens.
-pub struct Server {
-    address: SocketAddr,
+/// A server that is put together and does not listen yet.
+pub struct Prepared {
+    config: Config,
+    clock: Clock,
     platform: Platform,
     store: Store,
-    shutdown: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
-    jobs: Option<JoinHandle<()>>,
 }
 
-impl Server {
-    /// Opens the database, puts the platform together and begins to listen.
+impl Prepared {
+    /// Opens the database and puts the platform together.
     ///
     /// # Errors
     /// What is in the way, with what to do about it.
-    pub async fn start(config: Config, clock: Clock, settings: access::Settings) -> Result<Self> {
+    pub async fn new(config: Config, clock: Clock, settings: access::Settings) -> Result<Self> {
         config.make_data_folder()?;
         let store = migrations::open(config.store()?, clock.clone()).await?;
         let platform = Platform::start(store.clone(), settings, config.limits.clone()).await?;
+        Ok(Self { config, clock, platform, store })
+    }
+
+    /// The services of the server that it will be.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub async fn listen(self) -> Result<Server> {
+        let Self { config, clock, platform, store } = self;
         let executing = Executing::new(gateway::schema::build(platform.clone()), platform.clone());
         let door = Door::new(
             executing,
@@ -59,7 +71,27 @@ impl Server {
             let (store, handlers, shutdown) = (store.clone(), platform.job_handlers(), shutdown.clone());
             tokio::spawn(async move { store.run_jobs(handlers, shutdown).await })
         });
-        Ok(Self { address, platform, store, shutdown, serving, jobs })
+        Ok(Server { address, platform, store, shutdown, serving, jobs })
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    address: SocketAddr,
+    platform: Platform,
+    store: Store,
+    shutdown: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+    jobs: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the database, puts the platform together and begins to listen.
+    ///
+    /// # Errors
+    /// What is in the way, with what to do about it.
+    pub async fn start(config: Config, clock: Clock, settings: access::Settings) -> Result<Self> {
+        Prepared::new(config, clock, settings).await?.listen().await
     }
 
     /// Where it listens.
@@ -99,12 +131,13 @@ pub async fn run(config: Config, with_demo: bool) -> Result<()> {
         // The demo's password is meant to be typed, not to protect anything.
         settings.shortest_password = demo::PASSWORD.len();
     }
-    let server = Server::start(config, Clock::System, settings).await?;
-    let url = format!("http://{}", server.address());
+    let prepared = Prepared::new(config, Clock::System, settings).await?;
     let demo = match with_demo {
-        true => Some(demo::prepare(server.platform()).await?),
+        true => Some(demo::prepare(prepared.platform()).await?),
         false => None,
     };
+    let server = prepared.listen().await?;
+    let url = format!("http://{}", server.address());
     announce(&server, &url, graphiql, demo.as_deref()).await?;
     ended_by_signal().await?;
     tracing::info!("shutting down: finishing what is under way");

@@ -104,6 +104,7 @@ macro_rules! connection {
             slice: store::query::Slice,
             counted: Option<(&'static predicate::RecordType, predicate::Predicate)>,
             log_cursor: Option<String>,
+            count: tokio::sync::OnceCell<store::query::Count>,
         }
 
         impl $connection {
@@ -113,10 +114,15 @@ macro_rules! connection {
                 counted: Option<(&'static predicate::RecordType, predicate::Predicate)>,
                 log_cursor: Option<String>,
             ) -> Self {
-                Self { slice, counted, log_cursor }
+                Self { slice, counted, log_cursor, count: tokio::sync::OnceCell::new() }
             }
 
+            /// Counts once, however many fields ask.
             async fn count(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<store::query::Count> {
+                self.count.get_or_try_init(|| self.count_now(ctx)).await.copied()
+            }
+
+            async fn count_now(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<store::query::Count> {
                 match &self.counted {
                     Some((record, filter)) => {
                         let viewer = $crate::context::viewer(ctx)?;

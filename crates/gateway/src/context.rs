@@ -40,10 +40,12 @@ pub fn current(viewer: &Viewer) -> Option<Ctx> {
 pub fn mutation(ctx: &Context<'_>) -> Result<Ctx> {
     let arguments = ctx.field().arguments()?;
     let input = arguments.into_iter().find(|(name, _)| name == "input").map(|(_, value)| value).unwrap_or_default();
-    Ok(viewer(ctx)?.for_mutation(options(input)))
+    let key = platform(ctx).tickets.store().secret("idempotency input");
+    Ok(viewer(ctx)?.for_mutation(options(input, &key)))
 }
 
-fn options(input: Value) -> Mutation {
+/// The hash is keyed: an input can hold a password, which nobody shall guess from what is stored.
+fn options(input: Value, key: &[u8; 32]) -> Mutation {
     let Value::Object(mut fields) = input else { return Mutation::default() };
     let dry_run = fields.shift_remove(&Name::new("dryRun")) == Some(Value::Boolean(true));
     let idempotency_key = match fields.shift_remove(&Name::new("idempotencyKey")) {
@@ -51,6 +53,7 @@ fn options(input: Value) -> Mutation {
         _ => None,
     };
     let mut hash = Sha256::new();
+    hash.update(key);
     feed(&mut hash, &Value::Object(fields));
     Mutation { idempotency_key, input_hash: hash.finalize().into(), dry_run }
 }
@@ -89,7 +92,7 @@ mod tests {
     use serde_json::json;
 
     fn of(json: serde_json::Value) -> Mutation {
-        options(Value::from_json(json).unwrap())
+        options(Value::from_json(json).unwrap(), &[7; 32])
     }
 
     #[test]

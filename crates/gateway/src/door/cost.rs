@@ -120,12 +120,16 @@ impl Counter<'_> {
 
     fn field(&self, parent: &str, field: &Field, page: Option<u64>) -> Result<u64, ServerError> {
         let own_page = self.page(field)?;
-        let inside = self.set(&field.selection_set, own_page)?;
-        let times = if field.selection_set.selections.is_empty() || !field.definition.ty.is_list() {
+        let is_list = field.definition.ty.is_list();
+        // A list that takes `first` is its own page; a connection's page is that of the lists right below it.
+        let (list_page, page_below) = if is_list { (own_page, None) } else { (None, own_page) };
+        let inside = self.set(&field.selection_set, page_below)?;
+        let times = if field.selection_set.selections.is_empty() || !is_list {
             1
         } else {
             self.introspection
                 .get(parent, &field.name)
+                .or(list_page)
                 .or(page)
                 .or_else(|| self.listed_ids(field))
                 .unwrap_or(self.limits.list_items)

@@ -8,9 +8,10 @@ use kernel::{ActorKind, Ctx, Id, Page, Uuid};
 use predicate::{Facts, FieldType, Path, Predicate, RecordType, Value, evaluate};
 use serde_json::Value as JsonValue;
 use store::Change;
-use store::query::{Row, Slice};
+use store::query::{Count, Row, Slice};
 use ticket::events::{EventFacts, SUBJECT};
 use ticket::fields::{EVENT, TICKET};
+use tokio::sync::OnceCell;
 
 use crate::context::{platform, viewer};
 use crate::loaders;
@@ -469,6 +470,18 @@ pub struct EventConnection {
     slice: Slice,
     events: Vec<Event>,
     filter: Predicate,
+    count: OnceCell<Count>,
+}
+
+impl EventConnection {
+    /// Counts once, however many fields ask.
+    async fn count(&self, ctx: &Context<'_>) -> Result<Count> {
+        let count = || async {
+            let viewer = viewer(ctx)?;
+            Ok::<_, async_graphql::Error>(platform(ctx).tickets.count(&viewer, &EVENT, self.filter.clone()).await?)
+        };
+        self.count.get_or_try_init(count).await.copied()
+    }
 }
 
 /// A page of events. Its cursors are places in the event log: they do for `after` of subscriptions as well.
@@ -492,13 +505,12 @@ impl EventConnection {
 
     /// How many events there are in all. Counted only when asked for, and no further than 10,000.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<i32> {
-        let count = platform(ctx).tickets.count(&viewer(ctx)?, &EVENT, self.filter.clone()).await?;
-        Ok(i32::try_from(count.total).unwrap_or(i32::MAX))
+        Ok(i32::try_from(self.count(ctx).await?.total).unwrap_or(i32::MAX))
     }
 
     /// Whether `totalCount` is the whole truth; false when there are more than 10,000.
     async fn total_count_is_exact(&self, ctx: &Context<'_>) -> Result<bool> {
-        Ok(platform(ctx).tickets.count(&viewer(ctx)?, &EVENT, self.filter.clone()).await?.exact)
+        Ok(self.count(ctx).await?.exact)
     }
 }
 
@@ -531,5 +543,5 @@ pub async fn list(ctx: &Context<'_>, filter: Predicate, page: Page) -> Result<Ev
             slice.cursors.push(cursor);
         }
     }
-    Ok(EventConnection { slice, events, filter })
+    Ok(EventConnection { slice, events, filter, count: OnceCell::new() })
 }
