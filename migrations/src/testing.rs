@@ -135,6 +135,23 @@ impl TestDatabase {
         }
     }
 
+    /// Another database with the same content; nobody is connected to this one. SQLite: the file is the caller's to copy.
+    ///
+    /// # Panics
+    /// When that does not work.
+    pub async fn copy(&self) -> Self {
+        match self {
+            TestDatabase::Sqlite { .. } => Self::create(Engine::Sqlite).await,
+            TestDatabase::Postgres { name: original } => {
+                let name = format!("deskwire_test_{}", Uuid::from_bytes(random::bytes()).simple());
+                let admin = admin().await;
+                run(&admin, &format!("CREATE DATABASE {name} TEMPLATE {original}")).await;
+                store::disconnect(admin).await;
+                TestDatabase::Postgres { name }
+            }
+        }
+    }
+
     /// Deletes it, whoever is still connected.
     ///
     /// # Panics

@@ -1,1 +1,32 @@
-//! To come.
+//! The harness of the end-to-end scenarios: a real server on each engine, a small company in it, and clients that know
+//! nothing but the API.
+//!
+//! - [`installation`]: a server on a database of its own, its clock, its restarts.
+//! - [`company`]: the people that the scenarios are played by.
+//! - [`client`]: GraphQL over HTTP.
+//! - [`socket`]: `graphql-transport-ws`, frame by frame.
+//! - [`stream`]: Server-Sent Events.
+//!
+//! The harness panics where a test would fail: it is part of the tests.
+
+pub mod client;
+pub mod company;
+pub mod installation;
+pub mod socket;
+pub mod stream;
+
+use std::time::Duration;
+
+/// No scenario waits longer for one thing.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Awaits something that must come soon.
+///
+/// # Panics
+/// When it does not.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} did not come"),
+    }
+}

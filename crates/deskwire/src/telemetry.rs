@@ -1,5 +1,7 @@
 //! Logs to standard error, and traces to an OpenTelemetry collector where one is configured.
 
+use std::io::IsTerminal;
+
 use anyhow::{Context, Result};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
@@ -10,6 +12,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{Config, LogFormat};
+
+/// What libraries tell of their daily work is for those who ask for it.
+const QUIET: &str = "sea_orm_migration=warn,sqlx=warn";
 
 /// Ends with the process: what was traced is sent before.
 pub struct Telemetry {
@@ -31,9 +36,9 @@ impl Drop for Telemetry {
 /// # Errors
 /// When the log directives or the collector's address do not hold.
 pub fn start(config: &Config) -> Result<Telemetry> {
-    let filter = EnvFilter::try_new(&config.log)
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log))
         .with_context(|| format!("`{}` are no log directives; try `info` or `info,store=debug`", config.log))?;
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let logs = match config.log_format {
         LogFormat::Text => logs.boxed(),
         LogFormat::Json => logs.json().boxed(),

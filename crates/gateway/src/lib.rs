@@ -7,6 +7,9 @@
 //! Objects hold a record as the viewer may read it; scalars are plain accessors; edges were joined when the selection asked
 //! for them, or go through [`loaders`]. A resolver's body is a few lines: parse, call the domain, map.
 
+// The arguments of derived interfaces repeat types and texts; the lint takes them for attributes given twice.
+#![allow(clippy::duplicated_attributes)]
+
 pub mod connection;
 pub mod context;
 pub mod door;

@@ -15,11 +15,14 @@ use crate::tables;
 /// How many numbers a process reserves at a time.
 pub const BLOCK: i64 = 20;
 
+/// What is left of each tenant's and kind's block.
+type Blocks = HashMap<(Uuid, TicketKind), Range<i64>>;
+
 /// The blocks that this process has reserved.
 #[derive(Clone)]
 pub struct Numbers {
     store: Store,
-    blocks: Arc<Mutex<HashMap<(Uuid, TicketKind), Range<i64>>>>,
+    blocks: Arc<Mutex<Blocks>>,
 }
 
 impl Numbers {

@@ -112,6 +112,8 @@ limits! {
     keep_alive_interval: Milliseconds = Milliseconds(12_000),
     /// Time between two checks of a long-lived connection's token.
     reauthentication_interval: Milliseconds = Milliseconds(2_000),
+    /// Time after which an idle subscription tells how far it has come.
+    bookmark_interval: Milliseconds = Milliseconds(20_000),
     /// Time between telling that we are not ready and accepting no more connections.
     drain_notice: Milliseconds = Milliseconds(500),
     /// Time for requests in flight to finish at shutdown.

@@ -45,7 +45,7 @@ pub enum ClientMessage {
         authorization: Option<String>,
     },
     /// Asks for a `pong`.
-    Ping,
+    Ping(Option<Box<RawValue>>),
     /// Answers a `ping`.
     Pong,
     /// Starts an operation.
@@ -95,7 +95,7 @@ impl ClientMessage {
             "connection_init" => Ok(Self::Init {
                 authorization: authorization(object()?)?,
             }),
-            "ping" => object().map(|_| Self::Ping),
+            "ping" => object().map(|payload| Self::Ping(payload.and(envelope.payload).map(ToOwned::to_owned))),
             "pong" => object().map(|_| Self::Pong),
             "complete" => Ok(Self::Complete { id: id()? }),
             "subscribe" => {
@@ -135,9 +135,12 @@ pub fn ack() -> String {
     r#"{"type":"connection_ack"}"#.into()
 }
 
-/// `pong`.
-pub fn pong() -> String {
-    r#"{"type":"pong"}"#.into()
+/// `pong`, with the payload of the ping that it answers.
+pub fn pong(payload: Option<Box<RawValue>>) -> String {
+    match payload {
+        Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
+        None => r#"{"type":"pong"}"#.into(),
+    }
 }
 
 /// `next`, or `error` when nothing was executed.

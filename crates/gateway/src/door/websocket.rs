@@ -175,7 +175,7 @@ impl<E: Executor> Socket<E> {
             Err(_) => {
                 return close(
                     CloseCode::InitTimeout,
-                    "connection_init did not come in time",
+                    "Connection initialisation timeout",
                 );
             }
         };
@@ -185,7 +185,7 @@ impl<E: Executor> Socket<E> {
                 Err(_) => {
                     return close(
                         CloseCode::Forbidden,
-                        "the authorization must be `Bearer` and a token",
+                        "Forbidden",
                     );
                 }
             },
@@ -210,10 +210,10 @@ impl<E: Executor> Socket<E> {
             match self.message(frame)? {
                 None => {}
                 Some(ClientMessage::Init { authorization }) => return Ok(authorization),
-                Some(ClientMessage::Ping) => self.send(protocol::pong()).await?,
+                Some(ClientMessage::Ping(payload)) => self.send(protocol::pong(payload)).await?,
                 Some(ClientMessage::Pong | ClientMessage::Complete { .. }) => {}
                 Some(ClientMessage::Subscribe { .. }) => {
-                    return close(CloseCode::Unauthorized, "connection_init comes first");
+                    return close(CloseCode::Unauthorized, "Unauthorized");
                 }
             }
         }
@@ -336,9 +336,9 @@ impl<E: Executor> Socket<E> {
     async fn handle(&mut self, message: ClientMessage, draining: bool) -> Result<(), End> {
         match message {
             ClientMessage::Init { .. } => {
-                close(CloseCode::TooManyInits, "connection_init came before")
+                close(CloseCode::TooManyInits, "Too many initialisation requests")
             }
-            ClientMessage::Ping => self.send(protocol::pong()).await,
+            ClientMessage::Ping(payload) => self.send(protocol::pong(payload)).await,
             ClientMessage::Pong => Ok(()),
             ClientMessage::Complete { id } => {
                 self.operations.remove(id.as_str());
@@ -513,7 +513,7 @@ impl<E: Executor> Socket<E> {
 
 fn refused_credentials(error: &Error) -> Result<(), End> {
     match error.code() {
-        ErrorCode::Unauthenticated => close(CloseCode::Forbidden, "the token does not hold"),
+        ErrorCode::Unauthenticated => close(CloseCode::Forbidden, "Forbidden"),
         _ => close(
             CloseCode::TryAgainLater,
             "the credentials could not be checked; connect again",

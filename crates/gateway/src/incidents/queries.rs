@@ -9,7 +9,7 @@ use crate::context::{platform, viewer};
 use crate::incidents::Incident;
 use crate::scalars::Cursor;
 use crate::tickets::filters::{IncidentFilter, IncidentOrder};
-use crate::tickets::queries::{TicketRef, log_cursor, node_selections, relations};
+use crate::tickets::queries::{TicketRef, find, log_cursor, node_selections, relations};
 
 connection! {
     /// A page of incidents.
@@ -27,11 +27,9 @@ impl IncidentQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which incident, such as `{ number: \"INC-1042\" }`.")] by: TicketRef,
-    ) -> Result<Option<Incident>> {
-        let reference = by.into_ref().map_err(|error| error.within("by"))?;
+    ) -> Option<Result<Incident>> {
         let relations = relations(&[ctx.look_ahead()], &INCIDENT);
-        let row = platform(ctx).tickets.find(&viewer(ctx)?, &INCIDENT, &reference, &relations).await?;
-        Ok(row.map(Incident::from_row))
+        find(ctx, by, &INCIDENT, &relations).await.map(|row| row.map(Incident::from_row)).transpose()
     }
 
     /// Incidents that the viewer may see. Newest first, unless ordered.

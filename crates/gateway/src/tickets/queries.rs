@@ -3,7 +3,7 @@
 use async_graphql::{Context, Lookahead, Object, OneofObject, Result};
 use kernel::Id;
 use predicate::RecordType;
-use store::query::OrderTerm;
+use store::query::{OrderTerm, Row};
 use ticket::fields::{CATEGORY, TICKET};
 use ticket::queries::ListRequest;
 
@@ -84,6 +84,20 @@ pub async fn log_cursor(ctx: &Context<'_>, viewer: &kernel::Ctx) -> Result<Optio
     Ok(Some(platform(ctx).tickets.log_cursor(viewer).await?))
 }
 
+/// The ticket that a reference points at. Root fields turn it inside out, so that an error leaves the other fields alone.
+///
+/// # Errors
+/// A user error inside `by`; database errors.
+pub async fn find(
+    ctx: &Context<'_>,
+    by: TicketRef,
+    record: &'static RecordType,
+    relations: &[&'static str],
+) -> Result<Option<Row>> {
+    let reference = by.into_ref().map_err(|error| error.within("by"))?;
+    Ok(platform(ctx).tickets.find(&viewer(ctx)?, record, &reference, relations).await?)
+}
+
 /// Queries of tickets.
 #[derive(Default)]
 pub struct TicketQueries;
@@ -95,11 +109,9 @@ impl TicketQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which ticket, such as `{ number: \"INC-1042\" }`.")] by: TicketRef,
-    ) -> Result<Option<Ticket>> {
-        let reference = by.into_ref().map_err(|error| error.within("by"))?;
+    ) -> Option<Result<Ticket>> {
         let relations = relations(&[ctx.look_ahead()], &TICKET);
-        let row = platform(ctx).tickets.find(&viewer(ctx)?, &TICKET, &reference, &relations).await?;
-        Ok(row.map(Ticket::from_row))
+        find(ctx, by, &TICKET, &relations).await.map(|row| row.map(Ticket::from_row)).transpose()
     }
 
     /// Tickets of any kind that the viewer may see. Newest first, unless ordered.

@@ -23,9 +23,6 @@ use crate::tickets::events::{TicketEvent, TicketEventKind, live, record_of};
 use crate::tickets::filters::TicketFilter;
 use crate::tickets::types::Ticket;
 
-/// How often an idle stream tells how far it has come.
-pub const BOOKMARK_INTERVAL: Duration = Duration::from_secs(20);
-
 /// An event of a ticket, or a bookmark.
 #[derive(SimpleObject)]
 #[graphql(complex)]
@@ -170,6 +167,8 @@ struct Stage {
     platform: Platform,
     follower: Follower,
     live: Option<watch::Receiver<Ctx>>,
+    /// How long a stream may be silent.
+    interval: Duration,
     bookmark: Instant,
 }
 
@@ -183,7 +182,8 @@ impl Stage {
         };
         let follower = platform.hub.subscribe(viewer.tenant, position);
         let live = ctx.data::<Viewer>()?.live.clone();
-        Ok(Self { platform, follower, live, bookmark: Instant::now() + BOOKMARK_INTERVAL })
+        let interval = platform.info.limits.bookmark_interval.duration();
+        Ok(Self { platform, follower, live, interval, bookmark: Instant::now() + interval })
     }
 
     /// Rights are looked at before events, so that no event is judged by rights that have gone.
@@ -207,7 +207,7 @@ impl Stage {
 
     /// After something was told: the next bookmark is a while away.
     fn told(&mut self) {
-        self.bookmark = Instant::now() + BOOKMARK_INTERVAL;
+        self.bookmark = Instant::now() + self.interval;
     }
 
     fn place(&mut self, ctx: &Ctx) -> Cursor {

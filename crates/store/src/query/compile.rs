@@ -296,7 +296,7 @@ impl<'a> Compiler<'a> {
             Test::Eq(operand) => concrete(operand).map(|value| compared.eq(literal(value))),
             Test::In(operands) => {
                 let values: Vec<_> =
-                    operands.iter().filter_map(concrete).map(|value| literal(value)).collect();
+                    operands.iter().filter_map(concrete).map(literal).collect();
                 (!values.is_empty()).then(|| compared.is_in(values))
             }
             Test::Lt(operand) => concrete(operand).map(|value| compared.lt(literal(value))),

@@ -37,7 +37,8 @@ impl Services {
 
     /// With further record types beside those of the product.
     pub fn with(store: Store, further: &[&'static RecordType]) -> Self {
-        let records = access::RECORDS.iter().chain(ticket::fields::ALL).chain([&&INCIDENT]).chain(further).copied();
+        let of_tickets = ticket::fields::ALL.iter().chain(further).copied();
+        let records = access::RECORDS.into_iter().chain(of_tickets).chain([&INCIDENT]);
         let catalogue = Catalogue::new(records).unwrap();
         let password_cost = PasswordCost { memory_kib: 8, iterations: 1, parallelism: 1 };
         let settings = Settings { password_cost, ..Settings::default() };
