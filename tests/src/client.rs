@@ -21,7 +21,7 @@ pub struct Client {
 
 /// What the answer to a mutation shows beside the record.
 const ERRORS: &str = "userErrors { __typename code message path \
-    ... on ValidationError { constraint limit } ... on ConflictError { currentVersion } ... on LimitError { limit: limit } \
+    ... on ValidationError { constraint limit } ... on ConflictError { currentVersion } ... on LimitError { most: limit } \
     ... on ForbiddenError { permission } ... on TransitionRefusedError { from to availableTransitions reasons } }";
 
 impl Client {

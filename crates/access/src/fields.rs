@@ -34,11 +34,11 @@ pub static ACTOR: RecordType = RecordType {
             ..field("avatarUrl", FieldType::Text, "avatar_url")
         },
         Field { write: Policy::When(USER_MANAGER), ..personal("email", FieldType::Text, "email") },
-        Field { write: Policy::When(SELF_OR_MANAGER), ..personal("timeZone", FieldType::Text, "time_zone") },
-        Field { write: Policy::When(USER_MANAGER), ..field("active", FieldType::Bool, "active") },
-        field("version", FieldType::Int, "version"),
-        field("createdAt", FieldType::Time, "created_at"),
-        field("updatedAt", FieldType::Time, "updated_at"),
+        Field { write: Policy::When(SELF_OR_MANAGER), ..silent(personal("timeZone", FieldType::Text, "time_zone")) },
+        Field { write: Policy::When(USER_MANAGER), ..silent(field("active", FieldType::Bool, "active")) },
+        silent(field("version", FieldType::Int, "version")),
+        silent(field("createdAt", FieldType::Time, "created_at")),
+        silent(field("updatedAt", FieldType::Time, "updated_at")),
     ],
     relations: &[],
     row: Rule::Always,
@@ -62,9 +62,9 @@ pub static TEAM: RecordType = RecordType {
             event: Policy::Never,
             ..field("description", FieldType::Text, "description")
         },
-        field("version", FieldType::Int, "version"),
-        field("createdAt", FieldType::Time, "created_at"),
-        field("updatedAt", FieldType::Time, "updated_at"),
+        silent(field("version", FieldType::Int, "version")),
+        silent(field("createdAt", FieldType::Time, "created_at")),
+        silent(field("updatedAt", FieldType::Time, "updated_at")),
     ],
     relations: &[],
     row: Rule::Always,
@@ -91,6 +91,11 @@ pub static ROLE: RecordType = RecordType {
 
 /// All record types of this crate.
 pub static RECORDS: [&RecordType; 3] = [&ACTOR, &TEAM, &ROLE];
+
+/// Not carried by the events of records that refer to this one: those carry what people and teams are called by.
+const fn silent(field: Field) -> Field {
+    Field { event: Policy::Never, ..field }
+}
 
 /// Readable wherever the row is, in every use; changed by nobody.
 const fn field(name: &'static str, kind: FieldType, column: &'static str) -> Field {

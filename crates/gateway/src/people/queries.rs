@@ -53,10 +53,8 @@ impl PeopleQueries {
             desc = "Which, as in `{ email: \"ada@example.com\" }` or `{ id: \"usr_01jcz8…\" }`. By e-mail address only with `user.read`."
         )]
         by: UserRefInput,
-    ) -> Result<Option<User>> {
-        let reference = by.into_ref().map_err(|error| error.within("by"))?;
-        let found = found(platform(ctx).access.user(&viewer(ctx)?, &reference).await)?;
-        Ok(found.filter(|account| account.kind == ActorKind::User).map(User::of))
+    ) -> Option<Result<User>> {
+        find_user(ctx, by).await.transpose()
     }
 
     /// The tenant's teams, by name unless `orderBy` says otherwise.
@@ -83,10 +81,22 @@ impl PeopleQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which, as in `{ slug: \"network\" }` or `{ id: \"team_01jcz8…\" }`.")] by: TeamRefInput,
-    ) -> Result<Option<Team>> {
-        let reference = by.into_ref().map_err(|error| error.within("by"))?;
-        Ok(found(platform(ctx).access.team(&viewer(ctx)?, &reference).await)?.map(Team::of))
+    ) -> Option<Result<Team>> {
+        find_team(ctx, by).await.transpose()
     }
+}
+
+// Root fields turn these inside out, so that an error leaves the other fields of the document alone.
+
+async fn find_user(ctx: &Context<'_>, by: UserRefInput) -> Result<Option<User>> {
+    let reference = by.into_ref().map_err(|error| error.within("by"))?;
+    let found = found(platform(ctx).access.user(&viewer(ctx)?, &reference).await)?;
+    Ok(found.filter(|account| account.kind == ActorKind::User).map(User::of))
+}
+
+async fn find_team(ctx: &Context<'_>, by: TeamRefInput) -> Result<Option<Team>> {
+    let reference = by.into_ref().map_err(|error| error.within("by"))?;
+    Ok(found(platform(ctx).access.team(&viewer(ctx)?, &reference).await)?.map(Team::of))
 }
 
 /// A page and, where it is asked for, the log's position from before it was read.

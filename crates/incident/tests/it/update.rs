@@ -288,7 +288,11 @@ async fn a_commit_between_load_and_save_is_not_overwritten() {
             });
             let result = result.await;
             match expected {
-                None => assert_eq!(result.unwrap().row.unwrap().text("title"), "theirs again"),
+                None => {
+                    let row = result.unwrap().row.unwrap();
+                    assert_eq!((row.text("title").as_str(), row.int("version")), ("theirs again", 4));
+                    assert_eq!(row.text("description"), "mine, expecting None");
+                }
                 Some(_) => assert_eq!(current_version(result), Some(6)),
             }
         }

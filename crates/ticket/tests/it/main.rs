@@ -1,0 +1,15 @@
+//! Tickets on both engines: assignment, comments, watchers, categories, what each role sees; and properties: predicates in SQL
+//! and in memory, paging, idempotency, each against a model.
+
+mod assignment;
+mod categories;
+mod comments;
+mod company;
+mod idempotency;
+mod paging;
+mod predicates;
+mod probe;
+mod replays;
+mod setup;
+mod sight;
+mod watchers;

@@ -1,0 +1,142 @@
+//! How many SQL statements an operation takes: bounded, whatever the number of rows.
+
+use serde_json::{Value, json};
+use tests::client::{Client, document};
+use tests::installation::{Installation, each_engine};
+
+use crate::company_life::{assign, comment, incident};
+
+/// The statements of one operation, credentials being known already.
+async fn statements(installation: &Installation, client: &Client, query: &str, variables: Value) -> (u64, Value) {
+    let before = installation.store().statement_count();
+    let data = client.ask(query, variables).await;
+    (installation.store().statement_count() - before, data)
+}
+
+const TICKET: &str = "query($id: ID!) { ticket(by: { id: $id }) { id number title state { key } \
+    requester { id name } assignee { id name } team { id name } category { key } openedBy { name } \
+    comments(last: 5) { nodes { id body author { name } } } } }";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_ticket_with_its_people_and_last_comments() {
+    each_engine(async |installation, company| {
+        let (lead, agent) = (installation.client(&company.lead.token), installation.client(&company.agent.token));
+        let ticket = incident(&installation.client(&company.requester.token), "VPN drops").await;
+        assign(&lead, &ticket, "network", Some(&company.agent.email)).await;
+        let mut counts = Vec::new();
+        for (comments, expected) in [(0, 0), (1, 1), (8, 5)] {
+            for number in 0..comments {
+                comment(if number % 2 == 0 { &lead } else { &agent }, &ticket, "Hm.", "PUBLIC").await;
+            }
+            let (count, data) = statements(installation, &agent, TICKET, json!({ "id": ticket["id"] })).await;
+            assert_eq!(data["ticket"]["comments"]["nodes"].as_array().map(Vec::len), Some(expected));
+            assert_eq!(data["ticket"]["assignee"]["name"], "Agent");
+            counts.push(count);
+        }
+        assert!(counts.iter().all(|count| *count == counts[0] && *count <= 5), "{counts:?}");
+        assert_eq!(counts[0], 2, "today: the ticket with its edges, and its comments with their authors");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_fifty() {
+    each_engine(async |installation, company| {
+        let (lead, sam) = (installation.client(&company.lead.token), installation.client(&company.sam.token));
+        let mut counts = Vec::new();
+        for (more, rows) in [(3, 3), (52, 50)] {
+            for number in 0..more {
+                let ticket = incident(&sam, &format!("Incident {number}")).await;
+                assign(&lead, &ticket, if number % 2 == 0 { "network" } else { "workplace" }, None).await;
+            }
+            let page = |count: &str| {
+                format!(
+                    "{{ tickets(first: 50, filter: {{ state: {{ category: {{ in: [NEW, ACTIVE] }} }} }}, orderBy: [{{ field: PRIORITY }}]) \
+                     {{ {count} logCursor pageInfo {{ hasNextPage }} nodes {{ id number requester {{ name }} assignee {{ name }} \
+                     team {{ name }} ... on Incident {{ origin }} }} }} }}"
+                )
+            };
+            let (plain, data) = statements(installation, &lead, &page(""), json!({})).await;
+            assert_eq!(data["tickets"]["nodes"].as_array().map(Vec::len), Some(rows));
+            let (counted, data) = statements(installation, &lead, &page("totalCount totalCountIsExact"), json!({})).await;
+            assert!(data["tickets"]["totalCount"].as_i64() >= Some(rows as i64));
+            counts.push((plain, counted));
+        }
+        assert!(counts.iter().all(|(plain, counted)| *plain <= 2 && *counted == plain + 1), "{counts:?}");
+        assert_eq!(counts[0], counts[1], "the number of rows makes no difference");
+        assert_eq!(counts[0].0, 1, "today: one");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edges_of_many_are_batched() {
+    each_engine(async |installation, company| {
+        let (lead, sam) = (installation.client(&company.lead.token), installation.client(&company.sam.token));
+        let document = "{ tickets(first: 50) { nodes { comments(last: 5) { nodes { author { name } } } watchers { name } \
+                        externalRefs { key } priorityOverride { by { name } } category { parent { key } } } } }";
+        let mut counts = Vec::new();
+        for more in [3, 20] {
+            for number in 0..more {
+                let input = json!({
+                    "title": format!("Incident {number}"), "category": "vpn",
+                    "externalRefs": [{ "source": "pager", "key": format!("{more}-{number}") }],
+                });
+                let ticket = crate::company_life::incident_with(&lead, input).await;
+                assign(&lead, &ticket, "network", None).await;
+                comment(&lead, &ticket, "Hm.", "INTERNAL").await;
+                lead.done("ticketWatch", json!({ "id": ticket["id"] }), "ticket { id }").await;
+            }
+            let (count, data) = statements(installation, &lead, document, json!({})).await;
+            assert!(data["tickets"]["nodes"].as_array().map(Vec::len) >= Some(more));
+            counts.push(count);
+            let (unseen, data) = statements(installation, &sam, document, json!({})).await;
+            assert_eq!(data["tickets"]["nodes"], json!([]));
+            assert_eq!(unseen, 1, "what is not there is not asked for");
+        }
+        assert_eq!(counts[0], counts[1], "one statement for each kind of edge, however many tickets");
+        assert!(counts[0] <= 6, "{counts:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mutations_are_bounded() {
+    each_engine(async |installation, company| {
+        let (lead, agent) = (installation.client(&company.lead.token), installation.client(&company.agent.token));
+        // The first of each tenant takes a block of numbers.
+        let first = incident(&agent, "The first").await;
+        assign(&lead, &first, "network", Some(&company.agent.email)).await;
+        let id = &first["id"];
+        let ticket = "ticket { id version state { key } team { name } assignee { name } } events { __typename }";
+        let mut figures = Vec::new();
+        for (mutation, input, selection) in [
+            ("incidentCreate", json!({ "title": "VPN", "category": "vpn", "team": { "slug": "network" } }), "incident { id } events { __typename }"),
+            ("incidentUpdate", json!({ "id": id, "title": "Another", "tags": ["a"] }), "incident { id } events { __typename }"),
+            ("commentAdd", json!({ "id": id, "body": "Hm." }), "comment { id author { name } } ticket { id } events { __typename }"),
+            ("ticketTransition", json!({ "id": id, "transition": "start" }), ticket),
+            ("ticketAssign", json!({ "id": id, "assignee": null }), ticket),
+            ("ticketWatch", json!({ "id": id }), "ticket { id }"),
+            ("incidentResolve", json!({ "id": id, "resolutionCode": "SOLVED", "resolutionNotes": "x" }), "incident { id }"),
+        ] {
+            let text = document(mutation, selection);
+            let (count, data) = statements(installation, &agent, &text, json!({ "input": input })).await;
+            assert_eq!(data[mutation]["userErrors"], json!([]), "{mutation}");
+            figures.push((mutation, count));
+        }
+        let bounds = [
+            ("incidentCreate", 12),
+            ("incidentUpdate", 7),
+            ("commentAdd", 7),
+            ("ticketTransition", 7),
+            ("ticketAssign", 7),
+            ("ticketWatch", 8),
+            ("incidentResolve", 8),
+        ];
+        println!("{:?}: statements of mutations {figures:?}", installation.engine);
+        for ((mutation, count), (_, bound)) in figures.iter().zip(bounds) {
+            assert!(*count <= bound, "{mutation} took {count} statements; at most {bound} are fine: {figures:?}");
+        }
+    })
+    .await;
+}
