@@ -1,7 +1,8 @@
 //! The live hub: recent events in memory, and cursors into them.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use kernel::{Result, Uuid};
@@ -12,6 +13,9 @@ use tokio::sync::watch;
 pub const RING_CAPACITY: usize = 4_096;
 /// How many events a subscriber that fell behind reads from the log at a time.
 const CATCH_UP: u32 = 200;
+/// How many events a follower may have been handed that its client has not received yet: what a door buffers for one
+/// operation, with room to spare. [`LiveHub::settled`] stays that far behind.
+pub const UNSETTLED: usize = 8;
 /// How long the hub waits after a failed read of the log.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
@@ -56,12 +60,26 @@ impl Ring {
     }
 }
 
+/// Up to where each follower's client has certainly been told, by the follower's number.
+#[derive(Debug, Default)]
+struct Followers {
+    next: AtomicU64,
+    settled: Mutex<HashMap<u64, (Uuid, Arc<AtomicI64>)>>,
+}
+
+impl Followers {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (Uuid, Arc<AtomicI64>)>> {
+        self.settled.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
 /// Wakes subscriptions when the log grows. Cheap to clone; ends with its last clone and subscription.
 #[derive(Clone)]
 pub struct LiveHub {
     store: Store,
     ring: Arc<RwLock<Ring>>,
     head: watch::Receiver<i64>,
+    followers: Arc<Followers>,
 }
 
 impl LiveHub {
@@ -74,18 +92,32 @@ impl LiveHub {
         let ring = Arc::new(RwLock::new(Ring { events: VecDeque::new(), head: start }));
         let (sender, head) = watch::channel(start);
         tokio::spawn(follow(store.clone(), Arc::clone(&ring), sender));
-        Ok(Self { store, ring, head })
+        Ok(Self { store, ring, head, followers: Arc::default() })
     }
 
     /// Follows the tenant's events behind a position.
     pub fn subscribe(&self, tenant: Uuid, after: i64) -> Subscription {
+        let settled = Arc::new(AtomicI64::new(after));
+        let number = self.followers.next.fetch_add(1, Ordering::Relaxed);
+        self.followers.lock().insert(number, (tenant, Arc::clone(&settled)));
         Subscription {
             hub: self.clone(),
             tenant,
             position: after,
             waiting: VecDeque::new(),
             head: self.head.clone(),
+            number,
+            handed: VecDeque::with_capacity(UNSETTLED),
+            settled,
         }
+    }
+
+    /// A position that no client of the tenant's followers misses anything behind: whoever resumes from it may be told
+    /// some events again, and loses none.
+    pub fn settled(&self, tenant: Uuid) -> i64 {
+        let followers = self.followers.lock();
+        let positions = followers.values().filter(|(of, _)| *of == tenant).map(|(_, settled)| settled);
+        positions.map(|settled| settled.load(Ordering::Relaxed)).min().unwrap_or_else(|| self.head())
     }
 
     /// The position up to which subscribers have been told.
@@ -142,9 +174,31 @@ pub struct Subscription {
     position: i64,
     waiting: VecDeque<Arc<Event>>,
     head: watch::Receiver<i64>,
+    number: u64,
+    /// The positions before the last events that were handed out, oldest first.
+    handed: VecDeque<i64>,
+    settled: Arc<AtomicI64>,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.followers.lock().remove(&self.number);
+    }
 }
 
 impl Subscription {
+    /// Notes that an event is handed out: the one [`UNSETTLED`] events ago has certainly arrived.
+    fn hand_out(&mut self, position: i64) {
+        if self.handed.len() == UNSETTLED
+            && let Some(arrived) = self.handed.pop_front()
+        {
+            self.settled.store(self.handed.front().copied().unwrap_or(arrived), Ordering::Relaxed);
+        }
+        self.handed.push_back(self.position);
+        self.position = position;
+    }
+
+
     /// The next event. Cancel-safe: an event that was not answered is answered by the next call.
     ///
     /// # Errors
@@ -152,7 +206,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Result<Arc<Event>> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
-                self.position = event.position.unwrap_or(self.position);
+                self.hand_out(event.position.unwrap_or(self.position));
                 return Ok(event);
             }
             let head = *self.head.borrow_and_update();

@@ -57,7 +57,8 @@ pub trait Backend: Send + Sync + 'static {
     /// What is missing, for `/readyz`.
     async fn ready(&self) -> Result<(), String>;
 
-    /// The tenant log's current cursor, told in the close reason when draining; `None` if unknown.
+    /// A cursor of the tenant's log that no open stream of this process has yet to catch up with, told in the close reason
+    /// when draining: resuming from it repeats some events and misses none. `None` if unknown.
     async fn log_cursor(&self, ctx: &Ctx) -> Option<String>;
 
     /// More metrics in Prometheus' text format; may be empty.
