@@ -17,6 +17,7 @@ pub mod error;
 pub mod filters;
 pub mod incidents;
 pub mod loaders;
+mod payload;
 pub mod people;
 pub mod platform;
 pub mod scalars;

@@ -1,18 +1,17 @@
 //! Mutations of incidents.
 
-use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
 use kernel::{Patch, UserError as Problem};
-use ticket::{Outcome, PriorityOverride};
+use ticket::PriorityOverride;
 
 use crate::connection::ExternalRefInput;
 use crate::context::{mutation, platform};
+use crate::payload::payload;
 use crate::incidents::Incident;
 use crate::people::{TeamRefInput, UserRefInput};
 use crate::scalars::{Markdown, patch};
-use crate::tickets::events::{Event, from_store};
 use crate::tickets::queries::ticket_ref;
 use crate::tickets::words::{Impact, IncidentOrigin, Priority, Urgency};
-use crate::user_error::{UserError, part};
 
 /// A priority to set against the matrix.
 #[derive(Clone, Debug, InputObject)]
@@ -123,45 +122,33 @@ pub struct IncidentReopenInput {
     pub dry_run: Option<bool>,
 }
 
-macro_rules! incident_payload {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(SimpleObject)]
-        pub struct $name {
-            /// The incident; null when it was not done.
-            pub incident: Option<Incident>,
-            /// What was recorded.
-            pub events: Vec<Event>,
-            /// What the user can mend.
-            pub user_errors: Vec<UserError>,
-        }
-
-        impl $name {
-            fn of(ctx: &Context<'_>, viewer: &kernel::Ctx, result: kernel::Result<Outcome>) -> Result<Self> {
-                let (done, user_errors) = part(result)?;
-                let (row, events) = done.map_or((None, Vec::new()), |outcome| (outcome.row, outcome.events));
-                let events = from_store(viewer, platform(ctx), events);
-                Ok(Self { incident: row.map(Incident::from_row), events, user_errors })
-            }
-        }
-    };
-}
-
-incident_payload! {
+payload! {
     /// The incident that was opened.
-    IncidentCreatePayload
+    IncidentCreatePayload {
+        /// The incident; null when it was not done.
+        incident: Incident
+    }
 }
-incident_payload! {
+payload! {
     /// The incident after it was changed.
-    IncidentUpdatePayload
+    IncidentUpdatePayload {
+        /// The incident; null when it was not done.
+        incident: Incident
+    }
 }
-incident_payload! {
+payload! {
     /// The incident after it was resolved.
-    IncidentResolvePayload
+    IncidentResolvePayload {
+        /// The incident; null when it was not done.
+        incident: Incident
+    }
 }
-incident_payload! {
+payload! {
     /// The incident after it was reopened.
-    IncidentReopenPayload
+    IncidentReopenPayload {
+        /// The incident; null when it was not done.
+        incident: Incident
+    }
 }
 
 fn create_command(input: IncidentCreateInput) -> kernel::Result<incident::CreateIncident> {

@@ -76,6 +76,56 @@ impl EventView {
     }
 }
 
+/// Declares the object of one event: what all events show, and its own.
+macro_rules! event_object {
+    ($(#[$doc:meta])* $name:ident { $($own:tt)* }) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(Arc<EventView>);
+
+        $(#[$doc])*
+        #[Object]
+        impl $name {
+            /// The event's id.
+            pub async fn id(&self) -> ID {
+                id_of(prefix::EVENT, self.0.id)
+            }
+
+            /// The event's place in the log: for `after`. Null in a mutation's payload.
+            pub async fn cursor(&self) -> Option<Cursor> {
+                self.0.cursor.clone().map(Cursor)
+            }
+
+            /// When it happened.
+            pub async fn occurred_at(&self) -> DateTime {
+                DateTime(self.0.occurred_at)
+            }
+
+            /// When it was written down; later than `occurredAt` for imported history.
+            pub async fn recorded_at(&self) -> DateTime {
+                DateTime(self.0.recorded_at)
+            }
+
+            /// Who did it.
+            pub async fn actor(&self, ctx: &Context<'_>) -> Result<Actor> {
+                self.0.actor(ctx).await
+            }
+
+            /// Through what.
+            pub async fn channel(&self) -> EventChannel {
+                self.0.channel
+            }
+
+            /// What changed, as far as the viewer may read it.
+            pub async fn changes(&self) -> Vec<FieldChange> {
+                self.0.changes.clone()
+            }
+
+            $($own)*
+        }
+    };
+}
+
 /// Declares the events: those of tickets (with fields of their own, if any), and those of other records.
 macro_rules! events {
     (
@@ -83,105 +133,24 @@ macro_rules! events {
         records { $($(#[$record_doc:meta])* $record:ident)* }
     ) => {
         $(
-            $(#[$doc])*
-            #[derive(Clone)]
-            pub struct $name(Arc<EventView>);
+            event_object! {
+                $(#[$doc])*
+                $name {
+                    /// The ticket as it is now; null when the viewer may not see it.
+                    pub async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+                        Ok(loaders::ticket(ctx, self.0.subject).await?.map(Ticket::from_row))
+                    }
 
-            $(#[$doc])*
-            #[Object]
-            impl $name {
-                /// The event's id.
-                pub async fn id(&self) -> ID {
-                    id_of(prefix::EVENT, self.0.id)
-                }
+                    /// The ticket's version after the event.
+                    pub async fn version(&self) -> i32 {
+                        self.0.version
+                    }
 
-                /// The event's place in the log: for `after`. Null in a mutation's payload.
-                pub async fn cursor(&self) -> Option<Cursor> {
-                    self.0.cursor.clone().map(Cursor)
-                }
-
-                /// When it happened.
-                pub async fn occurred_at(&self) -> DateTime {
-                    DateTime(self.0.occurred_at)
-                }
-
-                /// When it was written down; later than `occurredAt` for imported history.
-                pub async fn recorded_at(&self) -> DateTime {
-                    DateTime(self.0.recorded_at)
-                }
-
-                /// Who did it.
-                pub async fn actor(&self, ctx: &Context<'_>) -> Result<Actor> {
-                    self.0.actor(ctx).await
-                }
-
-                /// Through what.
-                pub async fn channel(&self) -> EventChannel {
-                    self.0.channel
-                }
-
-                /// What changed, as far as the viewer may read it.
-                pub async fn changes(&self) -> Vec<FieldChange> {
-                    self.0.changes.clone()
-                }
-
-                /// The ticket as it is now; null when the viewer may not see it.
-                pub async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
-                    Ok(loaders::ticket(ctx, self.0.subject).await?.map(Ticket::from_row))
-                }
-
-                /// The ticket's version after the event.
-                pub async fn version(&self) -> i32 {
-                    self.0.version
-                }
-
-                $($own)*
-            }
-        )*
-        $(
-            $(#[$record_doc])*
-            #[derive(Clone)]
-            pub struct $record(Arc<EventView>);
-
-            $(#[$record_doc])*
-            #[Object]
-            impl $record {
-                /// The event's id.
-                pub async fn id(&self) -> ID {
-                    id_of(prefix::EVENT, self.0.id)
-                }
-
-                /// The event's place in the log: for `after`. Null in a mutation's payload.
-                pub async fn cursor(&self) -> Option<Cursor> {
-                    self.0.cursor.clone().map(Cursor)
-                }
-
-                /// When it happened.
-                pub async fn occurred_at(&self) -> DateTime {
-                    DateTime(self.0.occurred_at)
-                }
-
-                /// When it was written down.
-                pub async fn recorded_at(&self) -> DateTime {
-                    DateTime(self.0.recorded_at)
-                }
-
-                /// Who did it.
-                pub async fn actor(&self, ctx: &Context<'_>) -> Result<Actor> {
-                    self.0.actor(ctx).await
-                }
-
-                /// Through what.
-                pub async fn channel(&self) -> EventChannel {
-                    self.0.channel
-                }
-
-                /// What changed.
-                pub async fn changes(&self) -> Vec<FieldChange> {
-                    self.0.changes.clone()
+                    $($own)*
                 }
             }
         )*
+        $(event_object! { $(#[$record_doc])* $record {} })*
 
         /// Something that happened, from the event log.
         #[derive(Clone, Interface)]

@@ -2,9 +2,9 @@
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use kernel::{Patch, UserError as Problem};
-use ticket::Outcome;
 
 use crate::context::{mutation, platform};
+use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
 use crate::scalars::{Json, Markdown};
 use crate::tickets::comments::Comment;
@@ -92,45 +92,33 @@ pub struct TicketUnwatchInput {
     pub dry_run: Option<bool>,
 }
 
-macro_rules! ticket_payload {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(SimpleObject)]
-        pub struct $name {
-            /// The ticket; null when it was not done.
-            pub ticket: Option<Ticket>,
-            /// What was recorded.
-            pub events: Vec<Event>,
-            /// What the user can mend.
-            pub user_errors: Vec<UserError>,
-        }
-
-        impl $name {
-            fn of(ctx: &Context<'_>, viewer: &kernel::Ctx, result: kernel::Result<Outcome>) -> Result<Self> {
-                let (done, user_errors) = part(result)?;
-                let (row, events) = done.map_or((None, Vec::new()), |outcome| (outcome.row, outcome.events));
-                let events = from_store(viewer, platform(ctx), events);
-                Ok(Self { ticket: row.map(Ticket::from_row), events, user_errors })
-            }
-        }
-    };
-}
-
-ticket_payload! {
+payload! {
     /// The ticket after it was assigned.
-    TicketAssignPayload
+    TicketAssignPayload {
+        /// The ticket; null when it was not done.
+        ticket: Ticket
+    }
 }
-ticket_payload! {
+payload! {
     /// The ticket after the transition.
-    TicketTransitionPayload
+    TicketTransitionPayload {
+        /// The ticket; null when it was not done.
+        ticket: Ticket
+    }
 }
-ticket_payload! {
+payload! {
     /// The ticket that is followed.
-    TicketWatchPayload
+    TicketWatchPayload {
+        /// The ticket; null when it was not done.
+        ticket: Ticket
+    }
 }
-ticket_payload! {
+payload! {
     /// The ticket that is no longer followed.
-    TicketUnwatchPayload
+    TicketUnwatchPayload {
+        /// The ticket; null when it was not done.
+        ticket: Ticket
+    }
 }
 
 /// The comment that was added.

@@ -3,6 +3,7 @@
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use crate::context::{mutation, platform};
+use crate::payload::payload;
 use crate::scalars::patch;
 use crate::tickets::events::{Event, from_store};
 use crate::tickets::types::Category;
@@ -97,26 +98,20 @@ pub struct CategoryUpdateInput {
     pub dry_run: Option<bool>,
 }
 
-/// The category that was added.
-#[derive(SimpleObject)]
-pub struct CategoryCreatePayload {
-    /// The category; null when it was not done.
-    pub category: Option<Category>,
-    /// What was recorded.
-    pub events: Vec<Event>,
-    /// What the user can mend.
-    pub user_errors: Vec<UserError>,
+payload! {
+    /// The category that was added.
+    CategoryCreatePayload {
+        /// The category; null when it was not done.
+        category: Category
+    }
 }
 
-/// The category that was changed.
-#[derive(SimpleObject)]
-pub struct CategoryUpdatePayload {
-    /// The category; null when it was not done.
-    pub category: Option<Category>,
-    /// What was recorded.
-    pub events: Vec<Event>,
-    /// What the user can mend.
-    pub user_errors: Vec<UserError>,
+payload! {
+    /// The category that was changed.
+    CategoryUpdatePayload {
+        /// The category; null when it was not done.
+        category: Category
+    }
 }
 
 /// Mutations of what a tenant sets for all its tickets.
@@ -155,13 +150,7 @@ impl SettingsMutations {
     ) -> Result<CategoryCreatePayload> {
         let (viewer, platform) = (mutation(ctx)?, platform(ctx));
         let command = ticket::CreateCategory { key: input.key, name: input.name, parent: input.parent };
-        let (done, user_errors) = part(platform.tickets.create_category(&viewer, command).await)?;
-        let (row, events) = done.map_or((None, Vec::new()), |outcome| (outcome.row, outcome.events));
-        Ok(CategoryCreatePayload {
-            category: row.map(Category::from_row),
-            events: from_store(&viewer, platform, events),
-            user_errors,
-        })
+        CategoryCreatePayload::of(ctx, &viewer, platform.tickets.create_category(&viewer, command).await)
     }
 
     /// Changes a category. Needs `settings.manage`.
@@ -178,12 +167,6 @@ impl SettingsMutations {
             retired: input.retired,
             expected_version: input.expected_version,
         };
-        let (done, user_errors) = part(platform.tickets.update_category(&viewer, command).await)?;
-        let (row, events) = done.map_or((None, Vec::new()), |outcome| (outcome.row, outcome.events));
-        Ok(CategoryUpdatePayload {
-            category: row.map(Category::from_row),
-            events: from_store(&viewer, platform, events),
-            user_errors,
-        })
+        CategoryUpdatePayload::of(ctx, &viewer, platform.tickets.update_category(&viewer, command).await)
     }
 }

@@ -158,13 +158,16 @@ fn cursor(platform: &Platform, ctx: &Ctx, position: i64) -> String {
 /// What a stream has to deal with next.
 enum Signal {
     Event(Arc<LogEvent>),
-    Rights(Ctx),
+    /// The viewer's rights changed; the lens is the new one.
+    Rights,
     Bookmark,
 }
 
-/// The log from a place on, with changes of rights and bookmarks between.
+/// The log from a place on as one viewer sees it, with changes of rights and bookmarks between.
 struct Stage {
     platform: Platform,
+    asked: Predicate,
+    lens: Lens,
     follower: Follower,
     live: Option<watch::Receiver<Ctx>>,
     /// How long a stream may be silent.
@@ -173,8 +176,9 @@ struct Stage {
 }
 
 impl Stage {
-    async fn open(ctx: &Context<'_>, viewer: &Ctx, after: Option<Cursor>) -> Result<Self> {
-        let platform = platform(ctx).clone();
+    async fn open(ctx: &Context<'_>, filter: TicketFilter, after: Option<Cursor>) -> Result<Self> {
+        let (viewer, platform) = (viewer(ctx)?, platform(ctx).clone());
+        let asked = filter.predicate().map_err(|error| error.within("filter"))?;
         let store = platform.tickets.store();
         let position = match after {
             Some(cursor) => store.cursors().open_log(viewer.tenant, &cursor.0)?,
@@ -183,7 +187,8 @@ impl Stage {
         let follower = platform.hub.subscribe(viewer.tenant, position);
         let live = ctx.data::<Viewer>()?.live.clone();
         let interval = platform.info.limits.bookmark_interval.duration();
-        Ok(Self { platform, follower, live, interval, bookmark: Instant::now() + interval })
+        let lens = Lens::new(viewer, &platform, &asked)?;
+        Ok(Self { platform, asked, lens, follower, live, interval, bookmark: Instant::now() + interval })
     }
 
     /// Rights are looked at before events, so that no event is judged by rights that have gone.
@@ -196,23 +201,46 @@ impl Stage {
             }
             std::future::pending().await
         };
-        let signal = tokio::select! {
+        tokio::select! {
             biased;
-            ctx = rights => Signal::Rights(ctx),
-            event = self.follower.next() => Signal::Event(event?),
-            () = tokio::time::sleep_until(self.bookmark) => Signal::Bookmark,
-        };
-        Ok(signal)
+            ctx = rights => {
+                self.lens = Lens::new(ctx, &self.platform, &self.asked)?;
+                Ok(Signal::Rights)
+            }
+            event = self.follower.next() => Ok(Signal::Event(event?)),
+            () = tokio::time::sleep_until(self.bookmark) => Ok(Signal::Bookmark),
+        }
     }
 
-    /// After something was told: the next bookmark is a while away.
-    fn told(&mut self) {
+    /// The place that a message is told from; the next bookmark is a while away after it.
+    fn place(&mut self) -> Cursor {
         self.bookmark = Instant::now() + self.interval;
+        Cursor(cursor(&self.platform, &self.lens.ctx, self.follower.position()))
     }
 
-    fn place(&mut self, ctx: &Ctx) -> Cursor {
-        self.told();
-        Cursor(cursor(&self.platform, ctx, self.follower.position()))
+    /// What `tell` makes of the signals, until an error ends the stream.
+    fn messages<M>(
+        mut self,
+        tell: impl Fn(&mut Self, Signal) -> Option<M> + Send + 'static,
+    ) -> impl Stream<Item = Result<M>>
+    where
+        M: Send + 'static,
+    {
+        async_stream::stream! {
+            loop {
+                match self.next().await {
+                    Ok(signal) => {
+                        if let Some(message) = tell(&mut self, signal) {
+                            yield Ok(message);
+                        }
+                    }
+                    Err(error) => {
+                        yield Err(error.into());
+                        return;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -231,38 +259,19 @@ impl TicketSubscriptions {
         #[graphql(desc = "Which kinds; all when absent.")] kinds: Option<Vec<TicketEventKind>>,
         #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")] after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<TicketEventMessage>>> {
-        let viewer = viewer(ctx)?;
-        let asked = filter.unwrap_or_default().predicate().map_err(|error| error.within("filter"))?;
-        let mut stage = Stage::open(ctx, &viewer, after).await?;
-        let mut lens = Lens::new(viewer, &stage.platform, &asked)?;
-        Ok(async_stream::stream! {
-            loop {
-                match stage.next().await {
-                    Err(error) => {
-                        yield Err(error.into());
-                        return;
-                    }
-                    Ok(Signal::Rights(ctx)) => match Lens::new(ctx, &stage.platform, &asked) {
-                        Ok(renewed) => lens = renewed,
-                        Err(error) => {
-                            yield Err(error.into());
-                            return;
-                        }
-                    },
-                    Ok(Signal::Event(event)) => {
-                        if let Some(seen) = lens.event(&stage.platform, &event, kinds.as_deref()) {
-                            let cursor = stage.place(&lens.ctx);
-                            let subject = Some(event.subject);
-                            yield Ok(TicketEventMessage { cursor, event: Some(seen), bookmark: false, subject });
-                        }
-                    }
-                    Ok(Signal::Bookmark) => {
-                        let cursor = stage.place(&lens.ctx);
-                        yield Ok(TicketEventMessage { cursor, event: None, bookmark: true, subject: None });
-                    }
-                }
+        let stage = Stage::open(ctx, filter.unwrap_or_default(), after).await?;
+        Ok(stage.messages(move |stage, signal| match signal {
+            Signal::Rights => None,
+            Signal::Event(event) => {
+                let seen = stage.lens.event(&stage.platform, &event, kinds.as_deref())?;
+                let cursor = stage.place();
+                Some(TicketEventMessage { cursor, event: Some(seen), bookmark: false, subject: Some(event.subject) })
             }
-        })
+            Signal::Bookmark => {
+                let cursor = stage.place();
+                Some(TicketEventMessage { cursor, event: None, bookmark: true, subject: None })
+            }
+        }))
     }
 
     /// A queue that stays current: what comes in, changes and leaves, against the list that `tickets` returned for the same
@@ -273,42 +282,17 @@ impl TicketSubscriptions {
         #[graphql(desc = "Which tickets. Only what events carry; nothing relative to now.")] filter: TicketFilter,
         #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")] after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<QueueChange>>> {
-        let viewer = viewer(ctx)?;
-        let asked = filter.predicate().map_err(|error| error.within("filter"))?;
-        let mut stage = Stage::open(ctx, &viewer, after).await?;
-        let mut lens = Lens::new(viewer, &stage.platform, &asked)?;
-        Ok(async_stream::stream! {
-            loop {
-                match stage.next().await {
-                    Err(error) => {
-                        yield Err(error.into());
-                        return;
-                    }
-                    Ok(Signal::Rights(ctx)) => match Lens::new(ctx, &stage.platform, &asked) {
-                        Ok(renewed) => {
-                            lens = renewed;
-                            let cursor = stage.place(&lens.ctx);
-                            yield Ok(QueueChange { cursor, kind: QueueChangeKind::Reset, id: None, subject: None });
-                        }
-                        Err(error) => {
-                            yield Err(error.into());
-                            return;
-                        }
-                    },
-                    Ok(Signal::Event(event)) => {
-                        if let Some(kind) = lens.change(&stage.platform, &event) {
-                            let cursor = stage.place(&lens.ctx);
-                            let id = ticket_id(&stage.platform, &event);
-                            yield Ok(QueueChange { cursor, kind, id, subject: Some(event.subject) });
-                        }
-                    }
-                    Ok(Signal::Bookmark) => {
-                        let cursor = stage.place(&lens.ctx);
-                        yield Ok(QueueChange { cursor, kind: QueueChangeKind::Bookmark, id: None, subject: None });
-                    }
-                }
-            }
-        })
+        let stage = Stage::open(ctx, filter, after).await?;
+        Ok(stage.messages(|stage, signal| {
+            let (kind, event) = match signal {
+                Signal::Rights => (QueueChangeKind::Reset, None),
+                Signal::Bookmark => (QueueChangeKind::Bookmark, None),
+                Signal::Event(event) => (stage.lens.change(&stage.platform, &event)?, Some(event)),
+            };
+            let id = event.as_ref().and_then(|event| ticket_id(&stage.platform, event));
+            let subject = event.map(|event| event.subject);
+            Some(QueueChange { cursor: stage.place(), kind, id, subject })
+        }))
     }
 }
 
