@@ -127,6 +127,25 @@ impl TestDatabase {
         }
     }
 
+    /// Makes one that was never migrated.
+    ///
+    /// # Panics
+    /// When that does not work.
+    pub async fn empty(engine: Engine) -> Self {
+        match engine {
+            Engine::Sqlite => {
+                TestDatabase::Sqlite { folder: tempfile::tempdir().expect("a temporary folder can be made") }
+            }
+            Engine::Postgres => {
+                let name = format!("deskwire_test_{}", Uuid::from_bytes(random::bytes()).simple());
+                let admin = admin().await;
+                run(&admin, &format!("CREATE DATABASE {name}")).await;
+                store::disconnect(admin).await;
+                TestDatabase::Postgres { name }
+            }
+        }
+    }
+
     /// How to open it.
     pub fn config(&self) -> StoreConfig {
         match self {

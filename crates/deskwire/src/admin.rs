@@ -132,12 +132,9 @@ pub async fn create_token(arguments: TokenCreate) -> Result<()> {
 }
 
 fn expiry(text: &str) -> Result<Timestamp> {
-    let wrong = || anyhow!("`{text}` is no ISO 8601 duration; try P30D or PT12H");
-    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
-    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-    let length = chrono::Duration::try_seconds(length.as_secs()).filter(|length| *length > chrono::Duration::zero());
-    let now = Clock::System.now();
-    length.and_then(|length| now.checked_add_signed(length)).ok_or_else(wrong)
+    let length = kernel::parse_duration(text).filter(|length| *length > chrono::Duration::zero());
+    let until = length.and_then(|length| Clock::System.now().checked_add_signed(length));
+    until.ok_or_else(|| anyhow!("`{text}` is no ISO 8601 duration ahead; try P30D or PT12H"))
 }
 
 fn first_line() -> Result<String> {

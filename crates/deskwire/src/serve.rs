@@ -1,5 +1,6 @@
 //! Serving: from a configuration to a listening server, and back down without losing anything.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -144,35 +145,45 @@ pub async fn run(config: Config, with_demo: bool) -> Result<()> {
     server.stop().await
 }
 
-/// Tells where everything is.
+/// Tells where everything is. A server whose output nobody reads any more serves on.
 async fn announce(server: &Server, url: &str, graphiql: bool, demo: Option<&[demo::Token]>) -> Result<()> {
-    println!("Deskwire {} serves", server.platform().info.version);
-    println!("  GraphQL   {url}/graphql   (POST, GET, WebSocket, Server-Sent Events)");
-    println!("  Schema    {url}/schema.graphql");
+    let mut text = format!(
+        "Deskwire {} serves\n  \
+         GraphQL   {url}/graphql   (POST, GET, WebSocket, Server-Sent Events)\n  \
+         Schema    {url}/schema.graphql\n",
+        server.platform().info.version
+    );
     if graphiql {
-        println!("  GraphiQL  {url}/graphiql");
+        text.push_str(&format!("  GraphiQL  {url}/graphiql\n"));
     }
     match demo {
         Some(tokens) => {
-            println!("\nThe demo company: everybody's password is `{}`. A token for each role:", demo::PASSWORD);
+            let password = demo::PASSWORD;
+            text.push_str(&format!("\nThe demo company: everybody's password is `{password}`. A token for each role:\n"));
             for token in tokens {
-                println!("\n  {} ({})", token.role, token.email);
-                println!("    Authorization: Bearer {}", token.secret);
+                let (role, email, secret) = (token.role, token.email, &token.secret);
+                text.push_str(&format!("\n  {role} ({email})\n    Authorization: Bearer {secret}\n"));
                 if graphiql {
-                    println!("    {url}/graphiql#token={}", token.secret);
+                    text.push_str(&format!("    {url}/graphiql#token={secret}\n"));
                 }
             }
-            println!();
+            text.push('\n');
         }
-        None if server.platform().access.tenants().await?.is_empty() => {
-            println!("\nThe database is empty. Make the first administrator, beside this server:");
-            println!("  deskwire user create --tenant acme --email you@acme.example --name 'Your Name' \\");
-            println!("    --role administrator --password-stdin");
-        }
+        None if server.platform().access.tenants().await?.is_empty() => text.push_str(FIRST_STEPS),
         None => {}
+    }
+    if let Err(error) = std::io::stdout().write_all(text.as_bytes()) {
+        tracing::debug!(%error, "nobody reads the standard output");
     }
     Ok(())
 }
+
+/// What an empty database needs.
+const FIRST_STEPS: &str = "
+The database is empty. Make the first administrator, beside this server:
+  deskwire user create --tenant acme --email you@acme.example --name 'Your Name' \\
+    --role administrator --password-stdin
+";
 
 async fn ended_by_signal() -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -26,6 +26,16 @@ impl Clock {
     }
 }
 
+/// Reads an ISO 8601 duration such as `P14D`, `-PT1H30M`. A week has 7 days and a day 24 hours; years and months have no length
+/// of their own and are refused.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    // The parser knows a friendlier form as well (`14 days`), which is no ISO 8601.
+    text.trim_start_matches(['-', '+']).strip_prefix('P')?;
+    let span: jiff::Span = text.parse().ok()?;
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_seconds(length.as_secs())
+}
+
 /// A clock that only moves when told to.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
@@ -55,6 +65,16 @@ mod tests {
     #[test]
     fn the_system_clock_has_no_nanoseconds() {
         assert_eq!(Clock::System.now().timestamp_subsec_nanos() % 1_000, 0);
+    }
+
+    #[test]
+    fn durations_are_those_of_iso_8601() {
+        assert_eq!(parse_duration("-P14D"), Some(Duration::days(-14)));
+        assert_eq!(parse_duration("P1W"), Some(Duration::days(7)));
+        assert_eq!(parse_duration("PT1H30M"), Some(Duration::minutes(90)));
+        for wrong in ["14 days", "P1M", "P1Y", "P", "", "yesterday"] {
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

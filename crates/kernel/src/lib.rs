@@ -12,7 +12,7 @@ pub mod page;
 pub mod patch;
 pub mod random;
 
-pub use clock::{Clock, ManualClock, Timestamp};
+pub use clock::{Clock, ManualClock, Timestamp, parse_duration};
 pub use ctx::{Actor, ActorKind, Channel, Ctx, Grant, Grants, Mutation, Scope};
 pub use error::{Detail, Error, ErrorCode, RefusedTransition, Result, UserError};
 pub use id::{Id, IdError};

@@ -3,7 +3,6 @@
 //! The document of a kind ships as a file with its practice. What a transition needs is declared there, so that
 //! `availableTransitions` can tell a portal what to ask for.
 
-use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::model::{StateCategory, TicketKind};
@@ -148,11 +147,8 @@ impl Workflow {
     /// A text that is no ISO 8601 duration of days or less.
     pub fn auto_close_after(&self) -> Result<Option<chrono::Duration>, String> {
         let Some(text) = &self.auto_close else { return Ok(None) };
-        let wrong = |error: String| format!("`autoClose` is no duration: {error}");
-        let span: jiff::Span = text.parse().map_err(|error: jiff::Error| wrong(error.to_string()))?;
-        let days = jiff::SpanRelativeTo::days_are_24_hours();
-        let length: SignedDuration = span.to_duration(days).map_err(|error| wrong(error.to_string()))?;
-        Ok(Some(chrono::Duration::seconds(length.as_secs())))
+        let length = kernel::parse_duration(text).filter(|length| *length > chrono::Duration::zero());
+        length.map(Some).ok_or_else(|| format!("`autoClose` is no ISO 8601 duration: `{text}`"))
     }
 
     /// A state by its key.

@@ -147,7 +147,7 @@ async fn nobody_brings_a_ticket_where_they_could_not_have_opened_it() {
         for to in [Patch::Set(team("desktop")), Patch::Clear] {
             assert_eq!(lacks(world.tickets.assign(&router, assign(to)).await), "ticket.create");
         }
-        let new_there = CreateIncident { team: Some(team("desktop")), requester: Some(user("rita")), ..new("x") };
+        let new_there = CreateIncident { team: Some(team("desktop")), ..new("x") };
         assert_eq!(lacks(world.incidents.create(&router, new_there).await), "ticket.create");
         let desktops = world.open("y").await;
         world.assign("amy", &desktops, (Patch::Set(team("desktop")), Patch::Keep)).await.unwrap();

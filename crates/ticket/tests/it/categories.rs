@@ -56,7 +56,7 @@ async fn a_category_is_made_and_changed_with_events() {
         assert_eq!(refused_at(nowhere), (ErrorCode::NotFound, "parent".into()));
         assert_eq!(refused_at(world.tickets.update_category(&amy, change_of("none")).await), (ErrorCode::NotFound, "key".into()));
         for key in ["", "Wi-Fi", "wi fi", &"x".repeat(101)] {
-            assert_eq!(refused_at(world.tickets.create_category(&amy, category(key, None)).await).0, ErrorCode::Validation);
+            assert_eq!(refused_at(world.tickets.create_category(&amy, CreateCategory { name: "x".into(), ..category(key, None) }).await), (ErrorCode::Validation, "key".into()));
         }
         for who in ["lee", "ada", "rita", "ivy"] {
             let ctx = world.ctx(who);
