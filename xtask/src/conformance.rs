@@ -53,10 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None if arguments.release => workspace::deskwire_binary(Profile::Release)?,
         None => workspace::deskwire_binary(Profile::Dev)?,
     };
-    let postgres = arguments
-        .postgres
-        .then(|| Postgres::start(&[]))
-        .transpose()?;
+    let postgres = arguments.postgres.then(|| Postgres::start(&[])).transpose()?;
     let database = postgres.as_ref().map(Postgres::url);
     let mut server = Server::start(&binary, database.as_deref())?;
     let token = server.create_token()?;
@@ -73,11 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         anyhow::bail!("the server ended during the checks ({end})");
     }
     if !status.success() {
-        let lines = if arguments.full_log {
-            usize::MAX
-        } else {
-            LOG_LINES
-        };
+        let lines = if arguments.full_log { usize::MAX } else { LOG_LINES };
         eprintln!("The server's log ends with:\n{}", server.log_tail(lines));
     }
     ensure!(status.success(), "conformance failed");

@@ -54,9 +54,5 @@ fn run(command: &Command) -> Result<()> {
 
 /// What went wrong and why, one reason a line.
 fn explain(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n  because: ")
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
 }

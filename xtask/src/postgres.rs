@@ -64,33 +64,20 @@ impl Postgres {
         let installation = install::find_or_install()?;
         let owner = unprivileged_owner()?;
         // In the system's temporary folder: the owner may not be able to enter the checkout.
-        let folder = tempfile::Builder::new()
-            .prefix("deskwire-postgres-")
-            .tempdir()?;
+        let folder = tempfile::Builder::new().prefix("deskwire-postgres-").tempdir()?;
         if let Some(owner) = &owner {
             chown(folder.path(), Some(owner.user), Some(owner.group))?;
         }
         let password = random_password()?;
-        let mut postgres = Self {
-            installation,
-            folder,
-            owner,
-            port: 0,
-            password,
-        };
-        postgres
-            .create()
-            .context("cannot create a PostgreSQL data folder")?;
+        let mut postgres = Self { installation, folder, owner, port: 0, password };
+        postgres.create().context("cannot create a PostgreSQL data folder")?;
         postgres.serve(settings)?;
         Ok(postgres)
     }
 
     /// A URL with the superuser role.
     pub fn url(&self) -> String {
-        format!(
-            "postgres://{ROLE}:{}@127.0.0.1:{}/postgres",
-            self.password, self.port
-        )
+        format!("postgres://{ROLE}:{}@127.0.0.1:{}/postgres", self.password, self.port)
     }
 
     /// What the server calls itself.
@@ -125,14 +112,7 @@ impl Postgres {
                 .arg(self.data())
                 .arg("--pwfile")
                 .arg(&password_file)
-                .args([
-                    "--username",
-                    ROLE,
-                    "--auth",
-                    "password",
-                    "--encoding",
-                    "UTF8",
-                ])
+                .args(["--username", ROLE, "--auth", "password", "--encoding", "UTF8"])
                 .args(["--no-locale", "--no-sync"]),
         )
     }
@@ -141,10 +121,7 @@ impl Postgres {
         let mut failure = None;
         for _ in 0..START_ATTEMPTS {
             self.port = workspace::free_port()?;
-            fs::write(
-                self.data().join("postgresql.conf"),
-                configuration(self.port, settings),
-            )?;
+            fs::write(self.data().join("postgresql.conf"), configuration(self.port, settings))?;
             let started = process::quiet(
                 self.program("pg_ctl")
                     .args(["start", "--wait", "--timeout", WAIT_SECONDS, "--pgdata"])
@@ -188,22 +165,12 @@ impl Drop for Postgres {
         }
         let stopped = process::quiet(
             self.program("pg_ctl")
-                .args([
-                    "stop",
-                    "--mode",
-                    "immediate",
-                    "--wait",
-                    "--timeout",
-                    WAIT_SECONDS,
-                ])
+                .args(["stop", "--mode", "immediate", "--wait", "--timeout", WAIT_SECONDS])
                 .arg("--pgdata")
                 .arg(self.data()),
         );
         if let Err(error) = stopped {
-            eprintln!(
-                "xtask: PostgreSQL on port {} may still run: {error}",
-                self.port
-            );
+            eprintln!("xtask: PostgreSQL on port {} may still run: {error}", self.port);
         }
     }
 }
@@ -211,10 +178,8 @@ impl Drop for Postgres {
 /// Reads `NAME=VALUE`.
 pub fn parse_setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("a setting is NAME=VALUE")?;
-    let known_form = !name.is_empty()
-        && name
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || "_.".contains(letter));
+    let known_form =
+        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.".contains(letter));
     if !known_form {
         return Err(format!("`{name}` is not the name of a PostgreSQL setting"));
     }
@@ -227,9 +192,7 @@ pub fn parse_setting(text: &str) -> Result<(String, String), String> {
 /// The text of `postgresql.conf`; of two lines for one setting PostgreSQL takes the last.
 fn configuration(port: u16, settings: &[(String, String)]) -> String {
     let mut text = format!("port = {port}\n");
-    let given = settings
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in SETTINGS.into_iter().chain(given) {
         let value = value.replace('\\', "\\\\").replace('\'', "''");
         let _ = writeln!(text, "{name} = '{value}'");
@@ -243,22 +206,14 @@ fn unprivileged_owner() -> Result<Option<Owner>> {
         return Ok(None);
     }
     let users = fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
-    let owner = UNPRIVILEGED_USERS
-        .iter()
-        .find_map(|name| owner_in(&users, name));
-    ensure!(
-        owner.is_some(),
-        "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it"
-    );
+    let owner = UNPRIVILEGED_USERS.iter().find_map(|name| owner_in(&users, name));
+    ensure!(owner.is_some(), "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it");
     Ok(owner)
 }
 
 /// The effective user's number.
 fn effective_user() -> Result<u32> {
-    process::output(Command::new("id").arg("-u"))?
-        .trim()
-        .parse()
-        .context("`id -u` printed no number")
+    process::output(Command::new("id").arg("-u"))?.trim().parse().context("`id -u` printed no number")
 }
 
 /// A user's numbers in the text of /etc/passwd.
@@ -282,9 +237,7 @@ fn random_password() -> Result<String> {
 
 /// Whether a folder has the programs we need.
 fn is_complete(folder: &Path) -> bool {
-    ["initdb", "pg_ctl", "postgres"]
-        .iter()
-        .all(|name| folder.join(name).is_file())
+    ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file())
 }
 
 #[cfg(test)]
@@ -311,13 +264,7 @@ mod tests {
     #[test]
     fn an_owner_is_read_from_the_users() {
         let users = "root:x:0:0::/root:/bin/sh\npostgres:x:101:104::/var:/bin/bash\n";
-        assert_eq!(
-            owner_in(users, "postgres"),
-            Some(Owner {
-                user: 101,
-                group: 104
-            })
-        );
+        assert_eq!(owner_in(users, "postgres"), Some(Owner { user: 101, group: 104 }));
         assert_eq!(owner_in(users, "nobody"), None);
     }
 }

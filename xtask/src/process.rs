@@ -58,17 +58,9 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a command and returns what it prints; its errors go to the terminal.
 pub fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| start_failure(command))?;
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| start_failure(command))?;
     check_interrupted()?;
-    ensure!(
-        output.status.success(),
-        "{} failed ({})",
-        describe(command),
-        output.status
-    );
+    ensure!(output.status.success(), "{} failed ({})", describe(command), output.status);
     String::from_utf8(output.stdout)
         .with_context(|| format!("{} printed something that is not UTF-8", describe(command)))
 }
@@ -95,10 +87,7 @@ pub fn end(child: &mut Child) -> io::Result<()> {
     // The shell's own `kill`: the standard library has SIGKILL alone, and a slim system has no
     // `/bin/kill`.
     let ask = format!("kill -TERM {}", child.id());
-    let _ = Command::new("sh")
-        .args(["-c", &ask])
-        .stderr(Stdio::null())
-        .status();
+    let _ = Command::new("sh").args(["-c", &ask]).stderr(Stdio::null()).status();
     let asked = Instant::now();
     while asked.elapsed() < GRACE {
         if child.try_wait()?.is_some() {
@@ -112,10 +101,7 @@ pub fn end(child: &mut Child) -> io::Result<()> {
 
 fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 fn start_failure(command: &Command) -> String {
@@ -134,22 +120,15 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command_and_what_it_printed() {
-        let failure = quiet(&mut shell("echo no room >&2; exit 3"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            failure.contains("sh -c") && failure.contains("no room"),
-            "{failure}"
-        );
+        let failure = quiet(&mut shell("echo no room >&2; exit 3")).unwrap_err().to_string();
+        assert!(failure.contains("sh -c") && failure.contains("no room"), "{failure}");
         assert!(run(&mut shell("exit 3")).is_err());
         assert_eq!(status(&mut shell("exit 3")).unwrap().code(), Some(3));
     }
 
     #[test]
     fn a_missing_program_is_named() {
-        let failure = run(&mut Command::new("deskwire-no-such-program"))
-            .unwrap_err()
-            .to_string();
+        let failure = run(&mut Command::new("deskwire-no-such-program")).unwrap_err().to_string();
         assert!(failure.contains("deskwire-no-such-program"), "{failure}");
     }
 

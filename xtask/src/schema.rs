@@ -75,13 +75,7 @@ pub fn difference(written: &str, exported: &str) -> Option<String> {
         return None;
     }
     let difference = TextDiff::from_lines(written, exported);
-    Some(
-        difference
-            .unified_diff()
-            .context_radius(3)
-            .header("schema/schema.graphql", "deskwire schema")
-            .to_string(),
-    )
+    Some(difference.unified_diff().context_radius(3).header("schema/schema.graphql", "deskwire schema").to_string())
 }
 
 #[cfg(test)]
@@ -91,10 +85,7 @@ mod tests {
     #[test]
     fn a_changed_line_is_shown() {
         let difference = difference("type A {\n  b: Int\n}\n", "type A {\n  b: Int!\n}\n").unwrap();
-        assert!(
-            difference.contains("-  b: Int\n+  b: Int!\n"),
-            "{difference}"
-        );
+        assert!(difference.contains("-  b: Int\n+  b: Int!\n"), "{difference}");
     }
 
     #[test]

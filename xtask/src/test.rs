@@ -64,11 +64,7 @@ fn has_nextest() -> bool {
 /// The cargo arguments of a test run. Documentation tests are left out: they would link one binary
 /// each.
 fn runner_arguments(nextest: bool, extra: &[String]) -> Vec<String> {
-    let own: &[&str] = if nextest {
-        &["nextest", "run"]
-    } else {
-        &["test", "--no-fail-fast"]
-    };
+    let own: &[&str] = if nextest { &["nextest", "run"] } else { &["test", "--no-fail-fast"] };
     let mut arguments: Vec<String> = own.iter().map(ToString::to_string).collect();
     // Cargo lets `--workspace` win over `-p`, so it is given only when no package is.
     if !extra.iter().any(|argument| selects_packages(argument)) {
@@ -82,23 +78,12 @@ fn runner_arguments(nextest: bool, extra: &[String]) -> Vec<String> {
 }
 
 fn selects_packages(argument: &str) -> bool {
-    argument.starts_with("-p")
-        || argument.starts_with("--package")
-        || ["--workspace", "--all"].contains(&argument)
+    argument.starts_with("-p") || argument.starts_with("--package") || ["--workspace", "--all"].contains(&argument)
 }
 
 fn selects_targets(argument: &str) -> bool {
     let name = argument.split_once('=').map_or(argument, |(name, _)| name);
-    [
-        "--lib",
-        "--bin",
-        "--bins",
-        "--test",
-        "--tests",
-        "--doc",
-        "--all-targets",
-    ]
-    .contains(&name)
+    ["--lib", "--bin", "--bins", "--test", "--tests", "--doc", "--all-targets"].contains(&name)
 }
 
 #[cfg(test)]
@@ -119,18 +104,12 @@ mod tests {
     #[test]
     fn a_chosen_package_narrows_the_run() {
         assert_eq!(line(true, &["-p", "store"]), "nextest run -p store");
-        assert_eq!(
-            line(true, &["--package=store", "log"]),
-            "nextest run --package=store log"
-        );
+        assert_eq!(line(true, &["--package=store", "log"]), "nextest run --package=store log");
         assert_eq!(line(true, &["log"]), "nextest run --workspace log");
     }
 
     #[test]
     fn a_chosen_target_replaces_the_default_ones() {
-        assert_eq!(
-            line(false, &["--test", "it"]),
-            "test --no-fail-fast --workspace --test it"
-        );
+        assert_eq!(line(false, &["--test", "it"]), "test --no-fail-fast --workspace --test it");
     }
 }

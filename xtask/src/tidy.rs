@@ -42,11 +42,7 @@ pub struct Finding {
 
 impl Finding {
     fn new(file: impl Into<String>, line: usize, message: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            line,
-            message: message.into(),
-        }
+        Self { file: file.into(), line, message: message.into() }
     }
 }
 
@@ -61,10 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let members = layers::members()?;
     let sources = files::rust_sources(workspace::root())?;
     // A check over nothing would pass for ever.
-    ensure!(
-        !members.is_empty() && !sources.is_empty(),
-        "found no crates or no Rust files"
-    );
+    ensure!(!members.is_empty() && !sources.is_empty(), "found no crates or no Rust files");
     let mut findings = layers::check(&members);
     for source in &sources {
         findings.extend(modules::check(source));
@@ -79,9 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     match findings.len() {
         0 => {
             let (crates, files) = (members.len(), sources.len());
-            println!(
-                "tidy: {crates} crates, {files} Rust files, {items} schema items, no findings"
-            );
+            println!("tidy: {crates} crates, {files} Rust files, {items} schema items, no findings");
             Ok(())
         }
         1 => bail!("1 finding"),
@@ -95,11 +86,7 @@ fn check_schema(arguments: &Arguments, findings: &mut Vec<Finding>) -> Result<us
     let name = workspace::relative(&path).display().to_string();
     let written = schema::read(&path)?;
     if written.is_empty() {
-        findings.push(Finding::new(
-            &name,
-            1,
-            "is missing or empty: run `cargo xtask schema`",
-        ));
+        findings.push(Finding::new(&name, 1, "is missing or empty: run `cargo xtask schema`"));
         return Ok(0);
     }
     let report = descriptions::check(&name, &written);

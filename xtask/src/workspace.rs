@@ -11,9 +11,7 @@ use crate::process;
 
 /// The workspace's folder.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a folder of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
 /// A cargo command in the workspace, without what the outer `cargo run` put into the environment
@@ -22,9 +20,8 @@ pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     for (name, _) in std::env::vars_os() {
-        let about_xtask = name.to_str().is_some_and(|name| {
-            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-        });
+        let about_xtask =
+            name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
         if about_xtask {
             command.env_remove(name);
         }
@@ -44,11 +41,7 @@ pub enum Profile {
 /// Builds the `deskwire` binary and returns its path.
 pub fn deskwire_binary(profile: Profile) -> Result<PathBuf> {
     let mut command = cargo();
-    command.args([
-        "build",
-        "--quiet",
-        "--message-format=json-render-diagnostics",
-    ]);
+    command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
     match profile {
         // Cargo chooses the features of the dependencies by what is selected. `--workspace` and a
         // test target select what `cargo test --workspace` does; `-p deskwire` alone would build
@@ -99,10 +92,7 @@ mod tests {
             r#"{"reason":"build-finished","success":true}"#,
         ]
         .join("\n");
-        assert_eq!(
-            executable(&messages, "deskwire"),
-            Some(PathBuf::from("/t/debug/deskwire"))
-        );
+        assert_eq!(executable(&messages, "deskwire"), Some(PathBuf::from("/t/debug/deskwire")));
         assert_eq!(executable(&messages, "missing"), None);
     }
 

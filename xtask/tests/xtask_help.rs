@@ -6,10 +6,7 @@
 use std::process::{Command, Output};
 
 fn xtask(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(arguments)
-        .output()
-        .expect("xtask starts")
+    Command::new(env!("CARGO_BIN_EXE_xtask")).args(arguments).output().expect("xtask starts")
 }
 
 fn help(arguments: &[&str]) -> String {
@@ -22,11 +19,7 @@ fn help(arguments: &[&str]) -> String {
 fn every_command_is_listed() {
     let text = help(&["--help"]);
     for command in ["test", "tidy", "schema", "conformance"] {
-        assert!(
-            text.lines()
-                .any(|line| line.trim_start().starts_with(command)),
-            "{text}"
-        );
+        assert!(text.lines().any(|line| line.trim_start().starts_with(command)), "{text}");
     }
 }
 
@@ -43,8 +36,5 @@ fn a_command_explains_itself_with_an_example() {
 fn an_unknown_command_is_refused() {
     let output = xtask(&["tidi"]);
     assert!(!output.status.success());
-    assert!(
-        String::from_utf8_lossy(&output.stderr).contains("tidy"),
-        "suggests the right one"
-    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("tidy"), "suggests the right one");
 }

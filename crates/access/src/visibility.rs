@@ -52,11 +52,13 @@ pub fn rule_predicate(ctx: &Ctx, catalogue: &Catalogue, record: &'static RecordT
         Rule::Permission(permission) => permission_predicate(ctx, record, permission),
         Rule::IsViewer(field) => Predicate::eq(field, ctx.actor.id),
         Rule::Equals(field, value) => Predicate::eq(field, *value),
-        Rule::Through(relation, rule) => match record.relation(relation).and_then(|found| catalogue.get(found.target)) {
-            Some(target) => rule_predicate(ctx, catalogue, target, rule).through(relation),
-            // The catalogue was checked at start; should a relation be missing all the same, nothing is shown.
-            None => Predicate::never(),
-        },
+        Rule::Through(relation, rule) => {
+            match record.relation(relation).and_then(|found| catalogue.get(found.target)) {
+                Some(target) => rule_predicate(ctx, catalogue, target, rule).through(relation),
+                // The catalogue was checked at start; should a relation be missing all the same, nothing is shown.
+                None => Predicate::never(),
+            }
+        }
         Rule::All(rules) => Predicate::all(rules.iter().map(|rule| rule_predicate(ctx, catalogue, record, rule))),
         Rule::Any(rules) => Predicate::any(rules.iter().map(|rule| rule_predicate(ctx, catalogue, record, rule))),
     }
@@ -132,12 +134,7 @@ fn mask(
 }
 
 /// The rows on which the viewer may read the value at the path: every edge on the way and the field itself.
-fn readable(
-    path: &Path,
-    record: &'static RecordType,
-    catalogue: &Catalogue,
-    visibilities: &Visibilities,
-) -> Predicate {
+fn readable(path: &Path, record: &'static RecordType, catalogue: &Catalogue, visibilities: &Visibilities) -> Predicate {
     let mut parts = Vec::new();
     let mut current = record;
     for (depth, name) in path.relations.iter().enumerate() {
@@ -201,7 +198,11 @@ mod tests {
         base: None,
         fields: &[
             field("id", FieldType::Id, Policy::Always),
-            field("email", FieldType::Text, Policy::When(Rule::Any(&[Rule::IsViewer("id"), Rule::Permission("user.read")]))),
+            field(
+                "email",
+                FieldType::Text,
+                Policy::When(Rule::Any(&[Rule::IsViewer("id"), Rule::Permission("user.read")])),
+            ),
         ],
         relations: &[],
         row: Rule::Always,

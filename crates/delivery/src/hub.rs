@@ -198,7 +198,6 @@ impl Subscription {
         self.position = position;
     }
 
-
     /// The next event. Cancel-safe: an event that was not answered is answered by the next call.
     ///
     /// # Errors

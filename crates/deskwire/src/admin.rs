@@ -80,10 +80,7 @@ async fn tenant_for_user(access: &Access, arguments: &UserCreate) -> Result<Tena
     let others = access.tenants().await?;
     if !others.is_empty() && !arguments.create_tenant {
         let slugs = others.iter().map(|tenant| format!("`{}`", tenant.slug)).collect::<Vec<_>>().join(", ");
-        bail!(
-            "there is no tenant `{}`, only {slugs}; to make another tenant, add --create-tenant",
-            arguments.tenant
-        );
+        bail!("there is no tenant `{}`, only {slugs}; to make another tenant, add --create-tenant", arguments.tenant);
     }
     let command = TenantCreate { slug: arguments.tenant.clone(), name: arguments.tenant.clone() };
     let tenant = access.tenant_create(command).await.map_err(tell)?;

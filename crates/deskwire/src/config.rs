@@ -179,7 +179,8 @@ fn apply_environment(table: &mut Table, variables: impl Iterator<Item = (String,
         let complaint = || format!("unknown environment variable {variable}");
         match key.strip_prefix("limits_") {
             Some(limit) => {
-                let like = limits.get(limit).ok_or_else(|| unknown(complaint(), limit, limits.keys().map(String::as_str)))?;
+                let like =
+                    limits.get(limit).ok_or_else(|| unknown(complaint(), limit, limits.keys().map(String::as_str)))?;
                 let value = typed(&variable, like, &text)?;
                 let entry = table.entry("limits").or_insert_with(|| Value::Table(Table::new()));
                 if let Value::Table(limits) = entry {
@@ -201,7 +202,9 @@ fn apply_environment(table: &mut Table, variables: impl Iterator<Item = (String,
 /// The variable's text as the type of the key's default.
 fn typed(variable: &str, like: &Value, text: &str) -> Result<Value> {
     Ok(match like {
-        Value::Integer(_) => Value::Integer(text.trim().parse().with_context(|| format!("{variable} is no whole number"))?),
+        Value::Integer(_) => {
+            Value::Integer(text.trim().parse().with_context(|| format!("{variable} is no whole number"))?)
+        }
         Value::Boolean(_) => {
             Value::Boolean(text.trim().parse().with_context(|| format!("{variable} is neither `true` nor `false`"))?)
         }

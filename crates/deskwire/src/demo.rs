@@ -44,10 +44,34 @@ struct Person {
 }
 
 const PEOPLE: &[Person] = &[
-    Person { email: "admin@demo.example", name: "Ada Admin", role: "administrator", title: "Administrator", teams: &[] },
-    Person { email: "lead@demo.example", name: "Lena Lead", role: "team_lead", title: "Team Lead", teams: &["service-desk", "network"] },
-    Person { email: "agent@demo.example", name: "Arun Agent", role: "agent", title: "Agent", teams: &["service-desk", "network"] },
-    Person { email: "requester@demo.example", name: "Rosa Requester", role: "requester", title: "Requester", teams: &[] },
+    Person {
+        email: "admin@demo.example",
+        name: "Ada Admin",
+        role: "administrator",
+        title: "Administrator",
+        teams: &[],
+    },
+    Person {
+        email: "lead@demo.example",
+        name: "Lena Lead",
+        role: "team_lead",
+        title: "Team Lead",
+        teams: &["service-desk", "network"],
+    },
+    Person {
+        email: "agent@demo.example",
+        name: "Arun Agent",
+        role: "agent",
+        title: "Agent",
+        teams: &["service-desk", "network"],
+    },
+    Person {
+        email: "requester@demo.example",
+        name: "Rosa Requester",
+        role: "requester",
+        title: "Requester",
+        teams: &[],
+    },
     Person { email: "auditor@demo.example", name: "Otto Auditor", role: "auditor", title: "Auditor", teams: &[] },
     Person { email: "nina@demo.example", name: "Nina Network", role: "agent", title: "", teams: &["network"] },
     Person { email: "walt@demo.example", name: "Walt Workplace", role: "agent", title: "", teams: &["workplace"] },
@@ -137,11 +161,8 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
         create_person(access, &ctx, person).await?;
     }
     for (key, name, parent) in CATEGORIES {
-        let command = CreateCategory {
-            key: (*key).to_owned(),
-            name: (*name).to_owned(),
-            parent: parent.map(str::to_owned),
-        };
+        let command =
+            CreateCategory { key: (*key).to_owned(), name: (*name).to_owned(), parent: parent.map(str::to_owned) };
         platform.tickets.create_category(&ctx, command).await?;
     }
     load_incidents(platform).await?;
@@ -158,10 +179,8 @@ async fn create_person(access: &Access, ctx: &Ctx, person: &Person) -> Result<()
     };
     access.user_create(ctx, command).await?;
     for team in person.teams {
-        let membership = Membership {
-            team: TeamRef::Slug((*team).to_owned()),
-            user: UserRef::Email(person.email.to_owned()),
-        };
+        let membership =
+            Membership { team: TeamRef::Slug((*team).to_owned()), user: UserRef::Email(person.email.to_owned()) };
         access.team_member_add(ctx, membership).await?;
     }
     Ok(())
@@ -202,11 +221,7 @@ async fn load_incidents(platform: &Platform) -> Result<()> {
 }
 
 async fn sign_in(platform: &Platform, email: &str, clock: &ManualClock) -> Result<Ctx> {
-    let command = SignIn {
-        tenant: Some(TENANT.to_owned()),
-        email: email.to_owned(),
-        password: PASSWORD.to_owned(),
-    };
+    let command = SignIn { tenant: Some(TENANT.to_owned()), email: email.to_owned(), password: PASSWORD.to_owned() };
     let signed_in = platform.access.sign_in(command, "demo").await?;
     let session = platform.access.authenticate(signed_in.access_token.reveal(), "demo").await?;
     Ok(Ctx { clock: Clock::Manual(clock.clone()), mutation: Mutation::default(), ..session.ctx })
@@ -247,12 +262,7 @@ async fn play(platform: &Platform, cast: &Cast, index: usize) -> Result<()> {
 }
 
 /// The lead puts somebody on it; answers who.
-async fn assign(
-    platform: &Platform,
-    cast: &Cast,
-    incident: &TicketRef,
-    category: &str,
-) -> Result<&'static str> {
+async fn assign(platform: &Platform, cast: &Cast, incident: &TicketRef, category: &str) -> Result<&'static str> {
     let (team, assignee) = match category {
         "vpn" | "wifi" | "network" => ("network", "nina@demo.example"),
         "printer" | "laptop" => ("workplace", "walt@demo.example"),

@@ -76,7 +76,9 @@ fn disk(config: &Config) -> Finding {
         return Finding::Wrong(format!("{} cannot be written: {error}", folder.display()));
     }
     match fs4::available_space(folder) {
-        Ok(free) if free < LOW_DISK => Finding::Warning(format!("only {} MiB are free in {}", free >> 20, folder.display())),
+        Ok(free) if free < LOW_DISK => {
+            Finding::Warning(format!("only {} MiB are free in {}", free >> 20, folder.display()))
+        }
         Ok(free) => Finding::Fine(format!("{} MiB are free in {}", free >> 20, folder.display())),
         Err(error) => Finding::Warning(format!("the free space of {} is unknown: {error}", folder.display())),
     }
@@ -130,7 +132,7 @@ async fn clock(config: &StoreConfig) -> Finding {
     if let Location::Sqlite { file } = &config.location
         && !file.exists()
     {
-        return Finding::Fine(format!("{}", now.to_rfc3339()));
+        return Finding::Fine(now.to_rfc3339());
     }
     let Ok(store) = migrations::open_beside(config.clone(), Clock::System).await else {
         return Finding::Warning("cannot be compared with the event log".to_owned());

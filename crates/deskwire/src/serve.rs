@@ -159,7 +159,9 @@ async fn announce(server: &Server, url: &str, graphiql: bool, demo: Option<&[dem
     match demo {
         Some(tokens) => {
             let password = demo::PASSWORD;
-            text.push_str(&format!("\nThe demo company: everybody's password is `{password}`. A token for each role:\n"));
+            text.push_str(&format!(
+                "\nThe demo company: everybody's password is `{password}`. A token for each role:\n"
+            ));
             for token in tokens {
                 let (role, email, secret) = (token.role, token.email, &token.secret);
                 text.push_str(&format!("\n  {role} ({email})\n    Authorization: Bearer {secret}\n"));

@@ -1,6 +1,6 @@
 //! Relay connections: pages of lists, with their cursors, and a count that is made only when asked for.
 
-use async_graphql::{SimpleObject, InputObject, Enum};
+use async_graphql::{Enum, InputObject, SimpleObject};
 use kernel::page::PageArguments;
 use kernel::{Page, Result};
 use store::query::{OrderTerm, Slice};
@@ -79,12 +79,7 @@ pub fn check_order<T>(terms: &[T]) -> Result<()> {
 /// # Errors
 /// User errors that name the argument.
 pub fn page(first: Option<i32>, after: Option<Cursor>, last: Option<i32>, before: Option<Cursor>) -> Result<Page> {
-    Page::new(PageArguments {
-        first,
-        after: after.map(|cursor| cursor.0),
-        last,
-        before: before.map(|cursor| cursor.0),
-    })
+    Page::new(PageArguments { first, after: after.map(|cursor| cursor.0), last, before: before.map(|cursor| cursor.0) })
 }
 
 /// Points at a record in another system.

@@ -20,11 +20,7 @@ pub const MAX_MESSAGE_BYTES: usize = 512;
 pub fn to_graphql(error: Error) -> async_graphql::Error {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", error.code().as_str());
-    async_graphql::Error {
-        message: error.to_string(),
-        source: Some(Arc::new(error)),
-        extensions: Some(extensions),
-    }
+    async_graphql::Error { message: error.to_string(), source: Some(Arc::new(error)), extensions: Some(extensions) }
 }
 
 /// An error of the door itself.
@@ -48,10 +44,7 @@ pub fn code_of(error: &ServerError) -> Option<ErrorCode> {
     let Some(Value::String(text)) = error.extensions.as_ref()?.get("code") else {
         return None;
     };
-    ErrorCode::ALL
-        .iter()
-        .copied()
-        .find(|code| code.as_str() == text)
+    ErrorCode::ALL.iter().copied().find(|code| code.as_str() == text)
 }
 
 /// Makes errors fit to leave the house: a code of the closed list, the request id, whether to try again; no text of
@@ -66,14 +59,8 @@ pub fn finish(errors: &mut Vec<ServerError>, request_id: &str) {
 fn finish_one(error: &mut ServerError, request_id: &str) {
     let code = classify(error, request_id);
     let mut extensions = error.extensions.take().unwrap_or_default();
-    if let Some(first) = user_errors(error)
-        .first()
-        .filter(|first| !first.path.is_empty())
-    {
-        extensions.set(
-            "inputPath",
-            Value::List(first.path.iter().map(Value::from).collect()),
-        );
+    if let Some(first) = user_errors(error).first().filter(|first| !first.path.is_empty()) {
+        extensions.set("inputPath", Value::List(first.path.iter().map(Value::from).collect()));
     }
     extensions.set("code", code.as_str());
     extensions.set("requestId", request_id);
@@ -129,10 +116,7 @@ pub fn internal_message(request_id: &str) -> String {
 /// Cuts the text at a character boundary.
 fn truncate(text: &mut String, limit: usize) {
     if text.len() > limit {
-        let end = (0..=limit - '…'.len_utf8())
-            .rev()
-            .find(|&at| text.is_char_boundary(at))
-            .unwrap_or(0);
+        let end = (0..=limit - '…'.len_utf8()).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }
@@ -140,9 +124,7 @@ fn truncate(text: &mut String, limit: usize) {
 
 /// Drops what is not vital until the error is small enough.
 fn shrink(error: &mut ServerError, code: ErrorCode, request_id: &str) {
-    let too_large = |error: &ServerError| {
-        serde_json::to_vec(error).is_ok_and(|json| json.len() > MAX_ERROR_BYTES)
-    };
+    let too_large = |error: &ServerError| serde_json::to_vec(error).is_ok_and(|json| json.len() > MAX_ERROR_BYTES);
     if !too_large(error) {
         return;
     }
@@ -154,9 +136,7 @@ fn shrink(error: &mut ServerError, code: ErrorCode, request_id: &str) {
     error.extensions = Some(extensions);
     if too_large(error) {
         // A path can be as long as the client's aliases: its beginning says less than the message.
-        error
-            .path
-            .retain(|segment| matches!(segment, PathSegment::Field(name) if name.len() <= 64));
+        error.path.retain(|segment| matches!(segment, PathSegment::Field(name) if name.len() <= 64));
         error.path.truncate(4);
     }
     let mut limit = MAX_MESSAGE_BYTES;
@@ -178,8 +158,7 @@ mod tests {
 
     #[test]
     fn a_platform_error_keeps_code_and_text() {
-        let error =
-            finished(Error::request(ErrorCode::BadCursor, "not a cursor of this list").into());
+        let error = finished(Error::request(ErrorCode::BadCursor, "not a cursor of this list").into());
         assert_eq!(code_of(&error), Some(ErrorCode::BadCursor));
         assert_eq!(error.message, "not a cursor of this list");
         let extensions = error.extensions.unwrap();
@@ -206,13 +185,7 @@ mod tests {
         let error = finished(UserError::validation(["filter", "title"], "too long").into_error());
         assert_eq!(code_of(&error), Some(ErrorCode::Validation));
         let path = error.extensions.unwrap().get("inputPath").cloned();
-        assert_eq!(
-            path,
-            Some(Value::List(vec![
-                Value::from("filter"),
-                Value::from("title")
-            ]))
-        );
+        assert_eq!(path, Some(Value::List(vec![Value::from("filter"), Value::from("title")])));
     }
 
     #[test]
@@ -220,10 +193,7 @@ mod tests {
         let mut errors: Vec<_> = (0..50)
             .map(|index| {
                 let mut error = refusal(ErrorCode::Validation, "ü".repeat(40_000), None);
-                error.path = vec![
-                    PathSegment::Field("a".repeat(60_000)),
-                    PathSegment::Index(index),
-                ];
+                error.path = vec![PathSegment::Field("a".repeat(60_000)), PathSegment::Index(index)];
                 error
             })
             .collect();

@@ -158,7 +158,6 @@ pub fn patch<T: async_graphql::InputType>(field: MaybeUndefined<T>) -> Patch<T> 
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

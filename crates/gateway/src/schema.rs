@@ -160,7 +160,8 @@ impl GeneralQueries {
 
 fn parse(id: &ID) -> Result<Id> {
     let parsed = Id::parse(id);
-    Ok(parsed.map_err(|error| kernel::Error::from(kernel::UserError::constraint(["id"], error.to_string(), "id", None)))?)
+    Ok(parsed
+        .map_err(|error| kernel::Error::from(kernel::UserError::constraint(["id"], error.to_string(), "id", None)))?)
 }
 
 async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {

@@ -184,7 +184,9 @@ impl From<kernel::UserError> for UserError {
                 available_transitions: refused.available,
                 reasons: refused.reasons,
             }),
-            (_, Detail::Limit { limit }) => UserError::LimitError(LimitError { code, message, path, limit: bound(limit) }),
+            (_, Detail::Limit { limit }) => {
+                UserError::LimitError(LimitError { code, message, path, limit: bound(limit) })
+            }
             (_, Detail::Validation { constraint, limit }) => UserError::ValidationError(ValidationError {
                 code,
                 message,
@@ -216,10 +218,7 @@ pub fn part<T>(result: kernel::Result<T>) -> async_graphql::Result<(Option<T>, V
         Ok(value) => Ok((Some(value), Vec::new())),
         Err(Error::Refused(errors)) => Ok((None, errors.into_iter().map(UserError::from).collect())),
         Err(Error::Request { code, message })
-            if matches!(
-                code,
-                kernel::ErrorCode::IdempotencyMismatch | kernel::ErrorCode::IdempotencyInProgress
-            ) =>
+            if matches!(code, kernel::ErrorCode::IdempotencyMismatch | kernel::ErrorCode::IdempotencyInProgress) =>
         {
             let error = IdempotencyError { code: code_of(code), message, path: vec!["idempotencyKey".to_owned()] };
             Ok((None, vec![UserError::IdempotencyError(error)]))

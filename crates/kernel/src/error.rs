@@ -188,10 +188,7 @@ impl UserError {
         I: IntoIterator<Item = S>,
         S: Into<String>,
     {
-        Self {
-            detail: Detail::Validation { constraint, limit },
-            ..Self::new(ErrorCode::Validation, path, message)
-        }
+        Self { detail: Detail::Validation { constraint, limit }, ..Self::new(ErrorCode::Validation, path, message) }
     }
 
     /// A record that is not there, as far as the viewer may know.
@@ -222,7 +219,9 @@ impl UserError {
             ..Self::new(
                 ErrorCode::Conflict,
                 ["expectedVersion"],
-                format!("the record has changed: it is at version {current_version} now; read it again and decide anew"),
+                format!(
+                    "the record has changed: it is at version {current_version} now; read it again and decide anew"
+                ),
             )
         }
     }
@@ -233,10 +232,7 @@ impl UserError {
         I: IntoIterator<Item = S>,
         S: Into<String>,
     {
-        Self {
-            detail: Detail::Conflict { current_version: None },
-            ..Self::new(ErrorCode::Conflict, path, message)
-        }
+        Self { detail: Detail::Conflict { current_version: None }, ..Self::new(ErrorCode::Conflict, path, message) }
     }
 
     /// A limit that would be exceeded.
@@ -299,9 +295,7 @@ impl Error {
     #[must_use]
     pub fn within(self, segment: &str) -> Self {
         match self {
-            Error::Refused(errors) => {
-                Error::Refused(errors.into_iter().map(|error| error.within(segment)).collect())
-            }
+            Error::Refused(errors) => Error::Refused(errors.into_iter().map(|error| error.within(segment)).collect()),
             other => other,
         }
     }

@@ -44,9 +44,8 @@ pub mod prefix {
     pub const EVENT: &str = "evt";
 
     /// Every prefix there is.
-    pub const ALL: &[&str] = &[
-        TENANT, USER, SERVICE_ACCOUNT, SYSTEM, TEAM, ROLE, SESSION, API_TOKEN, CATEGORY, INCIDENT, COMMENT, EVENT,
-    ];
+    pub const ALL: &[&str] =
+        &[TENANT, USER, SERVICE_ACCOUNT, SYSTEM, TEAM, ROLE, SESSION, API_TOKEN, CATEGORY, INCIDENT, COMMENT, EVENT];
 }
 
 /// Why a text is not an id.

@@ -240,9 +240,10 @@ impl Catalogue {
             Rule::Always | Rule::Permission(_) => Ok(()),
             Rule::IsViewer(field) | Rule::Equals(field, _) => known(field),
             Rule::Through(relation, rule) => {
-                let target = record.relation(relation).and_then(|relation| self.get(relation.target)).ok_or_else(|| {
-                    CatalogueError(format!("{}: a rule names the unknown relation `{relation}`", record.name))
-                })?;
+                let target =
+                    record.relation(relation).and_then(|relation| self.get(relation.target)).ok_or_else(|| {
+                        CatalogueError(format!("{}: a rule names the unknown relation `{relation}`", record.name))
+                    })?;
                 self.check_rule(target, rule)
             }
             Rule::All(rules) | Rule::Any(rules) => rules.iter().try_for_each(|rule| self.check_rule(record, rule)),

@@ -147,7 +147,9 @@ fn check_operand(field: &Field, operand: &Operand) -> Result<(), String> {
     match operand {
         Operand::Viewer if field.kind == FieldType::Id => Ok(()),
         Operand::Now { .. } if field.kind == FieldType::Time => Ok(()),
-        Operand::Value(value) if value.fits(&field.kind) && !matches!(field.kind, FieldType::Json | FieldType::TextList) => {
+        Operand::Value(value)
+            if value.fits(&field.kind) && !matches!(field.kind, FieldType::Json | FieldType::TextList) =>
+        {
             match (value, &field.kind) {
                 (Value::Text(text), FieldType::Enum(names)) if !names.contains(&text.as_str()) => {
                     Err(format!("`{text}` is no value of `{}`", field.name))
@@ -217,7 +219,9 @@ mod tests {
 
     #[test]
     fn well_typed_predicates_pass() {
-        let fine = Predicate::eq("slug", "network").through("team").and(is("createdAt", Test::Gt(Operand::Now { offset: -60 })));
+        let fine = Predicate::eq("slug", "network")
+            .through("team")
+            .and(is("createdAt", Test::Gt(Operand::Now { offset: -60 })));
         assert!(verdict(&fine, Use::Query).is_ok());
     }
 

@@ -203,8 +203,12 @@ impl Predicate {
     /// Rebuilds the tree with each comparison replaced.
     pub fn map_tests(self, replace: &mut impl FnMut(Path, Test) -> Predicate) -> Self {
         match self {
-            Predicate::All(parts) => Self::all(parts.into_iter().map(|part| part.map_tests(replace)).collect::<Vec<_>>()),
-            Predicate::Any(parts) => Self::any(parts.into_iter().map(|part| part.map_tests(replace)).collect::<Vec<_>>()),
+            Predicate::All(parts) => {
+                Self::all(parts.into_iter().map(|part| part.map_tests(replace)).collect::<Vec<_>>())
+            }
+            Predicate::Any(parts) => {
+                Self::any(parts.into_iter().map(|part| part.map_tests(replace)).collect::<Vec<_>>())
+            }
             Predicate::Not(part) => !part.map_tests(replace),
             Predicate::Is(path, test) => replace(path, test),
         }
@@ -244,9 +248,7 @@ pub fn resolve(predicate: Predicate, values: &ViewerValues<'_>) -> Predicate {
             Test::In(operands) if operands.is_empty() => return Predicate::never(),
             Test::In(operands) => Test::In(operands.into_iter().map(concrete).collect()),
             Test::InViewerTeams if values.teams.is_empty() => return Predicate::never(),
-            Test::InViewerTeams => {
-                Test::In(values.teams.iter().map(|team| Operand::Value(Value::Id(*team))).collect())
-            }
+            Test::InViewerTeams => Test::In(values.teams.iter().map(|team| Operand::Value(Value::Id(*team))).collect()),
             Test::Lt(operand) => Test::Lt(concrete(operand)),
             Test::Lte(operand) => Test::Lte(concrete(operand)),
             Test::Gt(operand) => Test::Gt(concrete(operand)),

@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn json_keeps_the_value() {
-        let time = chrono::DateTime::parse_from_rfc3339("2026-03-01T10:00:00.123456Z").unwrap().with_timezone(&chrono::Utc);
+        let time =
+            chrono::DateTime::parse_from_rfc3339("2026-03-01T10:00:00.123456Z").unwrap().with_timezone(&chrono::Utc);
         for (kind, value) in [
             (FieldType::Int, Value::Int(7)),
             (FieldType::Id, Value::Id(Uuid::from_u128(9))),

@@ -27,13 +27,7 @@ pub fn prepare() -> Result<PathBuf> {
     if is_stale(&folder) {
         process::run(
             Command::new("npm")
-                .args([
-                    "ci",
-                    "--no-audit",
-                    "--no-fund",
-                    "--ignore-scripts",
-                    "--loglevel=error",
-                ])
+                .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"])
                 .current_dir(&folder),
         )
         .context(NODE_ADVICE)?;
@@ -53,20 +47,12 @@ fn is_stale(folder: &Path) -> bool {
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path)
-        .and_then(|metadata| metadata.modified())
-        .ok()
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// The major version in `v20.20.2`.
 fn node_major(version: &str) -> Option<u32> {
-    version
-        .trim()
-        .strip_prefix('v')?
-        .split('.')
-        .next()?
-        .parse()
-        .ok()
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
 #[cfg(test)]

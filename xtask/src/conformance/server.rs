@@ -38,9 +38,7 @@ pub struct Server {
 impl Server {
     /// Starts the server on the embedded database or the one of a URL, and waits until it is ready.
     pub fn start(binary: &Path, database: Option<&str>) -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("deskwire-conformance-")
-            .tempdir()?;
+        let folder = tempfile::Builder::new().prefix("deskwire-conformance-").tempdir()?;
         let port = workspace::free_port()?;
         let log = File::create(folder.path().join("log"))?;
         if database.is_some() {
@@ -55,21 +53,10 @@ impl Server {
         add_storage(&mut command, folder.path(), database);
         // The judges make more load from one token than a viewer may: they look at the protocol, not at the rate limit.
         command.env("DESKWIRE_LIMITS_REQUESTS_PER_SECOND", "100000").env("DESKWIRE_LIMITS_REQUEST_BURST", "100000");
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
         let database = database.map(str::to_owned);
-        let mut server = Self {
-            binary: binary.into(),
-            child,
-            port,
-            folder,
-            database,
-        };
+        let mut server = Self { binary: binary.into(), child, port, folder, database };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -103,17 +90,10 @@ impl Server {
         while !is_ready(self.port) {
             process::check_interrupted()?;
             if let Some(status) = self.ended()? {
-                bail!(
-                    "the server ended before it was ready ({status})\n{}",
-                    self.log_tail(LOG_LINES)
-                );
+                bail!("the server ended before it was ready ({status})\n{}", self.log_tail(LOG_LINES));
             }
             if started.elapsed() > START_TIMEOUT {
-                bail!(
-                    "the server was not ready within {} s\n{}",
-                    START_TIMEOUT.as_secs(),
-                    self.log_tail(LOG_LINES)
-                );
+                bail!("the server was not ready within {} s\n{}", START_TIMEOUT.as_secs(), self.log_tail(LOG_LINES));
             }
             thread::sleep(READY_POLL);
         }
@@ -124,28 +104,19 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Err(error) = process::end(&mut self.child) {
-            eprintln!(
-                "xtask: the server on port {} may still run: {error}",
-                self.port
-            );
+            eprintln!("xtask: the server on port {} may still run: {error}", self.port);
         }
     }
 }
 
 /// Points a command at the data, and keeps the caller's own configuration out of it.
 fn add_storage(command: &mut Command, folder: &Path, database: Option<&str>) {
-    command
-        .arg("--data")
-        .arg(folder.join("data"))
-        .current_dir(folder);
+    command.arg("--data").arg(folder.join("data")).current_dir(folder);
     if let Some(database) = database {
         command.args(["--database-url", database]);
     }
     for (name, _) in std::env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| name.starts_with("DESKWIRE_"))
-        {
+        if name.to_str().is_some_and(|name| name.starts_with("DESKWIRE_")) {
             command.env_remove(name);
         }
     }
@@ -158,8 +129,7 @@ fn is_ready(port: u16) -> bool {
 fn ask_ready(port: u16) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    let request =
-        format!("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -168,8 +138,8 @@ fn ask_ready(port: u16) -> std::io::Result<String> {
 
 /// The token in the JSON that `deskwire token create --json` prints.
 fn token_in(json: &str) -> Result<String> {
-    let value: Value = serde_json::from_str(json.trim())
-        .context("`deskwire token create --json` did not print JSON")?;
+    let value: Value =
+        serde_json::from_str(json.trim()).context("`deskwire token create --json` did not print JSON")?;
     value["token"]
         .as_str()
         .map(str::to_owned)

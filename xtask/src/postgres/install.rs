@@ -83,8 +83,7 @@ mod tests {
     #[test]
     fn the_main_cluster_is_forbidden_once() {
         let text = "# Default values\n#create_main_cluster = true\ncreate_main_cluster = true\n";
-        let expected =
-            "# Default values\n#create_main_cluster = true\ncreate_main_cluster = false\n";
+        let expected = "# Default values\n#create_main_cluster = true\ncreate_main_cluster = false\n";
         assert_eq!(without_main_cluster(text), expected);
         assert_eq!(without_main_cluster(expected), expected);
         assert_eq!(without_main_cluster(""), "create_main_cluster = false\n");

@@ -64,9 +64,7 @@ fn candidates(debian: &Path, path: &OsStr) -> Vec<PathBuf> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
     versions.sort_unstable_by(|left, right| right.cmp(left));
-    let debian = versions
-        .into_iter()
-        .map(|version| debian.join(version.to_string()).join("bin"));
+    let debian = versions.into_iter().map(|version| debian.join(version.to_string()).join("bin"));
     let in_path = std::env::split_paths(path).filter_map(|folder| {
         // A link in the path leads to the folder that holds the other programs too.
         let program = fs::canonicalize(folder.join("initdb")).ok()?;
@@ -82,15 +80,12 @@ fn version(folder: &Path) -> Result<String> {
 
 /// The version in `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`.
 fn version_in(text: &str) -> Option<&str> {
-    text.split_whitespace()
-        .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
+    text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 fn is_new_enough(version: &str) -> bool {
     let major: String = version.chars().take_while(char::is_ascii_digit).collect();
-    major
-        .parse::<u32>()
-        .is_ok_and(|major| major >= MINIMUM_VERSION)
+    major.parse::<u32>().is_ok_and(|major| major >= MINIMUM_VERSION)
 }
 
 #[cfg(test)]
@@ -115,10 +110,7 @@ mod tests {
         fs::create_dir_all(&linked).unwrap();
         fs::write(linked.join("initdb"), "").unwrap();
         let found = candidates(folder.path(), linked.as_os_str());
-        let expected: Vec<_> = ["16/bin", "15/bin", "9/bin"]
-            .iter()
-            .map(|name| folder.path().join(name))
-            .collect();
+        let expected: Vec<_> = ["16/bin", "15/bin", "9/bin"].iter().map(|name| folder.path().join(name)).collect();
         assert_eq!(found[..3], expected);
         assert_eq!(found[3..], [fs::canonicalize(linked).unwrap()]);
     }

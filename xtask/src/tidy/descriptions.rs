@@ -76,19 +76,13 @@ fn is_described(item: &SyntaxNode) -> bool {
 
 /// The item's name after those of the items around it (`Query.node.id`), and where it stands.
 fn path_of(item: &SyntaxNode) -> (String, usize) {
-    let mut names: Vec<String> = item
-        .ancestors()
-        .filter(|node| kind_name(node.kind()).is_some())
-        .filter_map(|node| own_name(&node))
-        .collect();
+    let mut names: Vec<String> =
+        item.ancestors().filter(|node| kind_name(node.kind()).is_some()).filter_map(|node| own_name(&node)).collect();
     names.reverse();
     let start = item
         .children()
         .find(|child| matches!(child.kind(), SyntaxKind::NAME | SyntaxKind::ENUM_VALUE))
-        .map_or_else(
-            || item.text_range().start(),
-            |name| name.text_range().start(),
-        );
+        .map_or_else(|| item.text_range().start(), |name| name.text_range().start());
     (names.join("."), usize::from(start))
 }
 
@@ -159,20 +153,12 @@ type Query implements Node & Other {
         let findings = check("s.graphql", sdl).findings;
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].line, 5);
-        assert!(
-            findings[0].message.contains("`Query.node.id`"),
-            "{}",
-            findings[0].message
-        );
+        assert!(findings[0].message.contains("`Query.node.id`"), "{}", findings[0].message);
     }
 
     #[test]
     fn a_syntax_error_is_found() {
         let findings = check("s.graphql", "\"A.\"\ntype A {\n  \"B.\" b Int\n}\n").findings;
-        assert!(
-            findings
-                .iter()
-                .any(|finding| finding.message.starts_with("not GraphQL"))
-        );
+        assert!(findings.iter().any(|finding| finding.message.starts_with("not GraphQL")));
     }
 }

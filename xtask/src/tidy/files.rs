@@ -47,8 +47,7 @@ fn collect(folder: &Path, shown: &str, sources: &mut Vec<Source>) -> Result<()> 
         if kind.is_dir() && !SKIPPED.contains(&name.as_str()) && !name.starts_with('.') {
             collect(&entry.path(), &path, sources)?;
         } else if kind.is_file() && name.ends_with(".rs") {
-            let text = fs::read_to_string(entry.path())
-                .with_context(|| format!("cannot read {path} as UTF-8"))?;
+            let text = fs::read_to_string(entry.path()).with_context(|| format!("cannot read {path} as UTF-8"))?;
             sources.push(Source { path, text });
         }
     }
@@ -76,10 +75,7 @@ mod tests {
         }
         let found = rust_sources(root.path()).unwrap();
         let paths: Vec<_> = found.iter().map(|source| source.path.as_str()).collect();
-        assert_eq!(
-            paths,
-            ["crates/kernel/src/deep/er.rs", "crates/kernel/src/lib.rs"]
-        );
+        assert_eq!(paths, ["crates/kernel/src/deep/er.rs", "crates/kernel/src/lib.rs"]);
         assert_eq!(found[1].parts(), ["crates", "kernel", "src", "lib.rs"]);
     }
 }

@@ -23,15 +23,7 @@ const ROWS: [&[&str]; 12] = [
     &["ticket"],
     &["sla"],
     // practices
-    &[
-        "incident",
-        "problem",
-        "change",
-        "catalog",
-        "asset",
-        "knowledge",
-        "supplier",
-    ],
+    &["incident", "problem", "change", "catalog", "asset", "knowledge", "supplier"],
     // composition
     &["reactions"],
     &["gateway"],
@@ -62,23 +54,15 @@ pub fn members() -> Result<Vec<Member>> {
     command.args(["metadata", "--no-deps", "--format-version", "1"]);
     let metadata = process::output(&mut command)?;
     let metadata: Value = serde_json::from_str(&metadata)?;
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo metadata lists no packages")?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     packages.iter().map(member).collect()
 }
 
 fn member(package: &Value) -> Result<Member> {
-    let name = package["name"]
-        .as_str()
-        .context("a package without a name")?;
-    let path = package["manifest_path"]
-        .as_str()
-        .context("a package without a manifest")?;
+    let name = package["name"].as_str().context("a package without a name")?;
+    let path = package["manifest_path"].as_str().context("a package without a manifest")?;
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    let manifest = workspace::relative(path.as_ref())
-        .to_string_lossy()
-        .into_owned();
+    let manifest = workspace::relative(path.as_ref()).to_string_lossy().into_owned();
     let dependencies = package["dependencies"].as_array().into_iter().flatten();
     Ok(Member {
         name: name.to_owned(),
@@ -113,11 +97,7 @@ pub fn check(members: &[Member]) -> Vec<Finding> {
 fn check_place(member: &Member) -> Option<Finding> {
     let name = member.name.as_str();
     let outside = name == MIGRATIONS || FREE.contains(&name);
-    let expected = if outside {
-        format!("{name}/Cargo.toml")
-    } else {
-        format!("crates/{name}/Cargo.toml")
-    };
+    let expected = if outside { format!("{name}/Cargo.toml") } else { format!("crates/{name}/Cargo.toml") };
     if row(name).is_none() && !outside {
         let message = format!(
             "`{name}` is in no row of the layer table: give it one in xtask/src/tidy/layers.rs and \
@@ -137,14 +117,11 @@ fn refusal(from: &str, to: &str) -> Option<String> {
         return None;
     }
     if FREE.contains(&to) {
-        return Some(format!(
-            "`{from}` depends on `{to}`, which nothing may depend on"
-        ));
+        return Some(format!("`{from}` depends on `{to}`, which nothing may depend on"));
     }
     if from == MIGRATIONS {
-        return (!MIGRATIONS_MAY_USE.contains(&to)).then(|| {
-            format!("`{MIGRATIONS}` depends on `{to}`; of our crates it may use `store` only")
-        });
+        return (!MIGRATIONS_MAY_USE.contains(&to))
+            .then(|| format!("`{MIGRATIONS}` depends on `{to}`; of our crates it may use `store` only"));
     }
     if to == MIGRATIONS {
         return (!MIGRATIONS_USERS.contains(&from))
@@ -155,11 +132,7 @@ fn refusal(from: &str, to: &str) -> Option<String> {
         return None;
     };
     (to_row >= from_row).then(|| {
-        let why = if to_row == from_row {
-            "in the same row"
-        } else {
-            "in a later row"
-        };
+        let why = if to_row == from_row { "in the same row" } else { "in a later row" };
         format!(
             "`{from}` depends on `{to}`, which is {why} of the layer table: move what is shared \
              down, or join the two in `reactions` or `gateway`"
@@ -179,10 +152,7 @@ fn line_of(manifest: &str, dependency: &str) -> usize {
             .strip_prefix(dependency)
             .is_some_and(|rest| rest.starts_with(['.', ' ', '=', '"']))
     };
-    manifest
-        .lines()
-        .position(names)
-        .map_or(1, |index| index + 1)
+    manifest.lines().position(names).map_or(1, |index| index + 1)
 }
 
 #[cfg(test)]
@@ -193,10 +163,7 @@ mod tests {
         Member {
             name: name.into(),
             manifest: manifest.into(),
-            text: dependencies
-                .iter()
-                .map(|name| format!("{name}.workspace = true\n"))
-                .collect(),
+            text: dependencies.iter().map(|name| format!("{name}.workspace = true\n")).collect(),
             dependencies: dependencies.iter().map(ToString::to_string).collect(),
         }
     }
@@ -255,17 +222,10 @@ mod tests {
 
     #[test]
     fn a_wrong_arrow_is_found_at_its_line() {
-        let members = [
-            member("incident", &["kernel", "problem"]),
-            member("problem", &[]),
-            member("kernel", &[]),
-        ];
+        let members = [member("incident", &["kernel", "problem"]), member("problem", &[]), member("kernel", &[])];
         let findings = check(&members);
         assert_eq!(findings.len(), 1, "{findings:?}");
-        assert_eq!(
-            (findings[0].file.as_str(), findings[0].line),
-            ("crates/incident/Cargo.toml", 2)
-        );
+        assert_eq!((findings[0].file.as_str(), findings[0].line), ("crates/incident/Cargo.toml", 2));
         assert!(findings[0].message.contains("same row"));
     }
 
@@ -283,14 +243,8 @@ mod tests {
 
     #[test]
     fn a_folder_has_its_crates_name() {
-        assert_eq!(
-            check(&[member_at("crates/core/Cargo.toml", "kernel", &[])]).len(),
-            1
-        );
-        assert_eq!(
-            check(&[member_at("migrations/Cargo.toml", "migrations", &[])]),
-            []
-        );
+        assert_eq!(check(&[member_at("crates/core/Cargo.toml", "kernel", &[])]).len(), 1);
+        assert_eq!(check(&[member_at("migrations/Cargo.toml", "migrations", &[])]), []);
     }
 
     #[test]
@@ -303,10 +257,7 @@ mod tests {
     #[test]
     fn the_workspace_is_read() {
         let members = members().unwrap();
-        let xtask = members
-            .iter()
-            .find(|member| member.name == "xtask")
-            .unwrap();
+        let xtask = members.iter().find(|member| member.name == "xtask").unwrap();
         assert_eq!(xtask.manifest, "xtask/Cargo.toml");
         assert!(xtask.dependencies.iter().any(|name| name == "anyhow"));
     }

@@ -23,28 +23,13 @@ struct Border {
 
 const BORDERS: [Border; 4] = [
     Border {
-        names: &[
-            "sea_orm",
-            "sea_orm_migration",
-            "sea_query",
-            "sqlx",
-            "sqlx_core",
-        ],
-        watches: |path| {
-            product(path)
-                && !in_crate(path, "store")
-                && !in_folder(path, "migrations")
-                && !is_tables(path)
-        },
+        names: &["sea_orm", "sea_orm_migration", "sea_query", "sqlx", "sqlx_core"],
+        watches: |path| product(path) && !in_crate(path, "store") && !in_folder(path, "migrations") && !is_tables(path),
         advice: "is for `store`, `migrations` and a crate's `tables.rs`: go through `store`, or \
                  move the row functions to `tables.rs`",
     },
     Border {
-        names: &[
-            "async_graphql",
-            "async_graphql_parser",
-            "async_graphql_value",
-        ],
+        names: &["async_graphql", "async_graphql_parser", "async_graphql_value"],
         watches: |path| product(path) && !in_crate(path, "gateway"),
         advice: "is for `gateway` alone: return a domain type and map it there",
     },
@@ -105,18 +90,13 @@ fn product(path: &[&str]) -> bool {
 fn is_tables(path: &[&str]) -> bool {
     in_folder(path, "crates")
         && path.get(2) == Some(&"src")
-        && path[3..]
-            .iter()
-            .any(|part| ["tables.rs", "tables"].contains(part))
+        && path[3..].iter().any(|part| ["tables.rs", "tables"].contains(part))
 }
 
 /// Checks one file.
 pub fn check(source: &Source) -> Vec<Finding> {
     let path = source.parts();
-    let borders: Vec<&Border> = BORDERS
-        .iter()
-        .filter(|border| (border.watches)(&path))
-        .collect();
+    let borders: Vec<&Border> = BORDERS.iter().filter(|border| (border.watches)(&path)).collect();
     if borders.is_empty() {
         return Vec::new();
     }
@@ -151,28 +131,13 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
     for tree in stream {
         let line = tree.span().start().line;
         match tree {
-            TokenTree::Ident(name) => tokens.push(Token {
-                text: name.to_string(),
-                line,
-            }),
-            TokenTree::Punct(mark) => tokens.push(Token {
-                text: mark.as_char().into(),
-                line,
-            }),
-            TokenTree::Literal(_) => tokens.push(Token {
-                text: "\"".into(),
-                line,
-            }),
+            TokenTree::Ident(name) => tokens.push(Token { text: name.to_string(), line }),
+            TokenTree::Punct(mark) => tokens.push(Token { text: mark.as_char().into(), line }),
+            TokenTree::Literal(_) => tokens.push(Token { text: "\"".into(), line }),
             TokenTree::Group(group) => {
-                tokens.push(Token {
-                    text: "(".into(),
-                    line,
-                });
+                tokens.push(Token { text: "(".into(), line });
                 flatten(group.stream(), tokens);
-                tokens.push(Token {
-                    text: ")".into(),
-                    line,
-                });
+                tokens.push(Token { text: ")".into(), line });
             }
         }
     }
@@ -186,12 +151,7 @@ fn occurrences(tokens: &[Token], name: &str) -> Vec<usize> {
     tokens
         .windows(pattern.len())
         .enumerate()
-        .filter(|(_, window)| {
-            window
-                .iter()
-                .zip(&pattern)
-                .all(|(token, text)| token.text == *text)
-        })
+        .filter(|(_, window)| window.iter().zip(&pattern).all(|(token, text)| token.text == *text))
         .filter(|(at, _)| !must_be_root || is_root(tokens, *at))
         .map(|(_, window)| window[0].line)
         .collect()
@@ -202,9 +162,7 @@ fn is_root(tokens: &[Token], at: usize) -> bool {
     let [.., before, first, second] = &tokens[..at] else {
         return true;
     };
-    let is_part = before
-        .text
-        .starts_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+    let is_part = before.text.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_');
     !(is_part && first.text == ":" && second.text == ":")
 }
 
@@ -230,14 +188,8 @@ mod tests {
     const NONE: [usize; 0] = [];
 
     fn lines(path: &str, text: &str) -> Vec<usize> {
-        let source = Source {
-            path: path.into(),
-            text: text.into(),
-        };
-        check(&source)
-            .into_iter()
-            .map(|finding| finding.line)
-            .collect()
+        let source = Source { path: path.into(), text: text.into() };
+        check(&source).into_iter().map(|finding| finding.line).collect()
     }
 
     #[test]
@@ -252,18 +204,12 @@ mod tests {
         ] {
             assert_eq!(lines(allowed, text), NONE, "{allowed}");
         }
-        for refused in [
-            INSIDE,
-            "crates/gateway/src/lib.rs",
-            "tests/tests/scenarios.rs",
-            "crates/ticket/tests/tables.rs",
-        ] {
+        for refused in
+            [INSIDE, "crates/gateway/src/lib.rs", "tests/tests/scenarios.rs", "crates/ticket/tests/tables.rs"]
+        {
             assert_eq!(lines(refused, text), [2], "{refused}");
         }
-        assert_eq!(
-            lines(INSIDE, "//! Rows.\nfn a() { sqlx::query(\"\"); }\n"),
-            [2]
-        );
+        assert_eq!(lines(INSIDE, "//! Rows.\nfn a() { sqlx::query(\"\"); }\n"), [2]);
     }
 
     #[test]
@@ -271,13 +217,7 @@ mod tests {
         let text = "//! Types.\n#[derive(async_graphql::SimpleObject)]\nstruct A;\n";
         assert_eq!(lines("crates/gateway/src/types.rs", text), NONE);
         assert_eq!(lines(INSIDE, text), [2]);
-        assert_eq!(
-            lines(
-                "crates/deskwire/src/main.rs",
-                "//! M.\nuse async_graphql_parser as p;\n"
-            ),
-            [2]
-        );
+        assert_eq!(lines("crates/deskwire/src/main.rs", "//! M.\nuse async_graphql_parser as p;\n"), [2]);
     }
 
     #[test]
@@ -299,10 +239,7 @@ mod tests {
             assert_eq!(lines("crates/kernel/src/clock.rs", &text), NONE, "{call}");
             assert_eq!(lines("tests/tests/scenarios.rs", &text), NONE, "{call}");
         }
-        assert_eq!(
-            lines(INSIDE, "//! T.\nfn a() { Instant::now(); clock.now(); }\n"),
-            NONE
-        );
+        assert_eq!(lines(INSIDE, "//! T.\nfn a() { Instant::now(); clock.now(); }\n"), NONE);
     }
 
     #[test]
@@ -320,25 +257,14 @@ mod tests {
             assert_eq!(lines("crates/kernel/src/random.rs", &text), NONE, "{call}");
         }
         assert_eq!(lines(INSIDE, "//! R.\nuse rand::Rng;\n"), [2]);
-        assert_eq!(
-            lines(
-                INSIDE,
-                "//! R.\nfn a() { kernel::random::bytes(); operand::x(); }\n"
-            ),
-            NONE
-        );
-        assert_eq!(
-            lines(
-                INSIDE,
-                "//! R.\nfn a() { crate::rand::x(); Uuid::from_u128(1); }\n"
-            ),
-            NONE
-        );
+        assert_eq!(lines(INSIDE, "//! R.\nfn a() { kernel::random::bytes(); operand::x(); }\n"), NONE);
+        assert_eq!(lines(INSIDE, "//! R.\nfn a() { crate::rand::x(); Uuid::from_u128(1); }\n"), NONE);
     }
 
     #[test]
     fn comments_and_texts_do_not_count() {
-        let text = "//! Never Utc::now or sea_orm.\n/// rand::rng\n// sqlx\nfn a() -> &'static str { \"Utc::now sqlx\" }\n";
+        let text =
+            "//! Never Utc::now or sea_orm.\n/// rand::rng\n// sqlx\nfn a() -> &'static str { \"Utc::now sqlx\" }\n";
         assert_eq!(lines(INSIDE, text), NONE);
     }
 

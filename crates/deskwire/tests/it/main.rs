@@ -45,8 +45,19 @@ impl Place {
     }
 
     fn create_user(&self, email: &str, role: &str, password: &str) -> Output {
-        let arguments =
-            ["user", "create", "--tenant", "acme", "--email", email, "--name", "Ada", "--role", role, "--password-stdin"];
+        let arguments = [
+            "user",
+            "create",
+            "--tenant",
+            "acme",
+            "--email",
+            email,
+            "--name",
+            "Ada",
+            "--role",
+            role,
+            "--password-stdin",
+        ];
         let mut child = self
             .command(&arguments)
             .stdin(Stdio::piped())
@@ -92,8 +103,7 @@ impl Serving {
     fn start(place: &Place, arguments: &[&str], until: &str) -> Self {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend(arguments);
-        let mut child =
-            place.command(&all).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = place.command(&all).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut printed = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while !printed.contains(until) {
@@ -214,7 +224,8 @@ async fn the_demo_is_loaded_once_with_forty_incidents_in_every_state() {
             let printed = server.printed.lines().find(|line| line.contains("Authorization: Bearer"));
             assert!(lines.next().is_some());
             let administrator = printed.unwrap().split_whitespace().last().unwrap().to_owned();
-            let query = "{ tickets(first: 100) { totalCount nodes { state { key } comments(first: 1) { totalCount } } } }";
+            let query =
+                "{ tickets(first: 100) { totalCount nodes { state { key } comments(first: 1) { totalCount } } } }";
             let answer = server.ask(Some(&administrator), query).await;
             assert_eq!(answer["data"]["tickets"]["totalCount"], 40, "{answer}");
             let nodes = answer["data"]["tickets"]["nodes"].as_array().unwrap();

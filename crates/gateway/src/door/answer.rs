@@ -31,12 +31,7 @@ impl Answer {
     /// Nothing was executed.
     pub fn refused(mut errors: Vec<ServerError>, request_id: &str) -> Self {
         finish(&mut errors, request_id);
-        Self {
-            errors,
-            data: None,
-            extensions: BTreeMap::new(),
-            retry_after: None,
-        }
+        Self { errors, data: None, extensions: BTreeMap::new(), retry_after: None }
     }
 
     /// Nothing was executed, for this reason.
@@ -60,23 +55,12 @@ impl Answer {
 
     /// What the executor answered.
     pub fn executed(response: Response, request_id: &str) -> Self {
-        let Response {
-            mut errors,
-            data,
-            extensions,
-            ..
-        } = response;
+        let Response { mut errors, data, extensions, .. } = response;
         // The executor refuses a request as a whole with errors that have no path: then there is no data to tell.
-        let not_executed = data == Value::Null
-            && !errors.is_empty()
-            && errors.iter().all(|error| error.path.is_empty());
+        let not_executed =
+            data == Value::Null && !errors.is_empty() && errors.iter().all(|error| error.path.is_empty());
         finish(&mut errors, request_id);
-        Self {
-            errors,
-            data: (!not_executed).then_some(data),
-            extensions,
-            retry_after: None,
-        }
+        Self { errors, data: (!not_executed).then_some(data), extensions, retry_after: None }
     }
 
     /// The code of the first error.
@@ -98,7 +82,9 @@ impl Answer {
         serde_json::to_vec(self).map_or_else(
             |error| {
                 tracing::error!(%error, "an answer could not be written as JSON");
-                Bytes::from_static(br#"{"errors":[{"message":"internal error","extensions":{"code":"INTERNAL","retryable":false}}]}"#)
+                Bytes::from_static(
+                    br#"{"errors":[{"message":"internal error","extensions":{"code":"INTERNAL","retryable":false}}]}"#,
+                )
             },
             Bytes::from,
         )
@@ -124,9 +110,7 @@ impl Answer {
             Some(ErrorCode::BodyTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Some(ErrorCode::UnsupportedMediaType) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Some(ErrorCode::RateLimited) => StatusCode::TOO_MANY_REQUESTS,
-            Some(ErrorCode::Unavailable | ErrorCode::DeadlineExceeded) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Some(ErrorCode::Unavailable | ErrorCode::DeadlineExceeded) => StatusCode::SERVICE_UNAVAILABLE,
             Some(ErrorCode::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
             Some(_) if strict => StatusCode::BAD_REQUEST,
             Some(_) => StatusCode::OK,

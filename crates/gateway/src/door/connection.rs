@@ -29,18 +29,10 @@ pub struct TimedStream {
 impl TimedStream {
     /// Wraps the stream.
     pub fn new(inner: TcpStream, send_timeout: Duration) -> Self {
-        Self {
-            inner,
-            send_timeout,
-            stalled: None,
-        }
+        Self { inner, send_timeout, stalled: None }
     }
 
-    fn watched<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+    fn watched<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
             self.stalled = None;
             return result;
@@ -48,29 +40,18 @@ impl TimedStream {
         let timeout = self.send_timeout;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));
         ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client takes nothing",
-        )))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 }
 
 impl AsyncRead for TimedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for TimedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, data);
         self.watched(cx, result)
     }
@@ -109,10 +90,7 @@ pub struct Held {
 impl Held {
     /// One place among the connections, counted.
     pub fn new(permit: OwnedSemaphorePermit, counted: Counted) -> Self {
-        Self {
-            _permit: permit,
-            _counted: counted,
-        }
+        Self { _permit: permit, _counted: counted }
     }
 }
 
@@ -128,18 +106,8 @@ pub struct Peer {
 
 impl Peer {
     /// A request on a connection.
-    pub fn new(
-        address: SocketAddr,
-        activity: Arc<Activity>,
-        request: u64,
-        held: Arc<Held>,
-    ) -> Self {
-        Self {
-            address,
-            activity,
-            request,
-            held,
-        }
+    pub fn new(address: SocketAddr, activity: Arc<Activity>, request: u64, held: Arc<Held>) -> Self {
+        Self { address, activity, request, held }
     }
 
     /// The client's network address.
@@ -181,9 +149,7 @@ pub enum Verdict {
 
 impl Activity {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// A request begins.
@@ -194,13 +160,7 @@ impl Activity {
         state.seen = true;
         let now = state.now;
         state.requests.insert(id, now);
-        (
-            id,
-            InFlight {
-                activity: self.clone(),
-                id,
-            },
-        )
+        (id, InFlight { activity: self.clone(), id })
     }
 
     /// One tick later: `first` ticks without any request, `idle` ticks between requests, or one request for more
@@ -216,11 +176,7 @@ impl Activity {
         let patience = if state.seen { idle } else { first };
         let too_quiet = quiet && now - state.idle_since >= patience;
         let too_long = state.requests.values().any(|begun| now - begun >= longest);
-        if too_quiet || too_long {
-            Verdict::Over
-        } else {
-            Verdict::Fine
-        }
+        if too_quiet || too_long { Verdict::Over } else { Verdict::Fine }
     }
 }
 
@@ -257,10 +213,7 @@ pub struct TrackedBody {
 impl TrackedBody {
     /// Wraps the body.
     pub fn new(inner: Body, in_flight: InFlight) -> Self {
-        Self {
-            inner,
-            in_flight: Some(in_flight),
-        }
+        Self { inner, in_flight: Some(in_flight) }
     }
 }
 
@@ -313,12 +266,7 @@ mod tests {
     fn a_request_that_never_ends_is_over_but_a_stream_is_not() {
         let activity = Arc::new(Activity::default());
         let (_, _request) = activity.begin();
-        assert_eq!(
-            (0..9)
-                .map(|_| activity.tick(2, 5, 9))
-                .reduce(|_, last| last),
-            Some(Verdict::Over)
-        );
+        assert_eq!((0..9).map(|_| activity.tick(2, 5, 9)).reduce(|_, last| last), Some(Verdict::Over));
 
         let activity = Arc::new(Activity::default());
         let (id, _request) = activity.begin();
@@ -327,11 +275,6 @@ mod tests {
         let stream = Streaming(activity.clone());
         assert!((0..100).all(|_| activity.tick(2, 5, 9) == Verdict::Fine));
         drop(stream);
-        assert_eq!(
-            (0..5)
-                .map(|_| activity.tick(2, 5, 9))
-                .reduce(|_, last| last),
-            Some(Verdict::Over)
-        );
+        assert_eq!((0..5).map(|_| activity.tick(2, 5, 9)).reduce(|_, last| last), Some(Verdict::Over));
     }
 }

@@ -7,18 +7,15 @@ use std::collections::HashMap;
 
 use apollo_compiler::ExecutableDocument as Checked;
 use apollo_compiler::ast::{
-    Argument, DirectiveList, OperationType as CheckedType, Type as CheckedValueType,
-    Value as CheckedValue,
+    Argument, DirectiveList, OperationType as CheckedType, Type as CheckedValueType, Value as CheckedValue,
 };
-use apollo_compiler::executable::{
-    Operation, Selection as CheckedSelection, SelectionSet as CheckedSet,
-};
+use apollo_compiler::executable::{Operation, Selection as CheckedSelection, SelectionSet as CheckedSet};
 use apollo_compiler::parser::{SourceMap, SourceSpan};
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
-    BaseType, Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition,
-    FragmentSpread, InlineFragment, OperationDefinition, OperationType, Selection, SelectionSet,
-    Type, TypeCondition, VariableDefinition,
+    BaseType, Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition, FragmentSpread,
+    InlineFragment, OperationDefinition, OperationType, Selection, SelectionSet, Type, TypeCondition,
+    VariableDefinition,
 };
 use async_graphql::{Name, Number, Pos, Positioned, ServerError, Value};
 use async_graphql_value::Value as Literal;
@@ -30,14 +27,8 @@ use crate::error::refusal;
 ///
 /// # Errors
 /// `GRAPHQL_VALIDATION_FAILED` for a number that no JSON number can hold.
-pub fn operation(
-    document: &Checked,
-    operation: &Operation,
-) -> Result<ExecutableDocument, ServerError> {
-    let mut conversion = Conversion {
-        sources: &document.sources,
-        wanted: Vec::new(),
-    };
+pub fn operation(document: &Checked, operation: &Operation) -> Result<ExecutableDocument, ServerError> {
+    let mut conversion = Conversion { sources: &document.sources, wanted: Vec::new() };
     let definition = conversion.operation(operation)?;
     let mut fragments = HashMap::new();
     while let Some(name) = conversion.wanted.pop() {
@@ -55,10 +46,7 @@ pub fn operation(
         };
         fragments.insert(name, Positioned::new(node, pos));
     }
-    Ok(ExecutableDocument {
-        operations: DocumentOperations::Single(definition),
-        fragments,
-    })
+    Ok(ExecutableDocument { operations: DocumentOperations::Single(definition), fragments })
 }
 
 /// A JSON value as the executor takes it in variables.
@@ -70,42 +58,26 @@ pub fn json_value(value: &apollo_compiler::response::JsonValue) -> Value {
         Json::Number(number) => Value::Number(number.clone()),
         Json::String(text) => Value::String(text.as_str().to_owned()),
         Json::Array(items) => Value::List(items.iter().map(json_value).collect()),
-        Json::Object(entries) => Value::Object(
-            entries
-                .iter()
-                .map(|(key, value)| (Name::new(key.as_str()), json_value(value)))
-                .collect(),
-        ),
+        Json::Object(entries) => {
+            Value::Object(entries.iter().map(|(key, value)| (Name::new(key.as_str()), json_value(value))).collect())
+        }
     }
 }
 
 fn type_condition(name: &apollo_compiler::Name, pos: Pos) -> Positioned<TypeCondition> {
-    Positioned::new(
-        TypeCondition {
-            on: Positioned::new(Name::new(name.as_str()), pos),
-        },
-        pos,
-    )
+    Positioned::new(TypeCondition { on: Positioned::new(Name::new(name.as_str()), pos) }, pos)
 }
 
 fn value_type(ty: &CheckedValueType) -> Type {
     match ty {
-        CheckedValueType::Named(name) => Type {
-            base: BaseType::Named(Name::new(name.as_str())),
-            nullable: true,
-        },
-        CheckedValueType::NonNullNamed(name) => Type {
-            base: BaseType::Named(Name::new(name.as_str())),
-            nullable: false,
-        },
-        CheckedValueType::List(item) => Type {
-            base: BaseType::List(Box::new(value_type(item))),
-            nullable: true,
-        },
-        CheckedValueType::NonNullList(item) => Type {
-            base: BaseType::List(Box::new(value_type(item))),
-            nullable: false,
-        },
+        CheckedValueType::Named(name) => Type { base: BaseType::Named(Name::new(name.as_str())), nullable: true },
+        CheckedValueType::NonNullNamed(name) => {
+            Type { base: BaseType::Named(Name::new(name.as_str())), nullable: false }
+        }
+        CheckedValueType::List(item) => Type { base: BaseType::List(Box::new(value_type(item))), nullable: true },
+        CheckedValueType::NonNullList(item) => {
+            Type { base: BaseType::List(Box::new(value_type(item))), nullable: false }
+        }
     }
 }
 
@@ -119,10 +91,7 @@ struct Conversion<'a> {
 impl Conversion<'_> {
     fn pos(&self, span: Option<SourceSpan>) -> Pos {
         let start = span.and_then(|span| span.line_column(self.sources));
-        start.map_or(Pos::default(), |start| Pos {
-            line: start.line,
-            column: start.column,
-        })
+        start.map_or(Pos::default(), |start| Pos { line: start.line, column: start.column })
     }
 
     fn operation(&mut self, operation: &Operation) -> Converted<Positioned<OperationDefinition>> {
@@ -159,11 +128,7 @@ impl Conversion<'_> {
     }
 
     fn selection_set(&mut self, set: &CheckedSet, pos: Pos) -> Converted<Positioned<SelectionSet>> {
-        let items = set
-            .selections
-            .iter()
-            .map(|selection| self.selection(selection))
-            .collect::<Converted<_>>()?;
+        let items = set.selections.iter().map(|selection| self.selection(selection)).collect::<Converted<_>>()?;
         Ok(Positioned::new(SelectionSet { items }, pos))
     }
 
@@ -172,19 +137,13 @@ impl Conversion<'_> {
             CheckedSelection::Field(field) => {
                 let pos = self.pos(field.location());
                 let node = Field {
-                    alias: field
-                        .alias
-                        .as_ref()
-                        .map(|alias| Positioned::new(Name::new(alias.as_str()), pos)),
+                    alias: field.alias.as_ref().map(|alias| Positioned::new(Name::new(alias.as_str()), pos)),
                     name: Positioned::new(Name::new(field.name.as_str()), pos),
                     arguments: arguments(&field.arguments, pos)?,
                     directives: self.directives(&field.directives, pos)?,
                     selection_set: self.selection_set(&field.selection_set, pos)?,
                 };
-                Ok(Positioned::new(
-                    Selection::Field(Positioned::new(node, pos)),
-                    pos,
-                ))
+                Ok(Positioned::new(Selection::Field(Positioned::new(node, pos)), pos))
             }
             CheckedSelection::FragmentSpread(spread) => {
                 let pos = self.pos(spread.location());
@@ -194,34 +153,21 @@ impl Conversion<'_> {
                     fragment_name: Positioned::new(name, pos),
                     directives: self.directives(&spread.directives, pos)?,
                 };
-                Ok(Positioned::new(
-                    Selection::FragmentSpread(Positioned::new(node, pos)),
-                    pos,
-                ))
+                Ok(Positioned::new(Selection::FragmentSpread(Positioned::new(node, pos)), pos))
             }
             CheckedSelection::InlineFragment(inline) => {
                 let pos = self.pos(inline.location());
                 let node = InlineFragment {
-                    type_condition: inline
-                        .type_condition
-                        .as_ref()
-                        .map(|name| type_condition(name, pos)),
+                    type_condition: inline.type_condition.as_ref().map(|name| type_condition(name, pos)),
                     directives: self.directives(&inline.directives, pos)?,
                     selection_set: self.selection_set(&inline.selection_set, pos)?,
                 };
-                Ok(Positioned::new(
-                    Selection::InlineFragment(Positioned::new(node, pos)),
-                    pos,
-                ))
+                Ok(Positioned::new(Selection::InlineFragment(Positioned::new(node, pos)), pos))
             }
         }
     }
 
-    fn directives(
-        &self,
-        directives: &DirectiveList,
-        pos: Pos,
-    ) -> Converted<Vec<Positioned<Directive>>> {
+    fn directives(&self, directives: &DirectiveList, pos: Pos) -> Converted<Vec<Positioned<Directive>>> {
         let convert = |directive: &apollo_compiler::Node<apollo_compiler::ast::Directive>| {
             let node = Directive {
                 name: Positioned::new(Name::new(directive.name.as_str()), pos),
@@ -252,33 +198,19 @@ fn literal(value: &CheckedValue, pos: Pos) -> Converted<Literal> {
         CheckedValue::Boolean(value) => Literal::Boolean(*value),
         CheckedValue::Int(number) => Literal::Number(json_number(number.as_str(), pos)?),
         CheckedValue::Float(number) => Literal::Number(json_number(number.as_str(), pos)?),
-        CheckedValue::List(items) => Literal::List(
-            items
-                .iter()
-                .map(|item| literal(item, pos))
-                .collect::<Converted<_>>()?,
-        ),
+        CheckedValue::List(items) => {
+            Literal::List(items.iter().map(|item| literal(item, pos)).collect::<Converted<_>>()?)
+        }
         CheckedValue::Object(entries) => {
-            let convert =
-                |(name, value): &(apollo_compiler::Name, apollo_compiler::Node<CheckedValue>)| {
-                    Ok((Name::new(name.as_str()), literal(value, pos)?))
-                };
-            Literal::Object(
-                entries
-                    .iter()
-                    .map(convert)
-                    .collect::<Converted<IndexMap<_, _>>>()?,
-            )
+            let convert = |(name, value): &(apollo_compiler::Name, apollo_compiler::Node<CheckedValue>)| {
+                Ok((Name::new(name.as_str()), literal(value, pos)?))
+            };
+            Literal::Object(entries.iter().map(convert).collect::<Converted<IndexMap<_, _>>>()?)
         }
     })
 }
 
 fn json_number(text: &str, pos: Pos) -> Converted<Number> {
-    text.parse().map_err(|_| {
-        refusal(
-            ErrorCode::GraphqlValidationFailed,
-            "a number is too large to be represented",
-            Some(pos),
-        )
-    })
+    text.parse()
+        .map_err(|_| refusal(ErrorCode::GraphqlValidationFailed, "a number is too large to be represented", Some(pos)))
 }

@@ -40,19 +40,13 @@ impl IntrospectionSizes {
                 _ => continue,
             };
             fields += of_type.len() as u64;
-            arguments += of_type
-                .iter()
-                .map(|field| field.arguments.len() as u64)
-                .sum::<u64>();
+            arguments += of_type.iter().map(|field| field.arguments.len() as u64).sum::<u64>();
         }
         // Averages over all types: in the query that asks for every type they add up to the whole.
         let share = |count: u64, of: u64| count.div_ceil(of.max(1));
         Self(HashMap::from([
             (("__Schema", "types"), types),
-            (
-                ("__Schema", "directives"),
-                schema.directive_definitions.len() as u64,
-            ),
+            (("__Schema", "directives"), schema.directive_definitions.len() as u64),
             (("__Type", "fields"), share(fields, types)),
             (("__Type", "inputFields"), share(input_fields, types)),
             (("__Type", "enumValues"), share(values, types)),
@@ -64,10 +58,7 @@ impl IntrospectionSizes {
     }
 
     fn get(&self, parent: &str, field: &str) -> Option<u64> {
-        self.0
-            .iter()
-            .find(|((of, name), _)| *of == parent && *name == field)
-            .map(|(_, size)| *size)
+        self.0.iter().find(|((of, name), _)| *of == parent && *name == field).map(|(_, size)| *size)
     }
 }
 
@@ -82,13 +73,7 @@ pub fn cost(
     limits: &Limits,
     introspection: &IntrospectionSizes,
 ) -> Result<u64, ServerError> {
-    Counter {
-        document,
-        variables,
-        limits,
-        introspection,
-    }
-    .set(&operation.selection_set, None)
+    Counter { document, variables, limits, introspection }.set(&operation.selection_set, None)
 }
 
 struct Counter<'a> {
@@ -106,12 +91,10 @@ impl Counter<'_> {
             let cost = match selection {
                 Selection::Field(field) => self.field(set.ty.as_str(), field, page)?,
                 Selection::InlineFragment(inline) => self.set(&inline.selection_set, page)?,
-                Selection::FragmentSpread(spread) => {
-                    match self.document.fragments.get(&spread.fragment_name) {
-                        Some(fragment) => self.set(&fragment.selection_set, page)?,
-                        None => 0,
-                    }
-                }
+                Selection::FragmentSpread(spread) => match self.document.fragments.get(&spread.fragment_name) {
+                    Some(fragment) => self.set(&fragment.selection_set, page)?,
+                    None => 0,
+                },
             };
             total = total.saturating_add(cost);
         }
@@ -139,13 +122,7 @@ impl Counter<'_> {
 
     /// The page that a connection's field asks for; `None` for other fields.
     fn page(&self, field: &Field) -> Result<Option<u64>, ServerError> {
-        let takes = |name: &str| {
-            field
-                .definition
-                .arguments
-                .iter()
-                .any(|argument| argument.name == name)
-        };
+        let takes = |name: &str| field.definition.arguments.iter().any(|argument| argument.name == name);
         if !takes("first") && !takes("last") {
             return Ok(None);
         }
@@ -155,10 +132,7 @@ impl Counter<'_> {
                 if asked > i64::try_from(self.limits.page).unwrap_or(i64::MAX) {
                     return Err(refusal(
                         ErrorCode::Limit,
-                        format!(
-                            "`{name}` of `{}` is {asked}; the limit is {}",
-                            field.name, self.limits.page
-                        ),
+                        format!("`{name}` of `{}` is {asked}; the limit is {}", field.name, self.limits.page),
                         None,
                     ));
                 }
@@ -170,10 +144,7 @@ impl Counter<'_> {
     }
 
     fn integer(&self, field: &Field, name: &str) -> Option<i64> {
-        let argument = field
-            .arguments
-            .iter()
-            .find(|argument| argument.name == name)?;
+        let argument = field.arguments.iter().find(|argument| argument.name == name)?;
         match argument.value.as_ref() {
             Value::Int(number) => number.as_str().parse().ok(),
             Value::Variable(variable) => self.variables.get(variable.as_str())?.as_i64(),
@@ -183,10 +154,7 @@ impl Counter<'_> {
 
     /// How many ids a field like `nodes(ids:)` names.
     fn listed_ids(&self, field: &Field) -> Option<u64> {
-        let argument = field
-            .arguments
-            .iter()
-            .find(|argument| argument.name == "ids")?;
+        let argument = field.arguments.iter().find(|argument| argument.name == "ids")?;
         match argument.value.as_ref() {
             Value::List(items) => Some(items.len() as u64),
             Value::Variable(variable) => match self.variables.get(variable.as_str())? {

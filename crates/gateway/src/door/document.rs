@@ -67,25 +67,15 @@ impl Document {
     ///
     /// # Errors
     /// `COST_EXCEEDED`, `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`, at most five.
-    pub fn parse(
-        text: &str,
-        schema: &Valid<Schema>,
-        limits: &Limits,
-    ) -> Result<Self, Vec<ServerError>> {
+    pub fn parse(text: &str, schema: &Valid<Schema>, limits: &Limits) -> Result<Self, Vec<ServerError>> {
         if text.len() > limits.document_bytes {
             return Err(vec![refusal(
                 ErrorCode::CostExceeded,
-                format!(
-                    "the document has {} bytes; the limit is {}",
-                    text.len(),
-                    limits.document_bytes
-                ),
+                format!("the document has {} bytes; the limit is {}", text.len(), limits.document_bytes),
                 None,
             )]);
         }
-        let mut parser = Parser::new()
-            .token_limit(limits.document_tokens)
-            .recursion_limit(limits.nesting as usize);
+        let mut parser = Parser::new().token_limit(limits.document_tokens).recursion_limit(limits.nesting as usize);
         let parsed = parser.parse_ast(text, "document");
         if parser.tokens_reached() > limits.document_tokens {
             return Err(vec![too_much("tokens", limits.document_tokens)]);
@@ -93,8 +83,7 @@ impl Document {
         if parser.recursion_reached() > limits.nesting as usize {
             return Err(vec![too_much("levels of nesting", limits.nesting as usize)]);
         }
-        let ast =
-            parsed.map_err(|failed| diagnostics(&failed.errors, ErrorCode::GraphqlParseFailed))?;
+        let ast = parsed.map_err(|failed| diagnostics(&failed.errors, ErrorCode::GraphqlParseFailed))?;
         let structure = structure::measure(&ast, limits).map_err(|error| vec![error])?;
         let checked = ast
             .to_executable_validate(schema)
@@ -118,18 +107,13 @@ impl Document {
                 kind: match operation.operation_type {
                     apollo_compiler::ast::OperationType::Query => OperationKind::Query,
                     apollo_compiler::ast::OperationType::Mutation => OperationKind::Mutation,
-                    apollo_compiler::ast::OperationType::Subscription => {
-                        OperationKind::Subscription
-                    }
+                    apollo_compiler::ast::OperationType::Subscription => OperationKind::Subscription,
                 },
                 size,
                 executable: convert::operation(&checked, operation).map_err(|error| vec![error])?,
             });
         }
-        Ok(Self {
-            checked,
-            operations,
-        })
+        Ok(Self { checked, operations })
     }
 
     /// The operation to run, by its position in [`Document::operations`].
@@ -141,9 +125,7 @@ impl Document {
         match (name, self.operations.len()) {
             (_, 0) => Err(refused("the document has no operation".into())),
             (None, 1) => Ok(0),
-            (None, count) => Err(refused(format!(
-                "the document has {count} operations: name one in `operationName`"
-            ))),
+            (None, count) => Err(refused(format!("the document has {count} operations: name one in `operationName`"))),
             (Some(name), _) => self
                 .operations
                 .iter()
@@ -154,11 +136,7 @@ impl Document {
 }
 
 fn too_much(name: &str, limit: usize) -> ServerError {
-    refusal(
-        ErrorCode::CostExceeded,
-        format!("the document has more {name} than the limit of {limit}"),
-        None,
-    )
+    refusal(ErrorCode::CostExceeded, format!("the document has more {name} than the limit of {limit}"), None)
 }
 
 fn diagnostics(list: &DiagnosticList, code: ErrorCode) -> Vec<ServerError> {
@@ -167,14 +145,7 @@ fn diagnostics(list: &DiagnosticList, code: ErrorCode) -> Vec<ServerError> {
         .map(|diagnostic| {
             let told = diagnostic.unstable_to_json_compat();
             let mut error = refusal(code, told.message, None);
-            error.locations = told
-                .locations
-                .iter()
-                .map(|at| Pos {
-                    line: at.line,
-                    column: at.column,
-                })
-                .collect();
+            error.locations = told.locations.iter().map(|at| Pos { line: at.line, column: at.column }).collect();
             error
         })
         .collect()

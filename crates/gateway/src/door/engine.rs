@@ -37,9 +37,7 @@ pub struct Caller {
 impl Caller {
     fn rate_key(&self) -> RateKey {
         match (&self.principal, self.address) {
-            (Some(principal), _) => {
-                RateKey::Principal(principal.ctx.tenant, principal.ctx.actor.id)
-            }
+            (Some(principal), _) => RateKey::Principal(principal.ctx.tenant, principal.ctx.actor.id),
             (None, Some(address)) => RateKey::Address(address),
             (None, None) => RateKey::Unknown,
         }
@@ -47,10 +45,7 @@ impl Caller {
 
     fn viewer<E>(&self, door: &Inner<E>) -> Viewer {
         Viewer {
-            ctx: self
-                .principal
-                .as_ref()
-                .map(|principal| principal.ctx.clone()),
+            ctx: self.principal.as_ref().map(|principal| principal.ctx.clone()),
             live: self.live.clone(),
             request_id: self.request_id.clone(),
             clock: door.clock.clone(),
@@ -71,27 +66,18 @@ pub struct Admitted {
 ///
 /// # Errors
 /// The answer to give instead of running anything.
-pub fn admit<E>(
-    door: &Inner<E>,
-    parameters: &Parameters,
-    caller: &Caller,
-) -> Result<Admitted, Box<Answer>> {
+pub fn admit<E>(door: &Inner<E>, parameters: &Parameters, caller: &Caller) -> Result<Admitted, Box<Answer>> {
     // Taken before the document is looked at, so that refused documents count as well.
     let allowance = door.rates.take(caller.rate_key());
     if !allowance.passed {
-        let message = format!(
-            "too many requests; come back in {} s",
-            allowance.retry_after
-        );
+        let message = format!("too many requests; come back in {} s", allowance.retry_after);
         let mut answer = Answer::refusal(ErrorCode::RateLimited, message, &caller.request_id);
         answer.retry_after = Some(allowance.retry_after);
         return Err(Box::new(answer));
     }
     match door.gate.check(parameters) {
         Ok(checked) => {
-            let cost = caller
-                .wants_cost
-                .then(|| cost_extension(&checked, &allowance));
+            let cost = caller.wants_cost.then(|| cost_extension(&checked, &allowance));
             Ok(Admitted { checked, cost })
         }
         Err(errors) => Err(Box::new(Answer::refused(errors, &caller.request_id))),
@@ -120,28 +106,18 @@ fn span(checked: &Checked, caller: &Caller) -> tracing::Span {
 ///
 /// It runs in a task of its own: a panic becomes an answer; a query ends when nobody waits for it any more, and a
 /// mutation does not.
-pub async fn execute<E: Executor>(
-    door: &Arc<Inner<E>>,
-    admitted: Admitted,
-    caller: &Caller,
-) -> Answer {
+pub async fn execute<E: Executor>(door: &Arc<Inner<E>>, admitted: Admitted, caller: &Caller) -> Answer {
     let Admitted { checked, cost } = admitted;
     let kind = checked.kind;
     let span = span(&checked, caller);
     let request = checked.into_request().data(caller.viewer(door));
     let executor = door.executor.clone();
     let started = door.clock.now();
-    let task = door
-        .tasks
-        .spawn(async move { executor.execute(request).await }.instrument(span));
+    let task = door.tasks.spawn(async move { executor.execute(request).await }.instrument(span));
     let joined = if kind == OperationKind::Mutation {
         tokio::time::timeout(door.limits.request_deadline.duration(), task).await
     } else {
-        tokio::time::timeout(
-            door.limits.request_deadline.duration(),
-            AbortOnDropHandle::new(task),
-        )
-        .await
+        tokio::time::timeout(door.limits.request_deadline.duration(), AbortOnDropHandle::new(task)).await
     };
     let request_id = &caller.request_id;
     let mut answer = match joined {
@@ -153,9 +129,7 @@ pub async fn execute<E: Executor>(
         Err(_) => {
             let deadline = door.limits.request_deadline.0;
             let more = match kind {
-                OperationKind::Mutation => {
-                    "; it may still be carried out: ask again with the same idempotency key"
-                }
+                OperationKind::Mutation => "; it may still be carried out: ask again with the same idempotency key",
                 _ => "",
             };
             Answer::refusal(
@@ -165,10 +139,7 @@ pub async fn execute<E: Executor>(
             )
         }
     };
-    let micros = (door.clock.now() - started)
-        .num_microseconds()
-        .unwrap_or(0)
-        .max(0);
+    let micros = (door.clock.now() - started).num_microseconds().unwrap_or(0).max(0);
     door.metrics.took(kind, micros as f64 / 1e6);
     if let Some(cost) = cost {
         answer.extensions.insert("cost".into(), cost);
@@ -177,11 +148,7 @@ pub async fn execute<E: Executor>(
 }
 
 /// The answers of a subscription. A panic is its last.
-pub fn subscribe<E: Executor>(
-    door: &Arc<Inner<E>>,
-    admitted: Admitted,
-    caller: &Caller,
-) -> BoxStream<'static, Answer> {
+pub fn subscribe<E: Executor>(door: &Arc<Inner<E>>, admitted: Admitted, caller: &Caller) -> BoxStream<'static, Answer> {
     let Admitted { checked, mut cost } = admitted;
     let span = span(&checked, caller);
     let request = checked.into_request().data(caller.viewer(door));
@@ -242,7 +209,6 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (handle, registration) = AbortHandle::new_pair();
-    door.tasks
-        .spawn(Abortable::new(future, registration).map(|_| ()));
+    door.tasks.spawn(Abortable::new(future, registration).map(|_| ()));
     handle
 }

@@ -90,23 +90,14 @@ impl Gate {
     /// # Errors
     /// `INTERNAL` when the SDL is not a valid schema.
     pub fn new(sdl: &str, limits: Limits) -> kernel::Result<Self> {
-        let schema = Schema::parse_and_validate(sdl, "schema.graphql").map_err(|invalid| {
-            Error::internal(format!(
-                "the exported schema is invalid: {}",
-                invalid.errors
-            ))
-        })?;
+        let schema = Schema::parse_and_validate(sdl, "schema.graphql")
+            .map_err(|invalid| Error::internal(format!("the exported schema is invalid: {}", invalid.errors)))?;
         let schema = with_is_one_of(schema);
         let documents = Cache::builder()
             .max_capacity(limits.document_cache_bytes)
             // An estimate: both trees of a document take some forty times its text.
             .weigher(|_, document: &Arc<Document>| {
-                let text: usize = document
-                    .checked
-                    .sources
-                    .values()
-                    .map(|source| source.source_text().len())
-                    .sum();
+                let text: usize = document.checked.sources.values().map(|source| source.source_text().len()).sum();
                 u32::try_from(4_096 + 40 * text).unwrap_or(u32::MAX)
             })
             .build();
@@ -126,23 +117,13 @@ impl Gate {
     pub fn check(&self, parameters: &Parameters) -> Result<Checked, Vec<ServerError>> {
         let document = self.document(&parameters.query)?;
         let one = |error: ServerError| vec![error];
-        let index = document
-            .select(parameters.operation_name.as_deref())
-            .map_err(one)?;
+        let index = document.select(parameters.operation_name.as_deref()).map_err(one)?;
         let operation = &document.operations[index];
         let none = JsonMap::new();
         let given = parameters.variables.as_ref().unwrap_or(&none);
-        let variables = self
-            .coerce(&document.checked, operation, given)
-            .map_err(one)?;
-        let cost = self
-            .cost(&document.checked, operation, &variables)
-            .map_err(one)?;
-        let cost_limit = if operation.is_introspection() {
-            self.limits.introspection_cost
-        } else {
-            self.limits.cost
-        };
+        let variables = self.coerce(&document.checked, operation, given).map_err(one)?;
+        let cost = self.cost(&document.checked, operation, &variables).map_err(one)?;
+        let cost_limit = if operation.is_introspection() { self.limits.introspection_cost } else { self.limits.cost };
         if cost > cost_limit {
             let message = format!(
                 "the operation costs {cost}; the limit is {cost_limit}: ask for fewer fields, smaller pages or less nesting"
@@ -150,14 +131,7 @@ impl Gate {
             return Err(one(refusal(ErrorCode::CostExceeded, message, None)));
         }
         let kind = operation.kind;
-        Ok(Checked {
-            kind,
-            cost,
-            cost_limit,
-            document,
-            operation: index,
-            variables,
-        })
+        Ok(Checked { kind, cost, cost_limit, document, operation: index, variables })
     }
 
     fn document(&self, text: &str) -> Result<Arc<Document>, Vec<ServerError>> {
@@ -193,13 +167,7 @@ impl Gate {
         variables: &JsonMap,
     ) -> Result<u64, ServerError> {
         let compiled = self.compiled(document, operation)?;
-        cost::cost(
-            document,
-            compiled,
-            variables,
-            &self.limits,
-            &self.introspection,
-        )
+        cost::cost(document, compiled, variables, &self.limits, &self.introspection)
     }
 
     fn compiled<'a>(
@@ -211,13 +179,7 @@ impl Gate {
             .operations
             .get(operation.name.as_deref())
             .map(|node| node.as_ref())
-            .map_err(|error| {
-                refusal(
-                    ErrorCode::GraphqlValidationFailed,
-                    error.message().to_string(),
-                    None,
-                )
-            })
+            .map_err(|error| refusal(ErrorCode::GraphqlValidationFailed, error.message().to_string(), None))
     }
 }
 
@@ -232,10 +194,7 @@ fn with_is_one_of(schema: Valid<Schema>) -> Valid<Schema> {
             ty: Type::Named(name!("Boolean")),
             directives: DirectiveList::default(),
         };
-        meta.make_mut()
-            .fields
-            .entry(name!("isOneOf"))
-            .or_insert_with(|| Component::new(field));
+        meta.make_mut().fields.entry(name!("isOneOf")).or_insert_with(|| Component::new(field));
     }
     // One more field of a built-in scalar type leaves a valid schema valid.
     Valid::assume_valid(schema)

@@ -12,41 +12,13 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Name, media type and bytes of each file.
 const FILES: &[(&str, &str, &[u8])] = &[
-    (
-        "react.production.min.js",
-        JAVASCRIPT,
-        include_bytes!("../../assets/graphiql/react.production.min.js"),
-    ),
-    (
-        "react-dom.production.min.js",
-        JAVASCRIPT,
-        include_bytes!("../../assets/graphiql/react-dom.production.min.js"),
-    ),
-    (
-        "graphiql.min.js",
-        JAVASCRIPT,
-        include_bytes!("../../assets/graphiql/graphiql.min.js"),
-    ),
-    (
-        "graphql-ws.min.js",
-        JAVASCRIPT,
-        include_bytes!("../../assets/graphiql/graphql-ws.min.js"),
-    ),
-    (
-        "deskwire.js",
-        JAVASCRIPT,
-        include_bytes!("../../assets/graphiql/deskwire.js"),
-    ),
-    (
-        "graphiql.min.css",
-        "text/css; charset=utf-8",
-        include_bytes!("../../assets/graphiql/graphiql.min.css"),
-    ),
-    (
-        "deskwire.css",
-        "text/css; charset=utf-8",
-        include_bytes!("../../assets/graphiql/deskwire.css"),
-    ),
+    ("react.production.min.js", JAVASCRIPT, include_bytes!("../../assets/graphiql/react.production.min.js")),
+    ("react-dom.production.min.js", JAVASCRIPT, include_bytes!("../../assets/graphiql/react-dom.production.min.js")),
+    ("graphiql.min.js", JAVASCRIPT, include_bytes!("../../assets/graphiql/graphiql.min.js")),
+    ("graphql-ws.min.js", JAVASCRIPT, include_bytes!("../../assets/graphiql/graphql-ws.min.js")),
+    ("deskwire.js", JAVASCRIPT, include_bytes!("../../assets/graphiql/deskwire.js")),
+    ("graphiql.min.css", "text/css; charset=utf-8", include_bytes!("../../assets/graphiql/graphiql.min.css")),
+    ("deskwire.css", "text/css; charset=utf-8", include_bytes!("../../assets/graphiql/deskwire.css")),
 ];
 
 /// The page.

@@ -18,17 +18,11 @@ pub async fn readyz<E>(State(door): State<Arc<Inner<E>>>) -> Response
 where
     E: Send + Sync + 'static,
 {
-    let unready =
-        |reason: String| (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response();
+    let unready = |reason: String| (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response();
     if door.draining.is_cancelled() {
         return unready("draining".into());
     }
-    match tokio::time::timeout(
-        door.limits.request_deadline.duration(),
-        door.backend.ready(),
-    )
-    .await
-    {
+    match tokio::time::timeout(door.limits.request_deadline.duration(), door.backend.ready()).await {
         Ok(Ok(())) => "ready\n".into_response(),
         Ok(Err(reason)) => unready(reason),
         Err(_) => unready("the check took too long".into()),
@@ -41,14 +35,7 @@ where
     E: Send + Sync + 'static,
 {
     let text = door.metrics.text() + &door.backend.metrics_text();
-    (
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 /// The schema.
@@ -56,9 +43,5 @@ pub async fn schema<E>(State(door): State<Arc<Inner<E>>>) -> Response
 where
     E: Send + Sync + 'static,
 {
-    (
-        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
-        door.sdl.clone(),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], door.sdl.clone()).into_response()
 }

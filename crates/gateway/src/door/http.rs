@@ -27,10 +27,7 @@ const METHODS: &str = "GET, POST";
 const REQUEST_ID_BYTES: usize = 64;
 
 /// `/graphql`, for every method.
-pub async fn graphql<E: Executor>(
-    State(door): State<Arc<Inner<E>>>,
-    request: Request<Body>,
-) -> Response {
+pub async fn graphql<E: Executor>(State(door): State<Arc<Inner<E>>>, request: Request<Body>) -> Response {
     let request_id = request_id(request.headers());
     let mut response = if handshake::is_upgrade(request.headers()) {
         handshake::upgrade(door, request, request_id.clone())
@@ -47,14 +44,9 @@ pub async fn graphql<E: Executor>(
 
 /// The client's request id if it is sane, or a new one.
 fn request_id(headers: &HeaderMap) -> Arc<str> {
-    let given = headers
-        .get(&REQUEST_ID)
-        .and_then(|value| value.to_str().ok());
+    let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     match given {
-        Some(id)
-            if (1..=REQUEST_ID_BYTES).contains(&id.len())
-                && id.bytes().all(|byte| byte.is_ascii_graphic()) =>
-        {
+        Some(id) if (1..=REQUEST_ID_BYTES).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) => {
             id.into()
         }
         _ => new_request_id(),
@@ -63,10 +55,7 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
 
 /// A request id of our own.
 pub fn new_request_id() -> Arc<str> {
-    let hex: String = random::bytes::<8>()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = random::bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
     hex.into()
 }
 
@@ -79,11 +68,7 @@ fn wants_page<E>(door: &Inner<E>, request: &Request<Body>) -> bool {
             .headers()
             .get(header::ACCEPT)
             .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| {
-                value
-                    .split(',')
-                    .any(|range| range.trim().starts_with("text/html"))
-            })
+            .is_some_and(|value| value.split(',').any(|range| range.trim().starts_with("text/html")))
 }
 
 /// A finished answer with what HTTP adds to it.
@@ -95,17 +80,9 @@ struct Reply {
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        let Reply {
-            answer,
-            media,
-            allow,
-        } = self;
+        let Reply { answer, media, allow } = self;
         // An event stream that is refused before it opens is refused in JSON.
-        let media = if media == Media::EventStream {
-            Media::Json
-        } else {
-            media
-        };
+        let media = if media == Media::EventStream { Media::Json } else { media };
         let mut response = Response::new(Body::from(answer.to_json()));
         *response.status_mut() = answer.status(media == Media::GraphqlResponse);
         let headers = response.headers_mut();
@@ -123,18 +100,10 @@ impl IntoResponse for Reply {
         if answer.data.is_none() {
             match answer.code() {
                 Some(ErrorCode::Unauthenticated) => {
-                    set(
-                        header::WWW_AUTHENTICATE,
-                        "Bearer realm=\"deskwire\", error=\"invalid_token\"",
-                    );
+                    set(header::WWW_AUTHENTICATE, "Bearer realm=\"deskwire\", error=\"invalid_token\"");
                 }
-                Some(
-                    ErrorCode::RateLimited | ErrorCode::Unavailable | ErrorCode::DeadlineExceeded,
-                ) => {
-                    set(
-                        header::RETRY_AFTER,
-                        &answer.retry_after.unwrap_or(1).to_string(),
-                    );
+                Some(ErrorCode::RateLimited | ErrorCode::Unavailable | ErrorCode::DeadlineExceeded) => {
+                    set(header::RETRY_AFTER, &answer.retry_after.unwrap_or(1).to_string());
                 }
                 _ => {}
             }
@@ -143,39 +112,21 @@ impl IntoResponse for Reply {
     }
 }
 
-async fn answer<E: Executor>(
-    door: Arc<Inner<E>>,
-    request: Request<Body>,
-    request_id: Arc<str>,
-) -> Response {
+async fn answer<E: Executor>(door: Arc<Inner<E>>, request: Request<Body>, request_id: Arc<str>) -> Response {
     let accepted = negotiation::accepted(request.headers());
     let media = accepted.first().copied().unwrap_or(Media::Json);
     let refused = |door: &Inner<E>, answer: Answer, allow: bool| {
         door.metrics.answered("http", None, &answer);
-        Reply {
-            answer,
-            media,
-            allow,
-        }
-        .into_response()
+        Reply { answer, media, allow }.into_response()
     };
     let refuse = |door: &Inner<E>, code: ErrorCode, message: &str| {
-        refused(
-            door,
-            Answer::refusal(code, message, &request_id),
-            code == ErrorCode::MethodNotAllowed,
-        )
+        refused(door, Answer::refusal(code, message, &request_id), code == ErrorCode::MethodNotAllowed)
     };
     if door.draining.is_cancelled() {
-        return refuse(
-            &door,
-            ErrorCode::Unavailable,
-            "the server is shutting down; ask again",
-        );
+        return refuse(&door, ErrorCode::Unavailable, "the server is shutting down; ask again");
     }
     if accepted.is_empty() {
-        let message =
-            "answers are application/graphql-response+json, application/json or text/event-stream";
+        let message = "answers are application/graphql-response+json, application/json or text/event-stream";
         return refuse(&door, ErrorCode::NotAcceptable, message);
     }
     let method = request.method().clone();
@@ -184,11 +135,7 @@ async fn answer<E: Executor>(
         Method::POST => read_post(&door, &parts.headers, body).await,
         Method::GET => read_get(&door, &parts.uri),
         _ => {
-            return refuse(
-                &door,
-                ErrorCode::MethodNotAllowed,
-                "use POST, or GET for queries",
-            );
+            return refuse(&door, ErrorCode::MethodNotAllowed, "use POST, or GET for queries");
         }
     };
     let parameters = match parameters {
@@ -207,17 +154,9 @@ async fn answer<E: Executor>(
         },
     };
     let peer = parts.extensions.get::<Peer>();
-    let wants_cost = parts
-        .headers
-        .get(&WANTS_COST)
-        .is_some_and(|value| value != "0" && value != "false");
-    let caller = Caller {
-        principal,
-        request_id: request_id.clone(),
-        address: peer.map(Peer::address),
-        live: None,
-        wants_cost,
-    };
+    let wants_cost = parts.headers.get(&WANTS_COST).is_some_and(|value| value != "0" && value != "false");
+    let caller =
+        Caller { principal, request_id: request_id.clone(), address: peer.map(Peer::address), live: None, wants_cost };
     let admitted = match engine::admit(&door, &parameters, &caller) {
         Ok(admitted) => admitted,
         Err(answer) if media == Media::EventStream && answer.status(false) == StatusCode::OK => {
@@ -230,14 +169,10 @@ async fn answer<E: Executor>(
     let kind = admitted.checked.kind;
     if kind == OperationKind::Mutation && method == Method::GET {
         let mut response = refuse(&door, ErrorCode::MethodNotAllowed, "a mutation needs POST");
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static("POST"));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
-    if media == Media::EventStream
-        || (kind == OperationKind::Subscription && accepted.contains(&Media::EventStream))
-    {
+    if media == Media::EventStream || (kind == OperationKind::Subscription && accepted.contains(&Media::EventStream)) {
         return sse::stream(door, admitted, caller, token, peer.cloned());
     }
     if kind == OperationKind::Subscription {
@@ -246,12 +181,7 @@ async fn answer<E: Executor>(
     }
     let answer = engine::execute(&door, admitted, &caller).await;
     door.metrics.answered("http", Some(kind), &answer);
-    Reply {
-        answer,
-        media,
-        allow: false,
-    }
-    .into_response()
+    Reply { answer, media, allow: false }.into_response()
 }
 
 /// The bearer token, if there is one.
@@ -262,13 +192,8 @@ pub fn bearer<E>(door: &Inner<E>, headers: &HeaderMap) -> kernel::Result<Option<
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => {
-            parse_bearer(value.to_str().unwrap_or(""), door.limits.token_bytes).map(Some)
-        }
-        _ => Err(Error::request(
-            ErrorCode::Unauthenticated,
-            "there is more than one Authorization header",
-        )),
+        (Some(value), None) => parse_bearer(value.to_str().unwrap_or(""), door.limits.token_bytes).map(Some),
+        _ => Err(Error::request(ErrorCode::Unauthenticated, "there is more than one Authorization header")),
     }
 }
 
@@ -296,18 +221,11 @@ pub fn parse_bearer(value: &str, limit: usize) -> kernel::Result<String> {
 ///
 /// # Errors
 /// As [`super::Backend::authenticate`], and `UNAVAILABLE` when it takes too long.
-pub async fn authenticate<E>(
-    door: &Inner<E>,
-    token: &str,
-    request_id: &str,
-) -> kernel::Result<Principal> {
+pub async fn authenticate<E>(door: &Inner<E>, token: &str, request_id: &str) -> kernel::Result<Principal> {
     let asked = door.backend.authenticate(token, request_id);
     match tokio::time::timeout(door.limits.request_deadline.duration(), asked).await {
         Ok(result) => result,
-        Err(_) => Err(Error::request(
-            ErrorCode::Unavailable,
-            "the credentials could not be checked in time",
-        )),
+        Err(_) => Err(Error::request(ErrorCode::Unavailable, "the credentials could not be checked in time")),
     }
 }
 
@@ -317,17 +235,11 @@ fn bad(message: impl Into<String>) -> Error {
 
 fn read_get<E>(door: &Inner<E>, uri: &http::Uri) -> kernel::Result<Parameters> {
     // The document is bounded by its own limit, its variables by that of a body.
-    if uri
-        .query()
-        .is_some_and(|query| query.len() > door.limits.body_bytes)
-    {
-        return Err(Error::request(
-            ErrorCode::BodyTooLarge,
-            "the query string is too long",
-        ));
+    if uri.query().is_some_and(|query| query.len() > door.limits.body_bytes) {
+        return Err(Error::request(ErrorCode::BodyTooLarge, "the query string is too long"));
     }
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-        .map_err(|_| bad("the query string is not URL-encoded"))?;
+    let Query(pairs) =
+        Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| bad("the query string is not URL-encoded"))?;
     let mut given = HashMap::new();
     for (name, value) in pairs {
         if ["query", "operationName", "variables", "extensions"].contains(&name.as_str())
@@ -338,27 +250,20 @@ fn read_get<E>(door: &Inner<E>, uri: &http::Uri) -> kernel::Result<Parameters> {
     }
     let mut object = |name: &str| match given.remove(name).filter(|text| !text.is_empty()) {
         None => Ok(None),
-        Some(text) => serde_json::from_str(&text)
-            .map_err(|_| bad(format!("the parameter `{name}` must be a JSON object"))),
+        Some(text) => {
+            serde_json::from_str(&text).map_err(|_| bad(format!("the parameter `{name}` must be a JSON object")))
+        }
     };
     let (variables, extensions) = (object("variables")?, object("extensions")?);
     Ok(Parameters {
-        query: given
-            .remove("query")
-            .ok_or_else(|| bad("the parameter `query` is missing"))?,
-        operation_name: given
-            .remove("operationName")
-            .filter(|name| !name.is_empty()),
+        query: given.remove("query").ok_or_else(|| bad("the parameter `query` is missing"))?,
+        operation_name: given.remove("operationName").filter(|name| !name.is_empty()),
         variables,
         extensions,
     })
 }
 
-async fn read_post<E>(
-    door: &Inner<E>,
-    headers: &HeaderMap,
-    body: Body,
-) -> kernel::Result<Parameters> {
+async fn read_post<E>(door: &Inner<E>, headers: &HeaderMap, body: Body) -> kernel::Result<Parameters> {
     if !negotiation::is_json_body(headers) {
         let message = "the body must be JSON: `Content-Type: application/json`, in UTF-8";
         return Err(Error::request(ErrorCode::UnsupportedMediaType, message));
@@ -376,12 +281,8 @@ async fn read_post<E>(
 
 async fn read_body<E>(door: &Inner<E>, mut body: Body) -> kernel::Result<Bytes> {
     let limit = door.limits.body_bytes;
-    let too_large = || {
-        Error::request(
-            ErrorCode::BodyTooLarge,
-            format!("the body has more bytes than the limit of {limit}"),
-        )
-    };
+    let too_large =
+        || Error::request(ErrorCode::BodyTooLarge, format!("the body has more bytes than the limit of {limit}"));
     if hyper::body::Body::size_hint(&body).lower() > limit as u64 {
         discard(&mut body, limit).await;
         return Err(too_large());
@@ -425,13 +326,13 @@ async fn discard(body: &mut Body, limit: usize) {
 fn parse_body(body: &[u8]) -> kernel::Result<Parameters> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return Err(bad(
-            "batches are not supported: send one operation per request",
-        ));
+        return Err(bad("batches are not supported: send one operation per request"));
     }
     serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
-            bad(format!("the body must be a JSON object with `query`, `operationName`, `variables`, `extensions`: {error}"))
+            bad(format!(
+                "the body must be a JSON object with `query`, `operationName`, `variables`, `extensions`: {error}"
+            ))
         } else {
             bad(format!("the body is not JSON: {error}"))
         }

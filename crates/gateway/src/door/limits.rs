@@ -128,46 +128,24 @@ mod tests {
     fn the_defaults_are_the_promised_ones() {
         let limits = Limits::default();
         assert_eq!(
-            (
-                limits.body_bytes,
-                limits.document_bytes,
-                limits.fields,
-                limits.depth,
-                limits.aliases
-            ),
+            (limits.body_bytes, limits.document_bytes, limits.fields, limits.depth, limits.aliases),
             (1_048_576, 65_536, 2_000, 15, 50)
         );
         assert_eq!((limits.root_mutations, limits.page), (10, 100));
         assert_eq!(
-            [
-                limits.request_deadline,
-                limits.header_timeout,
-                limits.body_idle_timeout,
-                limits.socket_init_timeout
-            ]
-            .map(|limit| limit.0),
+            [limits.request_deadline, limits.header_timeout, limits.body_idle_timeout, limits.socket_init_timeout]
+                .map(|limit| limit.0),
             [10_000, 10_000, 15_000, 5_000]
         );
-        assert_eq!(
-            (limits.send_timeout.0, limits.drain_timeout.0),
-            (10_000, 30_000)
-        );
-        assert!(
-            limits.keep_alive_interval.0 <= 12_000 && limits.reauthentication_interval.0 <= 5_000
-        );
-        assert_eq!(
-            (crate::error::MAX_ERRORS, crate::error::MAX_ERROR_BYTES),
-            (5, 1_024)
-        );
+        assert_eq!((limits.send_timeout.0, limits.drain_timeout.0), (10_000, 30_000));
+        assert!(limits.keep_alive_interval.0 <= 12_000 && limits.reauthentication_interval.0 <= 5_000);
+        assert_eq!((crate::error::MAX_ERRORS, crate::error::MAX_ERROR_BYTES), (5, 1_024));
     }
 
     #[test]
     fn configuration_sets_some_and_mistakes_none() {
         let limits: Limits = serde_json::from_str(r#"{"depth": 7, "send_timeout": 50}"#).unwrap();
-        assert_eq!(
-            (limits.depth, limits.send_timeout.duration()),
-            (7, Duration::from_millis(50))
-        );
+        assert_eq!((limits.depth, limits.send_timeout.duration()), (7, Duration::from_millis(50)));
         assert_eq!(limits.fields, Limits::default().fields);
         assert!(serde_json::from_str::<Limits>(r#"{"dept": 7}"#).is_err());
     }

@@ -1,8 +1,6 @@
 //! What the doors count, as Prometheus text.
 
-use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use super::answer::Answer;
 use super::document::OperationKind;
@@ -49,63 +47,35 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::new(),
             operations: IntCounterVec::new(
-                Opts::new(
-                    "deskwire_operations_total",
-                    "GraphQL operations that were answered.",
-                ),
+                Opts::new("deskwire_operations_total", "GraphQL operations that were answered."),
                 &["transport", "kind", "outcome"],
             )?,
             seconds: HistogramVec::new(
-                HistogramOpts::new(
-                    "deskwire_operation_seconds",
-                    "Time to answer a query or mutation.",
-                )
-                .buckets(vec![
-                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-                ]),
+                HistogramOpts::new("deskwire_operation_seconds", "Time to answer a query or mutation.")
+                    .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
                 &["kind"],
             )?,
             refused: IntCounterVec::new(
-                Opts::new(
-                    "deskwire_refused_total",
-                    "Requests and operations that were not executed, by error code.",
-                ),
+                Opts::new("deskwire_refused_total", "Requests and operations that were not executed, by error code."),
                 &["code"],
             )?,
             connections: IntGauge::new("deskwire_connections", "Open connections.")?,
             sockets: IntGauge::new("deskwire_sockets", "Open WebSockets.")?,
-            subscriptions: IntGauge::new(
-                "deskwire_subscriptions",
-                "Subscriptions that are running.",
-            )?,
+            subscriptions: IntGauge::new("deskwire_subscriptions", "Subscriptions that are running.")?,
         };
-        metrics
-            .registry
-            .register(Box::new(metrics.operations.clone()))?;
-        metrics
-            .registry
-            .register(Box::new(metrics.seconds.clone()))?;
-        metrics
-            .registry
-            .register(Box::new(metrics.refused.clone()))?;
-        metrics
-            .registry
-            .register(Box::new(metrics.connections.clone()))?;
-        metrics
-            .registry
-            .register(Box::new(metrics.sockets.clone()))?;
-        metrics
-            .registry
-            .register(Box::new(metrics.subscriptions.clone()))?;
+        metrics.registry.register(Box::new(metrics.operations.clone()))?;
+        metrics.registry.register(Box::new(metrics.seconds.clone()))?;
+        metrics.registry.register(Box::new(metrics.refused.clone()))?;
+        metrics.registry.register(Box::new(metrics.connections.clone()))?;
+        metrics.registry.register(Box::new(metrics.sockets.clone()))?;
+        metrics.registry.register(Box::new(metrics.subscriptions.clone()))?;
         Ok(metrics)
     }
 
     /// Counts an answer; `kind` is unknown when the document was not understood.
     pub fn answered(&self, transport: &str, kind: Option<OperationKind>, answer: &Answer) {
         let kind = kind.map_or("unknown", OperationKind::as_str);
-        self.operations
-            .with_label_values(&[transport, kind, answer.outcome()])
-            .inc();
+        self.operations.with_label_values(&[transport, kind, answer.outcome()]).inc();
         if answer.data.is_none()
             && let Some(code) = answer.code()
         {
@@ -115,9 +85,7 @@ impl Metrics {
 
     /// Counts the time of a query or mutation.
     pub fn took(&self, kind: OperationKind, seconds: f64) {
-        self.seconds
-            .with_label_values(&[kind.as_str()])
-            .observe(seconds);
+        self.seconds.with_label_values(&[kind.as_str()]).observe(seconds);
     }
 
     /// All of it, in Prometheus' text format.

@@ -104,12 +104,7 @@ pub struct DoorConfig {
 
 impl Default for DoorConfig {
     fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            allowed_origins: Vec::new(),
-            graphiql: true,
-            clock: Clock::System,
-        }
+        Self { limits: Limits::default(), allowed_origins: Vec::new(), graphiql: true, clock: Clock::System }
     }
 }
 
@@ -148,18 +143,8 @@ impl<E: Executor> Door<E> {
     ///
     /// # Errors
     /// `INTERNAL` when the SDL is not a valid schema.
-    pub fn new(
-        executor: E,
-        sdl: String,
-        backend: Arc<dyn Backend>,
-        config: DoorConfig,
-    ) -> kernel::Result<Self> {
-        let DoorConfig {
-            limits,
-            allowed_origins,
-            graphiql,
-            clock,
-        } = config;
+    pub fn new(executor: E, sdl: String, backend: Arc<dyn Backend>, config: DoorConfig) -> kernel::Result<Self> {
+        let DoorConfig { limits, allowed_origins, graphiql, clock } = config;
         Ok(Self(Arc::new(Inner {
             executor,
             gate: gate::Gate::new(&sdl, limits.clone())?,
@@ -188,11 +173,7 @@ impl<E: Executor> Door<E> {
     ///
     /// # Errors
     /// When the listener does not listen.
-    pub async fn serve(
-        &self,
-        listener: tokio::net::TcpListener,
-        shutdown: CancellationToken,
-    ) -> std::io::Result<()> {
+    pub async fn serve(&self, listener: tokio::net::TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
         server::serve(self.0.clone(), listener, shutdown).await
     }
 }

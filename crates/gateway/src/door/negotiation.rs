@@ -80,10 +80,7 @@ pub fn is_json_body(headers: &HeaderMap) -> bool {
         return false;
     };
     let mut parts = value.split(';').map(str::trim);
-    if !parts
-        .next()
-        .is_some_and(|media| media.eq_ignore_ascii_case("application/json"))
-    {
+    if !parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json")) {
         return false;
     }
     parts.all(|parameter| match parameter.split_once('=') {
@@ -100,10 +97,7 @@ mod tests {
     use super::*;
 
     fn accept(value: &str) -> Vec<Media> {
-        accepted(&HeaderMap::from_iter([(
-            header::ACCEPT,
-            value.parse().unwrap(),
-        )]))
+        accepted(&HeaderMap::from_iter([(header::ACCEPT, value.parse().unwrap())]))
     }
 
     #[test]
@@ -115,10 +109,7 @@ mod tests {
             accept("application/json;q=0.9, application/graphql-response+json; charset=utf-8"),
             [Media::GraphqlResponse, Media::Json]
         );
-        assert_eq!(
-            accept("application/json, application/graphql-response+json")[0],
-            Media::Json
-        );
+        assert_eq!(accept("application/json, application/graphql-response+json")[0], Media::Json);
         assert_eq!(accept("text/event-stream"), [Media::EventStream]);
         assert_eq!(accept("application/json;q=0"), []);
         assert_eq!(accept("application/json; charset=latin1"), []);
@@ -126,16 +117,9 @@ mod tests {
 
     #[test]
     fn only_json_is_json() {
-        let is = |value: &str| {
-            is_json_body(&HeaderMap::from_iter([(
-                header::CONTENT_TYPE,
-                value.parse().unwrap(),
-            )]))
-        };
+        let is = |value: &str| is_json_body(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
         assert!(
-            is("application/json")
-                && is("Application/JSON; charset=UTF-8")
-                && is("application/json;charset=\"utf-8\"")
+            is("application/json") && is("Application/JSON; charset=UTF-8") && is("application/json;charset=\"utf-8\"")
         );
         for other in [
             "text/plain",

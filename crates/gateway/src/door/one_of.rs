@@ -12,9 +12,10 @@ use crate::error::refusal;
 
 /// Whether the schema has such inputs at all.
 pub fn in_schema(schema: &Schema) -> bool {
-    schema.types.values().any(|definition| {
-        matches!(definition, ExtendedType::InputObject(input) if input.directives.has("oneOf"))
-    })
+    schema
+        .types
+        .values()
+        .any(|definition| matches!(definition, ExtendedType::InputObject(input) if input.directives.has("oneOf")))
 }
 
 /// Checks the literals and the coerced variables of an operation.
@@ -27,11 +28,7 @@ pub fn check(
     operation: &Operation,
     variables: &JsonMap,
 ) -> Result<(), ServerError> {
-    let check = Check {
-        schema,
-        document,
-        variables,
-    };
+    let check = Check { schema, document, variables };
     for definition in &operation.variables {
         if let Some(value) = variables.get(definition.name.as_str()) {
             check.json(&definition.ty, value, &format!("${}", definition.name))?;
@@ -50,10 +47,7 @@ fn broken(place: &str, input: &InputObjectType, given: usize) -> ServerError {
     let names: Vec<&str> = input.fields.keys().map(|name| name.as_str()).collect();
     refusal(
         ErrorCode::GraphqlValidationFailed,
-        format!(
-            "`{place}` must have exactly one of {} and not null; it has {given}",
-            names.join(", ")
-        ),
+        format!("`{place}` must have exactly one of {} and not null; it has {given}", names.join(", ")),
         None,
     )
 }
@@ -71,11 +65,8 @@ impl Check<'_> {
             match selection {
                 Selection::Field(field) => {
                     for argument in &field.arguments {
-                        let definition = field
-                            .definition
-                            .arguments
-                            .iter()
-                            .find(|definition| definition.name == argument.name);
+                        let definition =
+                            field.definition.arguments.iter().find(|definition| definition.name == argument.name);
                         if let Some(definition) = definition {
                             self.literal(&definition.ty, &argument.value, argument.name.as_str())?;
                         }
@@ -106,10 +97,7 @@ impl Check<'_> {
                 };
                 let is_null = |value: &Value| match value {
                     Value::Null => true,
-                    Value::Variable(name) => self
-                        .variables
-                        .get(name.as_str())
-                        .is_none_or(JsonValue::is_null),
+                    Value::Variable(name) => self.variables.get(name.as_str()).is_none_or(JsonValue::is_null),
                     _ => false,
                 };
                 if input.directives.has("oneOf")
@@ -139,9 +127,7 @@ impl Check<'_> {
                 let Some(input) = self.input(ty) else {
                     return Ok(());
                 };
-                if input.directives.has("oneOf")
-                    && (entries.len() != 1 || entries.values().any(JsonValue::is_null))
-                {
+                if input.directives.has("oneOf") && (entries.len() != 1 || entries.values().any(JsonValue::is_null)) {
                     return Err(broken(place, input, entries.len()));
                 }
                 for (name, value) in entries {

@@ -77,14 +77,11 @@ impl ClientMessage {
     /// # Errors
     /// The reason for closing with 4400.
     pub fn parse(text: &str, id_bytes: usize) -> Result<Self, &'static str> {
-        let envelope: Envelope<'_> =
-            serde_json::from_str(text).map_err(|_| "a message must be JSON with a `type`")?;
+        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| "a message must be JSON with a `type`")?;
         let object = || -> Result<Option<JsonMap>, &'static str> {
             match envelope.payload {
                 None => Ok(None),
-                Some(raw) => {
-                    serde_json::from_str(raw.get()).map_err(|_| "the `payload` must be an object")
-                }
+                Some(raw) => serde_json::from_str(raw.get()).map_err(|_| "the `payload` must be an object"),
             }
         };
         let id = || match &envelope.id {
@@ -92,20 +89,16 @@ impl ClientMessage {
             _ => Err("the message needs an `id` of a sensible length"),
         };
         match envelope.r#type.as_str() {
-            "connection_init" => Ok(Self::Init {
-                authorization: authorization(object()?)?,
-            }),
+            "connection_init" => Ok(Self::Init { authorization: authorization(object()?)? }),
             "ping" => object().map(|payload| Self::Ping(payload.and(envelope.payload).map(ToOwned::to_owned))),
             "pong" => object().map(|_| Self::Pong),
             "complete" => Ok(Self::Complete { id: id()? }),
             "subscribe" => {
                 let raw = envelope.payload.ok_or("`subscribe` needs a `payload`")?;
-                let parameters = serde_json::from_str(raw.get())
-                    .map_err(|_| "the `payload` must have `query`, and may have `operationName`, `variables`, `extensions`")?;
-                Ok(Self::Subscribe {
-                    id: id()?,
-                    parameters,
-                })
+                let parameters = serde_json::from_str(raw.get()).map_err(
+                    |_| "the `payload` must have `query`, and may have `operationName`, `variables`, `extensions`",
+                )?;
+                Ok(Self::Subscribe { id: id()?, parameters })
             }
             _ => Err("a message of an unknown `type`"),
         }
@@ -116,9 +109,7 @@ fn authorization(payload: Option<JsonMap>) -> Result<Option<String>, &'static st
     let Some(payload) = payload else {
         return Ok(None);
     };
-    let mut found = payload
-        .iter()
-        .filter(|(key, _)| key.as_str().eq_ignore_ascii_case("authorization"));
+    let mut found = payload.iter().filter(|(key, _)| key.as_str().eq_ignore_ascii_case("authorization"));
     match (found.next(), found.next()) {
         (None | Some((_, JsonValue::Null)), None) => Ok(None),
         (Some((_, JsonValue::String(text))), None) => Ok(Some(text.as_str().to_owned())),
@@ -146,18 +137,10 @@ pub fn pong(payload: Option<Box<RawValue>>) -> String {
 /// `next`, or `error` when nothing was executed.
 pub fn result(id: &str, answer: &Answer) -> String {
     if answer.data.is_none() && !answer.errors.is_empty() {
-        return format!(
-            r#"{{"id":{},"type":"error","payload":{}}}"#,
-            quoted(id),
-            answer.errors_json()
-        );
+        return format!(r#"{{"id":{},"type":"error","payload":{}}}"#, quoted(id), answer.errors_json());
     }
     let json = answer.to_json();
-    format!(
-        r#"{{"id":{},"type":"next","payload":{}}}"#,
-        quoted(id),
-        String::from_utf8_lossy(&json)
-    )
+    format!(r#"{{"id":{},"type":"next","payload":{}}}"#, quoted(id), String::from_utf8_lossy(&json))
 }
 
 /// `complete`.
@@ -167,10 +150,7 @@ pub fn complete(id: &str) -> String {
 
 /// A reason that fits into a close frame.
 pub fn reason(text: &str) -> &str {
-    let end = (0..=text.len().min(MAX_REASON_BYTES))
-        .rev()
-        .find(|&at| text.is_char_boundary(at))
-        .unwrap_or(0);
+    let end = (0..=text.len().min(MAX_REASON_BYTES)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     &text[..end]
 }
 
@@ -195,15 +175,7 @@ mod tests {
             r#"{"type":"connection_init","payload":null}"#,
             r#"{"type":"connection_init","payload":{}}"#,
         ] {
-            assert!(
-                matches!(
-                    parse(text),
-                    Ok(ClientMessage::Init {
-                        authorization: None
-                    })
-                ),
-                "{text}"
-            );
+            assert!(matches!(parse(text), Ok(ClientMessage::Init { authorization: None })), "{text}");
         }
     }
 

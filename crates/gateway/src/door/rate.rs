@@ -67,20 +67,9 @@ impl RateLimiter {
     /// Takes one token, if there is one.
     pub fn take(&self, key: RateKey) -> Allowance {
         let now = self.clock.now();
-        let bucket = self.buckets.get_with(key, || {
-            Arc::new(Mutex::new(Bucket {
-                tokens: self.burst,
-                at: now,
-            }))
-        });
-        let mut bucket = bucket
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let elapsed = (now - bucket.at)
-            .num_microseconds()
-            .unwrap_or(i64::MAX)
-            .max(0) as f64
-            / 1e6;
+        let bucket = self.buckets.get_with(key, || Arc::new(Mutex::new(Bucket { tokens: self.burst, at: now })));
+        let mut bucket = bucket.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let elapsed = (now - bucket.at).num_microseconds().unwrap_or(i64::MAX).max(0) as f64 / 1e6;
         bucket.tokens = (bucket.tokens + elapsed * self.per_second).min(self.burst);
         bucket.at = now;
         let passed = bucket.tokens >= 1.0;
@@ -107,11 +96,7 @@ mod tests {
     #[test]
     fn a_burst_then_the_rate() {
         let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH);
-        let limits = Limits {
-            requests_per_second: 2,
-            request_burst: 3,
-            ..Limits::default()
-        };
+        let limits = Limits { requests_per_second: 2, request_burst: 3, ..Limits::default() };
         let limiter = RateLimiter::new(&limits, Clock::Manual(clock.clone()));
         let take = || limiter.take(RateKey::Unknown);
         let passed: Vec<bool> = (0..4).map(|_| take().passed).collect();
@@ -121,12 +106,7 @@ mod tests {
         clock.advance(Span::milliseconds(500));
         assert!(take().passed);
         assert!(!take().passed);
-        assert!(
-            limiter
-                .take(RateKey::Principal(Uuid::nil(), Uuid::nil()))
-                .passed,
-            "others do not notice"
-        );
+        assert!(limiter.take(RateKey::Principal(Uuid::nil(), Uuid::nil())).passed, "others do not notice");
         clock.advance(Span::days(1));
         assert_eq!(take().remaining, 2, "never more than the burst");
     }

@@ -31,38 +31,14 @@ pub struct Route {
 
 /// Every route there is.
 pub const ROUTES: &[Route] = &[
-    Route {
-        path: "/",
-        access: Access::Open,
-    },
-    Route {
-        path: "/graphiql",
-        access: Access::Open,
-    },
-    Route {
-        path: "/graphiql/{file}",
-        access: Access::Open,
-    },
-    Route {
-        path: "/graphql",
-        access: Access::PerField,
-    },
-    Route {
-        path: "/healthz",
-        access: Access::Open,
-    },
-    Route {
-        path: "/metrics",
-        access: Access::Open,
-    },
-    Route {
-        path: "/readyz",
-        access: Access::Open,
-    },
-    Route {
-        path: "/schema.graphql",
-        access: Access::Open,
-    },
+    Route { path: "/", access: Access::Open },
+    Route { path: "/graphiql", access: Access::Open },
+    Route { path: "/graphiql/{file}", access: Access::Open },
+    Route { path: "/graphql", access: Access::PerField },
+    Route { path: "/healthz", access: Access::Open },
+    Route { path: "/metrics", access: Access::Open },
+    Route { path: "/readyz", access: Access::Open },
+    Route { path: "/schema.graphql", access: Access::Open },
 ];
 
 /// The response and request header that names a request.
@@ -95,10 +71,7 @@ pub(super) fn router<E: Executor>(door: Arc<Inner<E>>) -> Router {
 
 /// Leave for other origins to call, if any is allowed; without it browsers keep to our own.
 fn cors(origins: &[String]) -> Option<CorsLayer> {
-    let origins: Vec<HeaderValue> = origins
-        .iter()
-        .filter_map(|origin| origin.parse().ok())
-        .collect();
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     if origins.is_empty() {
         return None;
     }

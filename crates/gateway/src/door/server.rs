@@ -22,7 +22,8 @@ use super::metrics::Counted;
 use super::{Inner, routes};
 
 /// Said to a connection beyond the cap, before it is closed.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 /// A connection's watch ticks this often in the shortest of its timeouts.
 const TICKS: u64 = 10;
 /// How long accepting rests after an error such as too many open files.
@@ -51,19 +52,11 @@ pub(super) async fn serve<E: Executor>(
     tracing::info!("draining");
     door.draining.cancel();
     // Load balancers look at /readyz: it keeps answering for a moment, with what it has to say.
-    accept_until(
-        &server,
-        &listener,
-        tokio::time::sleep(door.limits.drain_notice.duration()),
-    )
-    .await;
+    accept_until(&server, &listener, tokio::time::sleep(door.limits.drain_notice.duration())).await;
     drop(listener);
     server.closing.cancel();
     door.tasks.close();
-    if tokio::time::timeout(door.limits.drain_timeout.duration(), door.tasks.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(door.limits.drain_timeout.duration(), door.tasks.wait()).await.is_err() {
         tracing::warn!(left = door.tasks.len(), "the time to drain is over");
         door.killed.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(1), door.tasks.wait()).await;
@@ -71,11 +64,7 @@ pub(super) async fn serve<E: Executor>(
     Ok(())
 }
 
-async fn accept_until<E: Executor>(
-    server: &Arc<Server<E>>,
-    listener: &TcpListener,
-    end: impl Future<Output = ()>,
-) {
+async fn accept_until<E: Executor>(server: &Arc<Server<E>>, listener: &TcpListener, end: impl Future<Output = ()>) {
     tokio::pin!(end);
     loop {
         let accepted = tokio::select! {
@@ -98,10 +87,7 @@ fn accept<E: Executor>(server: &Arc<Server<E>>, stream: TcpStream, address: Sock
         let _ = stream.try_write(FULL);
         return;
     };
-    let held = Arc::new(Held::new(
-        permit,
-        Counted::new(&server.door.metrics.connections),
-    ));
+    let held = Arc::new(Held::new(permit, Counted::new(&server.door.metrics.connections)));
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay");
     }
@@ -110,12 +96,7 @@ fn accept<E: Executor>(server: &Arc<Server<E>>, stream: TcpStream, address: Sock
     tasks.spawn(async move { connection(&server, stream, address, held).await });
 }
 
-async fn connection<E: Executor>(
-    server: &Server<E>,
-    stream: TcpStream,
-    address: SocketAddr,
-    held: Arc<Held>,
-) {
+async fn connection<E: Executor>(server: &Server<E>, stream: TcpStream, address: SocketAddr, held: Arc<Held>) {
     let limits = &server.door.limits;
     let activity = Arc::new(Activity::default());
     let builder = builder(limits);
@@ -125,9 +106,7 @@ async fn connection<E: Executor>(
         async move {
             let (id, in_flight) = activity.begin();
             let mut request = request.map(Body::new);
-            request
-                .extensions_mut()
-                .insert(Peer::new(address, activity, id, held));
+            request.extensions_mut().insert(Peer::new(address, activity, id, held));
             let response: Response<Body> = router.oneshot(request).await?;
             Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, in_flight)))
         }

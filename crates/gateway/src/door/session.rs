@@ -30,26 +30,17 @@ impl Session {
         let (sender, live) = watch::channel(principal.ctx.clone());
         let expires_at = principal.expires_at;
         let watcher = tokio::spawn(watch_token(door, token, expires_at, sender, request_id));
-        Self {
-            principal,
-            live,
-            watcher: AbortOnDropHandle::new(watcher),
-        }
+        Self { principal, live, watcher: AbortOnDropHandle::new(watcher) }
     }
 
     /// The principal as of now.
     pub fn current(&self) -> Principal {
-        Principal {
-            ctx: self.live.borrow().clone(),
-            expires_at: self.principal.expires_at,
-        }
+        Principal { ctx: self.live.borrow().clone(), expires_at: self.principal.expires_at }
     }
 
     /// Waits until the credentials hold no more, and says why.
     pub async fn ended(&mut self) -> &'static str {
-        (&mut self.watcher)
-            .await
-            .unwrap_or("the credentials could not be checked any more")
+        (&mut self.watcher).await.unwrap_or("the credentials could not be checked any more")
     }
 }
 

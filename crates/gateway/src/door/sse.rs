@@ -35,10 +35,7 @@ fn event(answer: &Answer) -> Bytes {
 fn response(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(Media::EventStream.content_type()),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Media::EventStream.content_type()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
@@ -102,30 +99,16 @@ pub fn stream<E: Executor>(
         };
         engine::run(&running, admitted, &caller, deliver).await;
     });
-    let open = Open {
-        door,
-        answers,
-        session,
-        request_id,
-        kind,
-        stage: Stage::Opening,
-        _task: AbortOnDrop(task),
-    };
+    let open = Open { door, answers, session, request_id, kind, stage: Stage::Opening, _task: AbortOnDrop(task) };
     let streaming = peer.map(|peer| peer.streaming());
-    let body =
-        futures_util::stream::unfold((open, streaming), |(mut open, streaming)| async move {
-            let chunk = open.next().await?;
-            Some((Ok::<_, std::convert::Infallible>(chunk), (open, streaming)))
-        });
+    let body = futures_util::stream::unfold((open, streaming), |(mut open, streaming)| async move {
+        let chunk = open.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(chunk), (open, streaming)))
+    });
     response(Body::from_stream(body))
 }
 
-fn watched<E: Executor>(
-    door: &Arc<Inner<E>>,
-    caller: &mut Caller,
-    principal: Principal,
-    token: String,
-) -> Session {
+fn watched<E: Executor>(door: &Arc<Inner<E>>, caller: &mut Caller, principal: Principal, token: String) -> Session {
     let session = Session::start(door.clone(), token, principal, caller.request_id.clone());
     caller.live = Some(session.live.clone());
     session
@@ -166,11 +149,7 @@ impl<E: Executor> Open<E> {
             Woken::Ended(reason) => {
                 self.stage = Stage::Completed;
                 self.session = None;
-                Some(event(&Answer::refusal(
-                    ErrorCode::Unauthenticated,
-                    reason,
-                    &self.request_id,
-                )))
+                Some(event(&Answer::refusal(ErrorCode::Unauthenticated, reason, &self.request_id)))
             }
             Woken::Silence => Some(Bytes::from_static(KEEP_ALIVE)),
             // Without `complete`: the client opens the stream again, elsewhere.
@@ -179,13 +158,7 @@ impl<E: Executor> Open<E> {
     }
 
     async fn woken(&mut self) -> Woken {
-        let Open {
-            door,
-            answers,
-            session,
-            kind,
-            ..
-        } = self;
+        let Open { door, answers, session, kind, .. } = self;
         let ended = async {
             match session {
                 Some(session) => session.ended().await,

@@ -63,17 +63,8 @@ pub fn measure(document: &Document, limits: &Limits) -> Result<Structure, Server
 }
 
 /// The same, telling what was visited in case of a refusal too.
-pub fn measure_counting(
-    document: &Document,
-    limits: &Limits,
-) -> (Structure, Result<(), ServerError>) {
-    let mut walk = Walk {
-        document,
-        limits,
-        fragments: HashMap::new(),
-        done: HashMap::new(),
-        visited: 0,
-    };
+pub fn measure_counting(document: &Document, limits: &Limits) -> (Structure, Result<(), ServerError>) {
+    let mut walk = Walk { document, limits, fragments: HashMap::new(), done: HashMap::new(), visited: 0 };
     let mut structure = Structure::default();
     let result = walk.operations(&mut structure);
     structure.visited = walk.visited;
@@ -81,16 +72,8 @@ pub fn measure_counting(
 }
 
 fn exceeded(name: &str, limit: u64, found: u64) -> ServerError {
-    let found = if found == u64::MAX {
-        "far more".to_owned()
-    } else {
-        found.to_string()
-    };
-    refusal(
-        ErrorCode::CostExceeded,
-        format!("the document has {found} {name}; the limit is {limit}"),
-        None,
-    )
+    let found = if found == u64::MAX { "far more".to_owned() } else { found.to_string() };
+    refusal(ErrorCode::CostExceeded, format!("the document has {found} {name}; the limit is {limit}"), None)
 }
 
 struct Walk<'a> {
@@ -108,8 +91,7 @@ impl<'a> Walk<'a> {
         for definition in &self.document.definitions {
             match definition {
                 Definition::FragmentDefinition(fragment) => {
-                    self.fragments
-                        .insert(fragment.name.as_str(), &fragment.selection_set);
+                    self.fragments.insert(fragment.name.as_str(), &fragment.selection_set);
                 }
                 Definition::OperationDefinition(operation) => operations.push(operation),
                 _ => {}
@@ -128,68 +110,32 @@ impl<'a> Walk<'a> {
         let names: Vec<&str> = self.fragments.keys().copied().collect();
         for name in names {
             let size = self.fragment(name, 1)?;
-            self.within(
-                "fields after its fragments are spread",
-                self.limits.fields,
-                size.fields,
-            )?;
-            self.within(
-                "selections after its fragments are spread",
-                self.limits.selections,
-                size.selections,
-            )?;
+            self.within("fields after its fragments are spread", self.limits.fields, size.fields)?;
+            self.within("selections after its fragments are spread", self.limits.selections, size.selections)?;
         }
         Ok(())
     }
 
     fn check(&self, kind: OperationType, size: Size) -> Result<(), ServerError> {
-        self.within(
-            "fields after its fragments are spread",
-            self.limits.fields,
-            size.fields,
-        )?;
-        self.within(
-            "selections after its fragments are spread",
-            self.limits.selections,
-            size.selections,
-        )?;
+        self.within("fields after its fragments are spread", self.limits.fields, size.fields)?;
+        self.within("selections after its fragments are spread", self.limits.selections, size.selections)?;
         self.within("aliases", self.limits.aliases, size.aliases)?;
         // Introspection nests deeply by nature; its cost is bounded by the schema's size instead.
         if size.plain_roots > 0 || kind != OperationType::Query {
-            self.within(
-                "levels of fields",
-                u64::from(self.limits.depth),
-                u64::from(size.depth),
-            )?;
+            self.within("levels of fields", u64::from(self.limits.depth), u64::from(size.depth))?;
         }
         if kind == OperationType::Mutation {
-            self.within(
-                "root fields of a mutation",
-                self.limits.root_mutations,
-                size.roots,
-            )?;
+            self.within("root fields of a mutation", self.limits.root_mutations, size.roots)?;
         }
         Ok(())
     }
 
     fn within(&self, name: &str, limit: u64, found: u64) -> Result<(), ServerError> {
-        if found > limit {
-            Err(exceeded(name, limit, found))
-        } else {
-            Ok(())
-        }
+        if found > limit { Err(exceeded(name, limit, found)) } else { Ok(()) }
     }
 
-    fn selections(
-        &mut self,
-        selections: &'a [Selection],
-        nesting: u32,
-    ) -> Result<Size, ServerError> {
-        self.within(
-            "levels of selection sets",
-            u64::from(self.limits.nesting),
-            u64::from(nesting),
-        )?;
+    fn selections(&mut self, selections: &'a [Selection], nesting: u32) -> Result<Size, ServerError> {
+        self.within("levels of selection sets", u64::from(self.limits.nesting), u64::from(nesting))?;
         let mut total = Size::default();
         for selection in selections {
             self.visited += 1;
@@ -208,9 +154,7 @@ impl<'a> Walk<'a> {
                 Ok(Size {
                     fields: inside.fields.saturating_add(1),
                     selections: inside.selections.saturating_add(1),
-                    aliases: inside
-                        .aliases
-                        .saturating_add(u64::from(field.alias.is_some())),
+                    aliases: inside.aliases.saturating_add(u64::from(field.alias.is_some())),
                     roots: 1,
                     plain_roots: u64::from(!field.name.starts_with("__")),
                     depth: inside.depth.saturating_add(1),
@@ -219,17 +163,11 @@ impl<'a> Walk<'a> {
             }
             Selection::InlineFragment(inline) => {
                 let inside = self.selections(&inline.selection_set, nesting + 1)?;
-                Ok(Size {
-                    selections: inside.selections.saturating_add(1),
-                    ..inside
-                })
+                Ok(Size { selections: inside.selections.saturating_add(1), ..inside })
             }
             Selection::FragmentSpread(spread) => {
                 let inside = self.fragment(spread.fragment_name.as_str(), nesting + 1)?;
-                Ok(Size {
-                    selections: inside.selections.saturating_add(1),
-                    ..inside
-                })
+                Ok(Size { selections: inside.selections.saturating_add(1), ..inside })
             }
         }
     }
@@ -242,11 +180,7 @@ impl<'a> Walk<'a> {
         if let Some(known) = self.done.get(name) {
             let size = known.unwrap_or_default();
             // Measured near the root before, it may nest too deeply here.
-            self.within(
-                "levels of selection sets",
-                u64::from(self.limits.nesting),
-                u64::from(nesting + size.nesting),
-            )?;
+            self.within("levels of selection sets", u64::from(self.limits.nesting), u64::from(nesting + size.nesting))?;
             return Ok(size);
         }
         self.done.insert(name, None);
@@ -296,10 +230,7 @@ mod tests {
     fn wide_fragments_are_refused_after_each_was_visited_once() {
         let mut text = "query { ...f0 }".to_owned();
         for level in 0..5 {
-            text += &format!(
-                "fragment f{level} on Q {{ {} }}",
-                format!("...f{} ", level + 1).repeat(60)
-            );
+            text += &format!("fragment f{level} on Q {{ {} }}", format!("...f{} ", level + 1).repeat(60));
         }
         text += "fragment f5 on Q { __typename }";
         let (visited, message) = refused(&text);
@@ -341,8 +272,7 @@ mod tests {
 
     #[test]
     fn counts_what_the_executor_will_see() {
-        let document =
-            parse("query { a: x { y ...f } ... on Q { x ...f } } fragment f on Q { b: z { z } z }");
+        let document = parse("query { a: x { y ...f } ... on Q { x ...f } } fragment f on Q { b: z { z } z }");
         let structure = measure(&document, &Limits::default()).unwrap();
         let size = structure.operations[0].1;
         assert_eq!((size.fields, size.selections), (9, 12));
@@ -351,54 +281,17 @@ mod tests {
 
     #[test]
     fn each_limit_holds() {
-        let limits = Limits {
-            fields: 10,
-            depth: 3,
-            aliases: 2,
-            root_mutations: 2,
-            ..Limits::default()
-        };
-        let check = |text: &str| {
-            measure(&parse(text), &limits)
-                .map(|_| ())
-                .map_err(|error| error.message)
-        };
+        let limits = Limits { fields: 10, depth: 3, aliases: 2, root_mutations: 2, ..Limits::default() };
+        let check = |text: &str| measure(&parse(text), &limits).map(|_| ()).map_err(|error| error.message);
         assert_eq!(check("{ a b c d e f g h i j }"), Ok(()));
-        assert!(
-            check("{ a b c d e f g h i j k }")
-                .unwrap_err()
-                .contains("11 fields")
-        );
+        assert!(check("{ a b c d e f g h i j k }").unwrap_err().contains("11 fields"));
         assert_eq!(check("{ a { b { c } } }"), Ok(()));
-        assert!(
-            check("{ a { b { c { d } } } }")
-                .unwrap_err()
-                .contains("4 levels of fields")
-        );
-        assert_eq!(
-            check("{ __schema { b { c { d { e } } } } }"),
-            Ok(()),
-            "introspection has no depth limit"
-        );
-        assert!(
-            check("{ __schema { b { c { d } } } a }").is_err(),
-            "unless it comes with something else"
-        );
-        assert!(
-            check("{ x: a y: a z: a }")
-                .unwrap_err()
-                .contains("3 aliases")
-        );
+        assert!(check("{ a { b { c { d } } } }").unwrap_err().contains("4 levels of fields"));
+        assert_eq!(check("{ __schema { b { c { d { e } } } } }"), Ok(()), "introspection has no depth limit");
+        assert!(check("{ __schema { b { c { d } } } a }").is_err(), "unless it comes with something else");
+        assert!(check("{ x: a y: a z: a }").unwrap_err().contains("3 aliases"));
         assert_eq!(check("mutation { a b }"), Ok(()));
-        assert!(
-            check("mutation { a ... on M { b c } }")
-                .unwrap_err()
-                .contains("3 root fields")
-        );
-        assert!(
-            check(&"query q { a }".repeat(21))
-                .unwrap_err()
-                .contains("21 operations")
-        );
+        assert!(check("mutation { a ... on M { b c } }").unwrap_err().contains("3 root fields"));
+        assert!(check(&"query q { a }".repeat(21)).unwrap_err().contains("21 operations"));
     }
 }

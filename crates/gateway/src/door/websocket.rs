@@ -52,8 +52,7 @@ pub async fn open<E: Executor>(
         .write_buffer_size(BUFFER_BYTES)
         .max_message_size(Some(door.limits.body_bytes))
         .max_frame_size(Some(door.limits.body_bytes));
-    let stream =
-        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     let ping = door.limits.ping_interval.duration();
     let mut pings = interval(ping);
     // The first comes after the first interval.
@@ -155,10 +154,7 @@ impl<E: Executor> Socket<E> {
     }
 
     async fn say_goodbye(mut self, code: CloseCode, reason: &str) {
-        let frame = CloseFrame {
-            code: (code as u16).into(),
-            reason: protocol::reason(reason).into(),
-        };
+        let frame = CloseFrame { code: (code as u16).into(), reason: protocol::reason(reason).into() };
         let goodbye = async {
             if self.stream.close(Some(frame)).await.is_ok() {
                 while let Some(Ok(_)) = self.stream.next().await {}
@@ -173,30 +169,23 @@ impl<E: Executor> Socket<E> {
         let authorization = match timeout(patience, self.first_message()).await {
             Ok(message) => message?,
             Err(_) => {
-                return close(
-                    CloseCode::InitTimeout,
-                    "Connection initialisation timeout",
-                );
+                return close(CloseCode::InitTimeout, "Connection initialisation timeout");
             }
         };
         let token = match authorization {
             Some(value) => match door_http::parse_bearer(&value, self.door.limits.token_bytes) {
                 Ok(token) => Some(token),
                 Err(_) => {
-                    return close(
-                        CloseCode::Forbidden,
-                        "Forbidden",
-                    );
+                    return close(CloseCode::Forbidden, "Forbidden");
                 }
             },
             None => self.handshake_token.take(),
         };
         if let Some(token) = token {
-            let principal =
-                match door_http::authenticate(&self.door, &token, &self.caller.request_id).await {
-                    Ok(principal) => principal,
-                    Err(error) => return refused_credentials(&error),
-                };
+            let principal = match door_http::authenticate(&self.door, &token, &self.caller.request_id).await {
+                Ok(principal) => principal,
+                Err(error) => return refused_credentials(&error),
+            };
             let id = self.caller.request_id.clone();
             self.caller.principal = Some(principal.clone());
             self.session = Some(Session::start(self.door.clone(), token, principal, id));
@@ -233,9 +222,7 @@ impl<E: Executor> Socket<E> {
     }
 
     fn only_subscriptions(&self) -> bool {
-        self.operations
-            .values()
-            .all(|running| running.kind == OperationKind::Subscription)
+        self.operations.values().all(|running| running.kind == OperationKind::Subscription)
     }
 
     async fn cursor(&mut self) -> String {
@@ -252,14 +239,7 @@ impl<E: Executor> Socket<E> {
 
     /// Waits for whatever comes first and deals with it.
     async fn step(&mut self, draining: bool) -> Result<(), End> {
-        let Socket {
-            door,
-            stream,
-            session,
-            results,
-            pings,
-            ..
-        } = self;
+        let Socket { door, stream, session, results, pings, .. } = self;
         let ended = async {
             match session {
                 Some(session) => session.ended().await,
@@ -303,64 +283,42 @@ impl<E: Executor> Socket<E> {
     }
 
     /// What a frame says; `None` for frames that say nothing to us.
-    fn message(
-        &mut self,
-        frame: Option<Result<Message, tungstenite::Error>>,
-    ) -> Result<Option<ClientMessage>, End> {
+    fn message(&mut self, frame: Option<Result<Message, tungstenite::Error>>) -> Result<Option<ClientMessage>, End> {
         self.heard = true;
         match frame {
             None => Err(End::Gone),
-            Some(Ok(Message::Text(text))) => {
-                match ClientMessage::parse(&text, self.door.limits.operation_id_bytes) {
-                    Ok(message) => Ok(Some(message)),
-                    Err(reason) => close(CloseCode::BadRequest, reason),
-                }
-            }
+            Some(Ok(Message::Text(text))) => match ClientMessage::parse(&text, self.door.limits.operation_id_bytes) {
+                Ok(message) => Ok(Some(message)),
+                Err(reason) => close(CloseCode::BadRequest, reason),
+            },
             Some(Ok(Message::Binary(_))) => close(CloseCode::BadRequest, "messages are text"),
             Some(Ok(Message::Close(_))) => Err(End::Gone),
             Some(Ok(_)) => Ok(None),
             Some(Err(tungstenite::Error::Capacity(_))) => {
                 let limit = self.door.limits.body_bytes;
-                close(
-                    CloseCode::TooLarge,
-                    format!("a message has more bytes than the limit of {limit}"),
-                )
+                close(CloseCode::TooLarge, format!("a message has more bytes than the limit of {limit}"))
             }
-            Some(Err(tungstenite::Error::Utf8(_))) => {
-                close(CloseCode::BadRequest, "messages are UTF-8")
-            }
+            Some(Err(tungstenite::Error::Utf8(_))) => close(CloseCode::BadRequest, "messages are UTF-8"),
             Some(Err(_)) => Err(End::Gone),
         }
     }
 
     async fn handle(&mut self, message: ClientMessage, draining: bool) -> Result<(), End> {
         match message {
-            ClientMessage::Init { .. } => {
-                close(CloseCode::TooManyInits, "Too many initialisation requests")
-            }
+            ClientMessage::Init { .. } => close(CloseCode::TooManyInits, "Too many initialisation requests"),
             ClientMessage::Ping(payload) => self.send(protocol::pong(payload)).await,
             ClientMessage::Pong => Ok(()),
             ClientMessage::Complete { id } => {
                 self.operations.remove(id.as_str());
                 Ok(())
             }
-            ClientMessage::Subscribe { id, parameters } => {
-                self.subscribe(id.into(), &parameters, draining).await
-            }
+            ClientMessage::Subscribe { id, parameters } => self.subscribe(id.into(), &parameters, draining).await,
         }
     }
 
-    async fn subscribe(
-        &mut self,
-        id: Arc<str>,
-        parameters: &Parameters,
-        draining: bool,
-    ) -> Result<(), End> {
+    async fn subscribe(&mut self, id: Arc<str>, parameters: &Parameters, draining: bool) -> Result<(), End> {
         if self.operations.contains_key(&id) {
-            return close(
-                CloseCode::SubscriberExists,
-                format!("Subscriber for {id} already exists"),
-            );
+            return close(CloseCode::SubscriberExists, format!("Subscriber for {id} already exists"));
         }
         let caller = self.caller_of_operation();
         match self.admit(parameters, &caller, draining) {
@@ -375,29 +333,15 @@ impl<E: Executor> Socket<E> {
         }
     }
 
-    fn admit(
-        &self,
-        parameters: &Parameters,
-        caller: &Caller,
-        draining: bool,
-    ) -> Result<engine::Admitted, Box<Answer>> {
+    fn admit(&self, parameters: &Parameters, caller: &Caller, draining: bool) -> Result<engine::Admitted, Box<Answer>> {
         let limit = self.door.limits.operations_per_socket;
         if draining {
             let message = "the server is shutting down; connect again";
-            return Err(Box::new(Answer::refusal(
-                ErrorCode::Unavailable,
-                message,
-                &caller.request_id,
-            )));
+            return Err(Box::new(Answer::refusal(ErrorCode::Unavailable, message, &caller.request_id)));
         }
         if self.operations.len() >= limit {
-            let message =
-                format!("there are {limit} operations on this connection, which is the limit");
-            return Err(Box::new(Answer::refusal(
-                ErrorCode::TooManySubscriptions,
-                message,
-                &caller.request_id,
-            )));
+            let message = format!("there are {limit} operations on this connection, which is the limit");
+            return Err(Box::new(Answer::refusal(ErrorCode::TooManySubscriptions, message, &caller.request_id)));
         }
         engine::admit(&self.door, parameters, caller)
     }
@@ -405,28 +349,18 @@ impl<E: Executor> Socket<E> {
     /// Each operation has a request id of its own, and the rights of this moment.
     fn caller_of_operation(&self) -> Caller {
         let request_id = door_http::new_request_id();
-        let principal =
-            self.session
-                .as_ref()
-                .map(Session::current)
-                .map(|mut principal: Principal| {
-                    principal.ctx.request_id = request_id.clone();
-                    principal
-                });
+        let principal = self.session.as_ref().map(Session::current).map(|mut principal: Principal| {
+            principal.ctx.request_id = request_id.clone();
+            principal
+        });
         let live = self.session.as_ref().map(|session| session.live.clone());
-        Caller {
-            principal,
-            live,
-            request_id,
-            ..self.caller.clone()
-        }
+        Caller { principal, live, request_id, ..self.caller.clone() }
     }
 
     fn start(&mut self, id: Arc<str>, admitted: engine::Admitted, caller: Caller) {
         let (serial, kind) = (self.next_serial, admitted.checked.kind);
         self.next_serial += 1;
-        let (sender, mut receiver) =
-            mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
+        let (sender, mut receiver) = mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
         let (door, operation) = (self.door.clone(), id.clone());
         let abort = engine::spawn_abortable(&self.door, async move {
             let refused = std::sync::atomic::AtomicBool::new(false);
@@ -436,47 +370,23 @@ impl<E: Executor> Socket<E> {
                 // After `error` there is no `complete`.
                 let last = answer.data.is_none() && !answer.errors.is_empty();
                 refused.store(last, std::sync::atomic::Ordering::Relaxed);
-                let output = Output {
-                    id: operation.clone(),
-                    serial,
-                    message,
-                    last,
-                };
+                let output = Output { id: operation.clone(), serial, message, last };
                 let sender = sender.clone();
                 async move { sender.send(output).await.is_ok() && !last }
             };
             engine::run(&door, admitted, &caller, deliver).await;
             if !refused.load(std::sync::atomic::Ordering::Relaxed) {
                 let message = protocol::complete(&operation);
-                let _ = sender
-                    .send(Output {
-                        id: operation.clone(),
-                        serial,
-                        message,
-                        last: true,
-                    })
-                    .await;
+                let _ = sender.send(Output { id: operation.clone(), serial, message, last: true }).await;
             }
         });
-        self.results
-            .push(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed());
-        self.operations.insert(
-            id,
-            Running {
-                serial,
-                kind,
-                abort,
-            },
-        );
+        self.results.push(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed());
+        self.operations.insert(id, Running { serial, kind, abort });
     }
 
     /// Sends an operation's results, unless it was ended or replaced in the meantime.
     async fn deliver(&mut self, output: Output) -> Result<(), End> {
-        if self
-            .operations
-            .get(&output.id)
-            .is_none_or(|running| running.serial != output.serial)
-        {
+        if self.operations.get(&output.id).is_none_or(|running| running.serial != output.serial) {
             return Ok(());
         }
         if output.last {
@@ -499,12 +409,7 @@ impl<E: Executor> Socket<E> {
     }
 
     async fn write(&mut self, message: Message) -> Result<(), End> {
-        match timeout(
-            self.door.limits.send_timeout.duration(),
-            self.stream.send(message),
-        )
-        .await
-        {
+        match timeout(self.door.limits.send_timeout.duration(), self.stream.send(message)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(End::Gone),
         }
@@ -514,9 +419,6 @@ impl<E: Executor> Socket<E> {
 fn refused_credentials(error: &Error) -> Result<(), End> {
     match error.code() {
         ErrorCode::Unauthenticated => close(CloseCode::Forbidden, "Forbidden"),
-        _ => close(
-            CloseCode::TryAgainLater,
-            "the credentials could not be checked; connect again",
-        ),
+        _ => close(CloseCode::TryAgainLater, "the credentials could not be checked; connect again"),
     }
 }

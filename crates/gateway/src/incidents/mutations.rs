@@ -6,8 +6,8 @@ use ticket::PriorityOverride;
 
 use crate::connection::ExternalRefInput;
 use crate::context::{mutation, platform};
-use crate::payload::payload;
 use crate::incidents::Incident;
+use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
 use crate::scalars::{Markdown, patch};
 use crate::tickets::queries::ticket_ref;

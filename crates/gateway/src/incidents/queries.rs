@@ -38,8 +38,11 @@ impl IncidentQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which incidents.")] filter: Option<IncidentFilter>,
-        #[graphql(desc = "In which order, at most 5 terms; the id always decides last.")] order_by: Option<Vec<IncidentOrder>>,
-        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "In which order, at most 5 terms; the id always decides last.")] order_by: Option<
+            Vec<IncidentOrder>,
+        >,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
         #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
         #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,

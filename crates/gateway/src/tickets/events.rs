@@ -13,12 +13,12 @@ use ticket::events::{EventFacts, SUBJECT};
 use ticket::fields::{EVENT, TICKET};
 use tokio::sync::OnceCell;
 
+use crate::connection::PageInfo;
 use crate::context::{platform, viewer};
 use crate::loaders;
 use crate::people::{Actor, User};
 use crate::platform::Platform;
 use crate::scalars::{Cursor, DateTime, Json, id_of};
-use crate::connection::PageInfo;
 use crate::tickets::comments::Comment;
 use crate::tickets::types::Ticket;
 
@@ -342,7 +342,8 @@ fn from_row(ctx: &Ctx, platform: &Platform, row: &Row, cursor: String) -> Option
     let changes = match row.relation("ticket") {
         Some(ticket) => {
             let kind = ticket::TicketKind::parse(&ticket.text("kind"));
-            let record = kind.and_then(|kind| platform.tickets.kinds().get(kind).ok()).map_or(&TICKET, |rules| rules.record());
+            let record =
+                kind.and_then(|kind| platform.tickets.kinds().get(kind).ok()).map_or(&TICKET, |rules| rules.record());
             ticket_changes(ctx, platform, record, &stored, ticket)
         }
         None => plain_changes(&stored),

@@ -62,9 +62,8 @@ impl CategoryFilter {
         Ok(Predicate::all([
             self.id.map(|filter| filter.on("category", &[prefix::CATEGORY])).transpose()?.unwrap_or_default(),
             self.key.map_or_else(Predicate::always, |filter| filter.on("key").through("category")),
-            self.is_null.map_or_else(Predicate::always, |absent| {
-                Predicate::Is(Path::field("category"), Test::IsNull(absent))
-            }),
+            self.is_null
+                .map_or_else(Predicate::always, |absent| Predicate::Is(Path::field("category"), Test::IsNull(absent))),
         ]))
     }
 }
@@ -118,9 +117,12 @@ pub struct TicketConditions {
 
 impl TicketConditions {
     fn predicate(self) -> Result<Predicate> {
-        let text = |filter: Option<StringFilter>, field| filter.map_or_else(Predicate::always, |filter| filter.on(field));
-        let time = |filter: Option<DateTimeFilter>, field| filter.map_or_else(Predicate::always, |filter| filter.on(field));
-        let number = |filter: Option<IntFilter>, field| filter.map_or_else(Predicate::always, |filter| filter.on(field));
+        let text =
+            |filter: Option<StringFilter>, field| filter.map_or_else(Predicate::always, |filter| filter.on(field));
+        let time =
+            |filter: Option<DateTimeFilter>, field| filter.map_or_else(Predicate::always, |filter| filter.on(field));
+        let number =
+            |filter: Option<IntFilter>, field| filter.map_or_else(Predicate::always, |filter| filter.on(field));
         let user = |filter: Option<UserFilter>, field: &'static str| {
             filter.map(|filter| filter.through(field)).transpose().map(Option::unwrap_or_default)
         };
@@ -254,7 +256,8 @@ impl EventFilter {
             let names = values(kinds.into_iter().map(TicketEventKind::as_str).collect());
             Predicate::Is(Path::field("kind"), Test::In(names))
         });
-        let ticket = self.ticket.map(|filter| filter.predicate().map_err(|error| error.within("ticket"))).transpose()?;
+        let ticket =
+            self.ticket.map(|filter| filter.predicate().map_err(|error| error.within("ticket"))).transpose()?;
         let ticket = ticket.map(|filter| {
             let subject = Test::Eq(value(ticket::events::SUBJECT));
             Predicate::Is(Path::field("subjectKind"), subject).and(filter.through("ticket"))

@@ -120,8 +120,11 @@ impl TicketQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which tickets.")] filter: Option<TicketFilter>,
-        #[graphql(desc = "In which order, at most 5 terms; the id always decides last.")] order_by: Option<Vec<TicketOrder>>,
-        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "In which order, at most 5 terms; the id always decides last.")] order_by: Option<
+            Vec<TicketOrder>,
+        >,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
         #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
         #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
@@ -143,7 +146,8 @@ impl TicketQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which events.")] filter: Option<EventFilter>,
-        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
         #[graphql(desc = "Only those behind this cursor of the log.")] after: Option<Cursor>,
         #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor of the log.")] before: Option<Cursor>,
@@ -158,7 +162,8 @@ impl TicketQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which categories.")] filter: Option<CategoriesFilter>,
-        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
         #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
         #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,

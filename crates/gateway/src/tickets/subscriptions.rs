@@ -104,9 +104,8 @@ impl Lens {
     fn new(ctx: Ctx, platform: &Platform, asked: &Predicate) -> kernel::Result<Self> {
         let access = &platform.access;
         let visible = access.visible(&ctx);
-        let filter =
-            access::visibility::filter(&ctx, access.catalogue(), &visible, &TICKET, asked.clone(), Use::Event)
-                .map_err(|error| error.within("filter"))?;
+        let filter = access::visibility::filter(&ctx, access.catalogue(), &visible, &TICKET, asked.clone(), Use::Event)
+            .map_err(|error| error.within("filter"))?;
         let internal = access.rule(&ctx, &TICKET, &READ_INTERNAL);
         Ok(Self { ctx, visible, filter, internal })
     }
@@ -255,9 +254,12 @@ impl TicketSubscriptions {
     async fn ticket_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "On which tickets. Only what events carry; nothing relative to now.")] filter: Option<TicketFilter>,
+        #[graphql(desc = "On which tickets. Only what events carry; nothing relative to now.")] filter: Option<
+            TicketFilter,
+        >,
         #[graphql(desc = "Which kinds; all when absent.")] kinds: Option<Vec<TicketEventKind>>,
-        #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")] after: Option<Cursor>,
+        #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")]
+        after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<TicketEventMessage>>> {
         let stage = Stage::open(ctx, filter.unwrap_or_default(), after).await?;
         Ok(stage.messages(move |stage, signal| match signal {
@@ -280,7 +282,8 @@ impl TicketSubscriptions {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which tickets. Only what events carry; nothing relative to now.")] filter: TicketFilter,
-        #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")] after: Option<Cursor>,
+        #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")]
+        after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<QueueChange>>> {
         let stage = Stage::open(ctx, filter, after).await?;
         Ok(stage.messages(|stage, signal| {

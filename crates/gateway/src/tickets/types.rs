@@ -20,14 +20,26 @@ use crate::tickets::words::{Impact, Priority, StateCategory, TicketAction, Ticke
 #[derive(Interface)]
 #[graphql(
     field(name = "id", ty = "ID", desc = "The ticket's id, such as `inc_01jcz8…`."),
-    field(name = "number", ty = "String", desc = "The ticket's number for people, such as `INC-1042`. Taken wherever its id is."),
+    field(
+        name = "number",
+        ty = "String",
+        desc = "The ticket's number for people, such as `INC-1042`. Taken wherever its id is."
+    ),
     field(name = "kind", ty = "TicketKind", desc = "The practice that it belongs to."),
-    field(name = "version", ty = "i32", desc = "Rises by one with each change to the ticket's own fields. For `expectedVersion`."),
+    field(
+        name = "version",
+        ty = "i32",
+        desc = "Rises by one with each change to the ticket's own fields. For `expectedVersion`."
+    ),
     field(name = "title", ty = "String", desc = "What it is about, in a line."),
     field(name = "description", ty = "Option<Markdown>", desc = "What it is about, in full."),
     field(name = "state", ty = "TicketState", desc = "Where it stands in its workflow."),
     field(name = "priority", ty = "Priority", desc = "What is worked on first."),
-    field(name = "priority_override", ty = "Option<PriorityOverride>", desc = "Set when somebody overrode the matrix. Readable by those who work on the ticket."),
+    field(
+        name = "priority_override",
+        ty = "Option<PriorityOverride>",
+        desc = "Set when somebody overrode the matrix. Readable by those who work on the ticket."
+    ),
     field(name = "impact", ty = "Impact", desc = "How many are affected, and how badly."),
     field(name = "urgency", ty = "Urgency", desc = "How long it can wait."),
     field(name = "category", ty = "Option<Category>", desc = "Where it stands in the tenant's tree of categories."),
@@ -36,12 +48,20 @@ use crate::tickets::words::{Impact, Priority, StateCategory, TicketAction, Ticke
     field(name = "team", ty = "Option<Team>", desc = "The team that works on it."),
     field(name = "assignee", ty = "Option<User>", desc = "The member of the team who works on it."),
     field(name = "tags", ty = "Vec<String>", desc = "Free words, at most 50."),
-    field(name = "external_refs", ty = "Vec<ExternalRef>", desc = "What it is called in other systems, at most 20. Empty for those who do not work on the ticket."),
+    field(
+        name = "external_refs",
+        ty = "Vec<ExternalRef>",
+        desc = "What it is called in other systems, at most 20. Empty for those who do not work on the ticket."
+    ),
     field(
         name = "comments",
         ty = "CommentConnection",
         desc = "What was said, oldest first, as far as the viewer may read it. `last: 5` gives the newest five.",
-        arg(name = "first", ty = "Option<i32>", desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given."),
+        arg(
+            name = "first",
+            ty = "Option<i32>",
+            desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given."
+        ),
         arg(name = "after", ty = "Option<Cursor>", desc = "Only those behind this cursor."),
         arg(name = "last", ty = "Option<i32>", desc = "How many from the back, at most 100."),
         arg(name = "before", ty = "Option<Cursor>", desc = "Only those before this cursor.")
@@ -51,19 +71,31 @@ use crate::tickets::words::{Impact, Priority, StateCategory, TicketAction, Ticke
         name = "history",
         ty = "EventConnection",
         desc = "Every change: who, when, through what, before and after. Oldest first; `last: 10` gives the newest ten.",
-        arg(name = "first", ty = "Option<i32>", desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given."),
+        arg(
+            name = "first",
+            ty = "Option<i32>",
+            desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given."
+        ),
         arg(name = "after", ty = "Option<Cursor>", desc = "Only those behind this cursor."),
         arg(name = "last", ty = "Option<i32>", desc = "How many from the back, at most 100."),
         arg(name = "before", ty = "Option<Cursor>", desc = "Only those before this cursor.")
     ),
-    field(name = "available_transitions", ty = "Vec<AvailableTransition>", desc = "The transitions that leave from the present state: those that the viewer may take, with the JSON Schema of their inputs, and those refused, with the reasons."),
+    field(
+        name = "available_transitions",
+        ty = "Vec<AvailableTransition>",
+        desc = "The transitions that leave from the present state: those that the viewer may take, with the JSON Schema of their inputs, and those refused, with the reasons."
+    ),
     field(
         name = "viewer_can",
         ty = "Permission",
         desc = "Whether the viewer may do something with it, and if not, why.",
         arg(name = "action", ty = "TicketAction", desc = "What the viewer wants to do.")
     ),
-    field(name = "reassignment_count", ty = "Option<i32>", desc = "How often a team or an assignee gave way to another. Readable by those who work on the ticket."),
+    field(
+        name = "reassignment_count",
+        ty = "Option<i32>",
+        desc = "How often a team or an assignee gave way to another. Readable by those who work on the ticket."
+    ),
     field(name = "reopen_count", ty = "i32", desc = "How often it came back."),
     field(name = "created_at", ty = "DateTime", desc = "When it was opened."),
     field(name = "updated_at", ty = "DateTime", desc = "When its own fields changed last."),
@@ -127,11 +159,7 @@ impl TicketRow {
             return Ok(None);
         };
         let Some(actor) = loaders::actor(ctx, by).await? else { return Ok(None) };
-        Ok(Some(PriorityOverride {
-            reason: self.0.text("priorityOverrideReason"),
-            by: Actor::from_row(actor),
-            at,
-        }))
+        Ok(Some(PriorityOverride { reason: self.0.text("priorityOverrideReason"), by: Actor::from_row(actor), at }))
     }
 
     /// The actor that a field names.

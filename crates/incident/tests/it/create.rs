@@ -5,7 +5,9 @@ use futures_util::future::join_all;
 use incident::{CreateIncident, INCIDENT};
 use kernel::{Detail, ErrorCode, Id, Uuid, id::prefix};
 use serde_json::json;
-use ticket::{Impact, MAX_EXTERNAL_REFS, MAX_TAGS, MAX_TEXT, MAX_TITLE, Priority, PriorityOverride, TicketRef, Urgency};
+use ticket::{
+    Impact, MAX_EXTERNAL_REFS, MAX_TAGS, MAX_TEXT, MAX_TITLE, Priority, PriorityOverride, TicketRef, Urgency,
+};
 
 use crate::setup::*;
 
@@ -67,7 +69,10 @@ async fn a_requester_says_nothing_of_team_priority_or_others() {
 async fn an_agent_opens_one_for_somebody_and_the_two_are_kept_apart() {
     in_each_world(|world| async move {
         let row = world.open_for_network("no dial tone").await;
-        assert_eq!((row.get("requester").as_id(), row.get("openedBy").as_id()), (Some(world.id("rita")), Some(world.id("ada"))));
+        assert_eq!(
+            (row.get("requester").as_id(), row.get("openedBy").as_id()),
+            (Some(world.id("rita")), Some(world.id("ada")))
+        );
         assert_eq!(row.text("state"), "assigned", "a ticket with a team has taken `assign`");
         assert_eq!(row.int("reassignmentCount"), 0);
         assert_eq!(row.relation("requester").unwrap().text("name"), "rita");
@@ -92,7 +97,9 @@ async fn all_that_points_nowhere_is_refused_with_its_path() {
         assert_eq!(refused_at(create(nobody_to_join).await), (ErrorCode::Validation, "assignee".into()));
         let nowhere = CreateIncident { team: Some(TeamRef::Slug("nowhere".into())), ..new("x") };
         assert_eq!(refused_at(create(nowhere).await), (ErrorCode::NotFound, "team.slug".into()));
-        let errors = refusals(create(CreateIncident { requester: Some(user("zoe")), category: Some("none".into()), ..new("x") }).await);
+        let errors = refusals(
+            create(CreateIncident { requester: Some(user("zoe")), category: Some("none".into()), ..new("x") }).await,
+        );
         let paths: Vec<_> = errors.iter().map(|error| error.path.join(".")).collect();
         assert_eq!(paths, ["requester.email", "category"], "what is wrong is told together");
     })
@@ -137,7 +144,10 @@ async fn a_lead_overrides_the_priority_of_their_own_team_only() {
         assert_eq!(row.get("priorityOverrideBy").as_id(), Some(lee.actor.id));
         assert_eq!(row.time("priorityOverrideAt"), world.now());
         assert_eq!(lacks(world.incidents.create(&lee, urgent("desktop")).await), "ticket.overridePriority");
-        assert_eq!(lacks(world.incidents.create(&world.ctx("ada"), urgent("network")).await), "ticket.overridePriority");
+        assert_eq!(
+            lacks(world.incidents.create(&world.ctx("ada"), urgent("network")).await),
+            "ticket.overridePriority"
+        );
     })
     .await;
 }
@@ -203,7 +213,8 @@ async fn of_many_that_want_one_reference_at_once_one_gets_it() {
         let beside = Services::over(world.store.beside().await);
         let ada = world.ctx("ada");
         let command = || CreateIncident { external_refs: vec![("jira".into(), "OPS-1".into())], ..new("x") };
-        let calls = (0..4).flat_map(|_| [&world.incidents, &beside.incidents].map(|service| service.create(&ada, command())));
+        let calls =
+            (0..4).flat_map(|_| [&world.incidents, &beside.incidents].map(|service| service.create(&ada, command())));
         let (done, refused): (Vec<_>, Vec<_>) = join_all(calls).await.into_iter().partition(Result::is_ok);
         assert_eq!(done.len(), 1);
         for result in refused {
@@ -272,8 +283,7 @@ async fn another_tenants_ids_are_answered_like_random_ones() {
                 let found = world.tickets.find(ctx, &INCIDENT, &ticket, &[]).await.unwrap();
                 let update = incident::UpdateIncident { incident: ticket.clone(), ..retitle(&row, "mine") };
                 let update = world.incidents.update(ctx, update).await;
-                let resolve =
-                    world.incidents.resolve(ctx, ticket.clone(), "SOLVED".into(), "x".into(), None).await;
+                let resolve = world.incidents.resolve(ctx, ticket.clone(), "SOLVED".into(), "x".into(), None).await;
                 let comment = ticket::AddComment { ticket, ..comment(&row, "x", ticket::CommentVisibility::Public) };
                 let comment = world.tickets.add_comment(ctx, comment).await;
                 answers.push((found, refusal(update), refusal(resolve), refusal(comment)));

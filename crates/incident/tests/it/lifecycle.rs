@@ -64,7 +64,10 @@ async fn every_transition_leads_where_it_says_and_no_other_way() {
                     Some((_, to)) => {
                         let outcome = result.unwrap();
                         let row = outcome.row.unwrap();
-                        assert_eq!((row.text("state").as_str(), row.text("stateCategory").as_str()), (*to, category(to)));
+                        assert_eq!(
+                            (row.text("state").as_str(), row.text("stateCategory").as_str()),
+                            (*to, category(to))
+                        );
                         assert_eq!(change(outcome.events.last().unwrap(), "state"), (json!(state), json!(to)));
                     }
                     None => {
@@ -106,7 +109,8 @@ async fn rights_decide_and_the_reason_is_told() {
         ] {
             let seen = world.tickets.find(&world.ctx(who), &INCIDENT, &by_id(&row), &[]).await.unwrap().unwrap();
             let available = world.tickets.available_transitions(&world.ctx(who), &seen).unwrap();
-            let allowed: Vec<_> = available.iter().filter(|found| found.allowed).map(|found| found.key.clone()).collect();
+            let allowed: Vec<_> =
+                available.iter().filter(|found| found.allowed).map(|found| found.key.clone()).collect();
             assert_eq!(allowed, open, "{who}");
             if missing.is_empty() {
                 continue;
@@ -114,9 +118,15 @@ async fn rights_decide_and_the_reason_is_told() {
             let reason = format!("this needs the permission `{missing}` on the ticket");
             assert!(available.iter().any(|found| found.key == "start" && found.reasons == [reason.clone()]));
             let refused = transition_refusal(world.transition(who, &row, "start", json!({})).await);
-            assert_eq!((refused.reasons, refused.available), (vec![reason], open.iter().map(|key| key.to_string()).collect()));
+            assert_eq!(
+                (refused.reasons, refused.available),
+                (vec![reason], open.iter().map(|key| key.to_string()).collect())
+            );
         }
-        assert_eq!(refused_at(world.transition("rob", &row, "cancel", json!({})).await), (ErrorCode::NotFound, "id".into()));
+        assert_eq!(
+            refused_at(world.transition("rob", &row, "cancel", json!({})).await),
+            (ErrorCode::NotFound, "id".into())
+        );
         world.bring_to(&row, "resolved").await;
         let refused = transition_refusal(world.transition("ivy", &row, "reopen", json!({})).await);
         assert_eq!(refused.reasons, ["this needs the permission `ticket.reopen` on the ticket"]);
@@ -137,7 +147,11 @@ async fn inputs_are_checked_by_name_and_value() {
             ("hold", json!({ "waitingReason": "WEATHER" }), "fields.waitingReason"),
             ("hold", json!({ "waitingReason": "SCHEDULE" }), "fields.waitingUntil"),
             ("hold", json!({ "waitingReason": "VENDOR", "waitingUntil": later }), "fields.waitingUntil"),
-            ("hold", json!({ "waitingReason": "SCHEDULE", "waitingUntil": "2026-01-05T09:00:00Z" }), "fields.waitingUntil"),
+            (
+                "hold",
+                json!({ "waitingReason": "SCHEDULE", "waitingUntil": "2026-01-05T09:00:00Z" }),
+                "fields.waitingUntil",
+            ),
             ("hold", json!({ "waitingReason": "SCHEDULE", "waitingUntil": 7 }), "fields.waitingUntil"),
             ("start", json!({ "speed": "fast" }), "fields.speed"),
             ("start", json!({ "waitingReason": "VENDOR" }), "fields.waitingReason"),
@@ -169,7 +183,10 @@ async fn waiting_has_a_reason_and_nothing_else_has() {
             let outcome = world.transition("ada", &row, "hold", inputs).await.unwrap();
             assert_eq!(change(&outcome.events[0], "waitingReason"), (json!(null), json!(reason)));
             let held = outcome.row.unwrap();
-            assert_eq!((held.text("stateCategory").as_str(), held.text("waitingReason").as_str()), ("WAITING", *reason));
+            assert_eq!(
+                (held.text("stateCategory").as_str(), held.text("waitingReason").as_str()),
+                ("WAITING", *reason)
+            );
             let until = held.get("waitingUntil").as_time().map(|time| time.to_rfc3339());
             assert_eq!(until.as_deref(), (*reason == "SCHEDULE").then_some("2026-01-06T09:00:00+00:00"));
             let outcome = world.transition("ada", &row, "resume", json!({})).await.unwrap();
@@ -188,24 +205,28 @@ async fn resolving_keeps_how_and_when_and_reopening_forgets_it() {
         let row = world.open_for_network("x").await;
         world.advance(chrono::Duration::hours(2));
         let ada = world.ctx("ada");
-        let resolve = |code: &str, notes: &str| {
-            world.incidents.resolve(&ada, by_id(&row), code.into(), notes.into(), None)
-        };
+        let resolve =
+            |code: &str, notes: &str| world.incidents.resolve(&ada, by_id(&row), code.into(), notes.into(), None);
         assert_eq!(refused_at(resolve("MAGIC", "x").await), (ErrorCode::Validation, "resolutionCode".into()));
         assert_eq!(refused_at(resolve("SOLVED", "").await), (ErrorCode::Validation, "resolutionNotes".into()));
         let outcome = resolve("WORKAROUND", "Use the other one.").await.unwrap();
         assert_eq!(kinds(&outcome.events), [incident::events::RESOLVED]);
         assert_eq!(change(&outcome.events[0], "resolutionNotes"), (json!(null), json!("Use the other one.")));
         let resolved = outcome.row.unwrap();
-        assert_eq!((resolved.text("resolutionCode").as_str(), resolved.time("resolvedAt")), ("WORKAROUND", world.now()));
+        assert_eq!(
+            (resolved.text("resolutionCode").as_str(), resolved.time("resolvedAt")),
+            ("WORKAROUND", world.now())
+        );
         assert!(resolved.get("closedAt").is_null());
         let rita = world.ctx("rita");
-        let outcome =
-            world.incidents.reopen(&rita, by_id(&row), Some("still broken".into()), None).await.unwrap();
+        let outcome = world.incidents.reopen(&rita, by_id(&row), Some("still broken".into()), None).await.unwrap();
         assert_eq!(kinds(&outcome.events), [incident::events::REOPENED, events::COMMENT_ADDED]);
         assert_eq!(change(&outcome.events[0], "resolutionCode"), (json!("WORKAROUND"), json!(null)));
         let reopened = world.see(&row).await;
-        assert_eq!((reopened.text("state").as_str(), reopened.int("reopenCount"), reopened.int("version")), ("in_progress", 1, 3));
+        assert_eq!(
+            (reopened.text("state").as_str(), reopened.int("reopenCount"), reopened.int("version")),
+            ("in_progress", 1, 3)
+        );
         for cleared in ["resolvedAt", "resolutionCode", "resolutionNotes"] {
             assert_eq!(reopened.get(cleared), &Value::Null, "{cleared}");
         }
@@ -227,7 +248,9 @@ async fn a_comment_comes_along_with_a_transition_or_not_at_all() {
     in_each_world(|world| async move {
         let row = world.open_for_network("x").await;
         let before = world.dump().await;
-        for body in [" ".to_owned(), "x".repeat(ticket::MAX_TEXT + 1), "ü".repeat(ticket::MAX_TEXT / 2 + 1), "\0".into()] {
+        for body in
+            [" ".to_owned(), "x".repeat(ticket::MAX_TEXT + 1), "ü".repeat(ticket::MAX_TEXT / 2 + 1), "\0".into()]
+        {
             let mut command = transition(&row, "start", json!({}));
             command.comment = Some(body);
             let refused = refused_at(world.tickets.transition(&world.ctx("ada"), command).await);
@@ -238,7 +261,11 @@ async fn a_comment_comes_along_with_a_transition_or_not_at_all() {
         command.comment = Some("on it".into());
         let outcome = world.tickets.transition(&world.ctx("ada"), command).await.unwrap();
         assert_eq!(kinds(&outcome.events), [events::TRANSITIONED, events::COMMENT_ADDED]);
-        let seen = world.tickets.comments_of(&world.ctx("rita"), &[row.id()], kernel::PageDirection::Forward, 10).await.unwrap();
+        let seen = world
+            .tickets
+            .comments_of(&world.ctx("rita"), &[row.id()], kernel::PageDirection::Forward, 10)
+            .await
+            .unwrap();
         assert_eq!(seen.iter().map(|row| row.text("body")).collect::<Vec<_>>(), ["on it"]);
     })
     .await;
@@ -261,7 +288,9 @@ async fn a_canceled_incident_is_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_transition_assign_takes_a_team_and_a_member() {
     in_each_world(|world| async move {
-        let take = |row: &store::query::Row, inputs: Json| world.tickets.transition(&world.root, transition(row, "assign", inputs));
+        let take = |row: &store::query::Row, inputs: Json| {
+            world.tickets.transition(&world.root, transition(row, "assign", inputs))
+        };
         let row = world.open("x").await;
         for (inputs, path) in [
             (json!({}), "fields.team"),
@@ -294,7 +323,9 @@ async fn the_input_schema_tells_what_a_portal_must_ask() {
         assert_eq!(schema("hold")["required"], json!(["waitingReason"]));
         assert_eq!(schema("hold")["properties"]["waitingReason"]["enum"], json!(ticket::WaitingReason::NAMES));
         assert_eq!(schema("resolve")["required"], json!(["resolutionCode", "resolutionNotes"]));
-        assert!(schema("resolve")["properties"]["resolutionCode"]["enum"].as_array().unwrap().contains(&json!("SOLVED")));
+        assert!(
+            schema("resolve")["properties"]["resolutionCode"]["enum"].as_array().unwrap().contains(&json!("SOLVED"))
+        );
         assert_eq!(schema("resolve")["additionalProperties"], json!(false));
     })
     .await;
@@ -309,10 +340,18 @@ async fn a_hold_for_the_requester_ends_with_their_public_comment_alone() {
         world.comment("abe", &row, "ping").await;
         assert_eq!(world.see(&row).await.text("state"), "on_hold", "somebody else's comment");
         let before = world.see(&row).await;
-        let outcome = world.tickets.add_comment(&dry(&world.ctx("rita")), comment(&row, "here", CommentVisibility::Public)).await.unwrap();
+        let outcome = world
+            .tickets
+            .add_comment(&dry(&world.ctx("rita")), comment(&row, "here", CommentVisibility::Public))
+            .await
+            .unwrap();
         assert_eq!(outcome.ticket.unwrap().text("state"), "in_progress");
         assert_eq!(world.see(&row).await, before, "a dry run");
-        let outcome = world.tickets.add_comment(&world.ctx("rita"), comment(&row, "here", CommentVisibility::Public)).await.unwrap();
+        let outcome = world
+            .tickets
+            .add_comment(&world.ctx("rita"), comment(&row, "here", CommentVisibility::Public))
+            .await
+            .unwrap();
         assert_eq!(kinds(&outcome.events), [events::COMMENT_ADDED, events::TRANSITIONED]);
         assert_eq!(change(&outcome.events[1], "waitingReason"), (json!("REQUESTER"), json!(null)));
         assert_eq!(outcome.events[1].actor.id, world.id("rita"));
@@ -322,7 +361,9 @@ async fn a_hold_for_the_requester_ends_with_their_public_comment_alone() {
         world.comment("rita", &row, "hello?").await;
         assert_eq!(world.see(&row).await.text("state"), "on_hold", "another reason");
 
-        let own = world.create(&world.ctx("ada"), incident::CreateIncident { team: Some(team("network")), ..new("mine") }).await;
+        let own = world
+            .create(&world.ctx("ada"), incident::CreateIncident { team: Some(team("network")), ..new("mine") })
+            .await;
         world.transition("abe", &own, "hold", hold).await.unwrap();
         let internal = comment(&own, "note to self", CommentVisibility::Internal);
         world.tickets.add_comment(&world.ctx("ada"), internal).await.unwrap();

@@ -3,8 +3,8 @@
 use chrono::Duration;
 use kernel::ActorKind;
 use serde_json::json;
-use ticket::timer::{AUTO_CLOSE, WAKE};
 use ticket::CommentVisibility;
+use ticket::timer::{AUTO_CLOSE, WAKE};
 
 use crate::setup::*;
 
@@ -25,7 +25,10 @@ async fn a_scheduled_ticket_wakes_up_at_its_time() {
         assert_eq!((woken.text("state").as_str(), woken.int("version")), ("in_progress", 3));
         assert!(woken.get("waitingUntil").is_null());
         let event = world.events_of(&row).await.pop().unwrap();
-        assert_eq!((event.text("kind").as_str(), event.text("actorKind").as_str()), ("TicketTransitioned", ActorKind::System.as_str()));
+        assert_eq!(
+            (event.text("kind").as_str(), event.text("actorKind").as_str()),
+            ("TicketTransitioned", ActorKind::System.as_str())
+        );
     })
     .await;
 }
@@ -34,7 +37,8 @@ async fn a_scheduled_ticket_wakes_up_at_its_time() {
 async fn a_ticket_that_was_put_off_again_sleeps_on() {
     in_each_world(|world| async move {
         let row = world.open_for_network("x").await;
-        let until = |day: u8| json!({ "waitingReason": "SCHEDULE", "waitingUntil": format!("2026-01-{day:02}T09:00:00Z") });
+        let until =
+            |day: u8| json!({ "waitingReason": "SCHEDULE", "waitingUntil": format!("2026-01-{day:02}T09:00:00Z") });
         world.transition("ada", &row, "hold", until(6)).await.unwrap();
         world.transition("ada", &row, "resume", json!({})).await.unwrap();
         world.transition("ada", &row, "hold", until(8)).await.unwrap();
@@ -104,7 +108,9 @@ async fn nobody_elses_and_no_earlier_comment_does() {
         world.bring_to(&row, "resolved").await;
         world.advance(Duration::days(1));
         world.comment("abe", &row, "looks good").await;
-        let own = world.create(&world.ctx("ada"), incident::CreateIncident { team: Some(team("network")), ..new("mine") }).await;
+        let own = world
+            .create(&world.ctx("ada"), incident::CreateIncident { team: Some(team("network")), ..new("mine") })
+            .await;
         let mut command = transition(&own, "resolve", inputs_of("resolve"));
         command.comment = Some("my own, solved".into());
         world.tickets.transition(&world.ctx("ada"), command).await.unwrap();
@@ -147,7 +153,8 @@ async fn a_dry_run_leaves_no_job() {
     in_each_world(|world| async move {
         let row = world.open_for_network("x").await;
         let before = world.dump().await;
-        let resolved = world.tickets.transition(&dry(&world.ctx("ada")), transition(&row, "resolve", inputs_of("resolve"))).await;
+        let resolved =
+            world.tickets.transition(&dry(&world.ctx("ada")), transition(&row, "resolve", inputs_of("resolve"))).await;
         assert_eq!(resolved.unwrap().row.unwrap().text("state"), "resolved");
         assert_eq!(world.dump().await, before);
         world.advance(FIVE_DAYS + Duration::days(1));

@@ -95,7 +95,11 @@ async fn fields_are_written_by_those_who_may() {
         assert_eq!(refused_at(change("dana", retitle(&row, "x")).await), (ErrorCode::NotFound, "id".into()));
         let desktops = world.open("screen dark").await;
         world.assign("amy", &desktops, (Patch::Set(team("desktop")), Patch::Keep)).await.unwrap();
-        assert_eq!(lacks(change("lee", retitle(&desktops, "x")).await), "ticket.update", "a lead sees all, and changes their own");
+        assert_eq!(
+            lacks(change("lee", retitle(&desktops, "x")).await),
+            "ticket.update",
+            "a lead sees all, and changes their own"
+        );
         assert_eq!(world.see(&row).await.int("version"), 1);
         assert!(change("lee", retitle(&row, "x")).await.is_ok());
     })
@@ -153,10 +157,16 @@ async fn a_tenants_own_matrix_counts_from_the_next_change_on() {
         let (provisional, events) = set(&trial, vec![rule(Priority::P1)]).await.unwrap();
         assert!(provisional.contains(&rule(Priority::P1)));
         assert_eq!(kinds(&events), ["PriorityMatrixSet"]);
-        assert!(world.tickets.priority_matrix(&amy).await.unwrap().contains(&rule(Priority::P3)), "a dry run leaves it");
+        assert!(
+            world.tickets.priority_matrix(&amy).await.unwrap().contains(&rule(Priority::P3)),
+            "a dry run leaves it"
+        );
         let (matrix, events) = set(&amy, vec![rule(Priority::P1)]).await.unwrap();
         assert_eq!(matrix.len(), 9);
-        assert_eq!(matrix.iter().filter(|cell| cell.priority != default_priority(cell.impact, cell.urgency)).count(), 1);
+        assert_eq!(
+            matrix.iter().filter(|cell| cell.priority != default_priority(cell.impact, cell.urgency)).count(),
+            1
+        );
         assert_eq!(changes(&events[0]), [("MEDIUM/MEDIUM".into(), json!("P3"), json!("P1"))]);
         assert_eq!(world.see(&row).await.text("priority"), "P3");
         assert_eq!(world.open("another").await.text("priority"), "P1");
@@ -322,7 +332,10 @@ async fn a_number_does_where_an_id_does() {
         let command = UpdateIncident { incident, ..retitle(&row, "VPN slow") };
         assert!(world.incidents.update(&world.ctx("ada"), command).await.is_ok());
         let unknown = UpdateIncident { incident: TicketRef::Number("INC-1".into()), ..retitle(&row, "x") };
-        assert_eq!(refused_at(world.incidents.update(&world.ctx("ada"), unknown).await), (ErrorCode::NotFound, "id".into()));
+        assert_eq!(
+            refused_at(world.incidents.update(&world.ctx("ada"), unknown).await),
+            (ErrorCode::NotFound, "id".into())
+        );
         let other_kind = UpdateIncident { incident: TicketRef::Number("CHG-1001".into()), ..retitle(&row, "x") };
         assert_eq!(refused_at(world.incidents.update(&world.ctx("ada"), other_kind).await).0, ErrorCode::NotFound);
     })

@@ -4,7 +4,9 @@
 //! reading the same as the two-valued one in memory. Text columns compare by bytes on both engines, and `lower` knows ASCII
 //! alone there.
 
-use predicate::{Field, FieldType, Operand, Path, Policy, Predicate, RecordType, RelationKind, Test, Value, Visibility};
+use predicate::{
+    Field, FieldType, Operand, Path, Policy, Predicate, RecordType, RelationKind, Test, Value, Visibility,
+};
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{
     Alias, CaseStatement, Condition, Expr, ExprTrait, Func, JoinType, Order, OverStatement, Query as Sql,
@@ -99,9 +101,11 @@ impl<'a> Compiler<'a> {
         let mut window = WindowStatement::new();
         window.add_partition_by(parent);
         window.order_by_expr(id.clone(), if backward { Order::Desc } else { Order::Asc });
-        statement
-            .expr_as(id, Alias::new("id"))
-            .expr_window_as(Func::cust(Alias::new("row_number")), window, Alias::new("rank"));
+        statement.expr_as(id, Alias::new("id")).expr_window_as(
+            Func::cust(Alias::new("row_number")),
+            window,
+            Alias::new("rank"),
+        );
         statement
     }
 
@@ -117,8 +121,8 @@ impl<'a> Compiler<'a> {
     pub(super) fn join(&self, statement: &mut SelectStatement) {
         for join in &self.joins {
             let alias = || Alias::new(&join.alias);
-            let same_tenant = Expr::col((alias(), Alias::new("tenant_id")))
-                .equals((Alias::new(&join.on.0), Alias::new("tenant_id")));
+            let same_tenant =
+                Expr::col((alias(), Alias::new("tenant_id"))).equals((Alias::new(&join.on.0), Alias::new("tenant_id")));
             let same_id =
                 Expr::col((alias(), Alias::new("id"))).equals((Alias::new(&join.on.0), Alias::new(join.on.1)));
             let kind = if join.optional { JoinType::LeftJoin } else { JoinType::InnerJoin };
@@ -295,8 +299,7 @@ impl<'a> Compiler<'a> {
             }
             Test::Eq(operand) => concrete(operand).map(|value| compared.eq(literal(value))),
             Test::In(operands) => {
-                let values: Vec<_> =
-                    operands.iter().filter_map(concrete).map(literal).collect();
+                let values: Vec<_> = operands.iter().filter_map(concrete).map(literal).collect();
                 (!values.is_empty()).then(|| compared.is_in(values))
             }
             Test::Lt(operand) => concrete(operand).map(|value| compared.lt(literal(value))),

@@ -40,8 +40,7 @@ pub(super) fn seal(
     row: &Row,
     order: &[OrderTerm],
 ) -> Result<String> {
-    let position =
-        Position { values: order.iter().map(|term| row.get(&term.field).clone()).collect(), id: row.id() };
+    let position = Position { values: order.iter().map(|term| row.get(&term.field).clone()).collect(), id: row.id() };
     let mut bytes = fingerprint.to_vec();
     bytes.extend(serde_json::to_vec(&position).map_err(Error::internal)?);
     Ok(sealer.seal_page(tenant, &bytes))

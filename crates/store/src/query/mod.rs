@@ -92,7 +92,9 @@ pub async fn list(
     fingerprint: &[u8],
 ) -> Result<Slice> {
     let open = |text: &Option<String>| {
-        text.as_deref().map(|text| cursor::open(sealer, scoped.tenant, fingerprint, text, query.order.len())).transpose()
+        text.as_deref()
+            .map(|text| cursor::open(sealer, scoped.tenant, fingerprint, text, query.order.len()))
+            .transpose()
     };
     let (after, before) = (open(&query.page.after)?, open(&query.page.before)?);
     let backward = query.page.direction == PageDirection::Backward;
@@ -123,8 +125,7 @@ pub async fn list(
         .iter()
         .map(|row| cursor::seal(sealer, scoped.tenant, fingerprint, row, &query.order))
         .collect::<Result<Vec<_>>>()?;
-    let (has_next, has_previous) =
-        if backward { (before.is_some(), more) } else { (more, after.is_some()) };
+    let (has_next, has_previous) = if backward { (before.is_some(), more) } else { (more, after.is_some()) };
     Ok(Slice { rows, cursors, has_next, has_previous })
 }
 

@@ -157,9 +157,9 @@ fn decode_value(result: &QueryResult, index: usize, kind: &FieldType) -> Result<
             .map(|value| value.map_or(Value::Null, Value::Int)),
         FieldType::Bool => result.try_get_by_index::<Option<bool>>(index).map(Value::from),
         FieldType::Time => result.try_get_by_index::<Option<DateTime<Utc>>>(index).map(Value::from),
-        FieldType::TextList => result.try_get_by_index::<Option<serde_json::Value>>(index).map(|json| {
-            json.and_then(|json| Value::from_json(&FieldType::TextList, &json)).unwrap_or(Value::Null)
-        }),
+        FieldType::TextList => result
+            .try_get_by_index::<Option<serde_json::Value>>(index)
+            .map(|json| json.and_then(|json| Value::from_json(&FieldType::TextList, &json)).unwrap_or(Value::Null)),
         FieldType::Json => result
             .try_get_by_index::<Option<serde_json::Value>>(index)
             .map(|json| json.map_or(Value::Null, Value::Json)),

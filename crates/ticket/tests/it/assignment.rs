@@ -119,7 +119,8 @@ async fn an_agent_hands_on_their_teams_tickets_and_loses_sight() {
 async fn rights_are_asked_on_the_ticket() {
     in_each_world(|world| async move {
         let row = world.open_for_network("x").await;
-        let mine = world.create(&world.ctx("dana"), CreateIncident { team: Some(team("network")), ..new("mine") }).await;
+        let mine =
+            world.create(&world.ctx("dana"), CreateIncident { team: Some(team("network")), ..new("mine") }).await;
         for (who, ticket) in [("rita", &row), ("ivy", &row), ("dana", &mine)] {
             let refused = world.assign(who, ticket, (Patch::Set(team("desktop")), Patch::Keep)).await;
             assert_eq!(lacks(refused), "ticket.assign", "{who}");
@@ -143,7 +144,8 @@ async fn nobody_brings_a_ticket_where_they_could_not_have_opened_it() {
         let mut grants: Vec<_> = tenant.iter().map(|name| grant(name, Scope::Tenant, None)).collect();
         grants.push(grant("ticket.create", Scope::Team, network));
         let router = Ctx { grants: Arc::new(Grants { grants, teams: vec![] }), ..world.ctx("ada") };
-        let assign = |to| ticket::AssignTicket { ticket: by_id(&row), team: to, assignee: Patch::Keep, expected_version: None };
+        let assign =
+            |to| ticket::AssignTicket { ticket: by_id(&row), team: to, assignee: Patch::Keep, expected_version: None };
         for to in [Patch::Set(team("desktop")), Patch::Clear] {
             assert_eq!(lacks(world.tickets.assign(&router, assign(to)).await), "ticket.create");
         }

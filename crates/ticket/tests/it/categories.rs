@@ -40,7 +40,12 @@ async fn a_category_is_made_and_changed_with_events() {
         let made = world.tickets.create_category(&amy, category("network", None)).await.unwrap();
         assert_eq!(kinds(&made.events), ["CategoryCreated"]);
         world.tickets.create_category(&amy, category("vpn", Some("network"))).await.unwrap();
-        let command = UpdateCategory { name: Some("Tunnels".into()), parent: Patch::Clear, expected_version: Some(1), ..change_of("vpn") };
+        let command = UpdateCategory {
+            name: Some("Tunnels".into()),
+            parent: Patch::Clear,
+            expected_version: Some(1),
+            ..change_of("vpn")
+        };
         let changed = world.tickets.update_category(&amy, command.clone()).await.unwrap();
         assert_eq!(kinds(&changed.events), ["CategoryUpdated"]);
         assert_eq!(change(&changed.events[0], "name"), (json!("VPN"), json!("Tunnels")));
@@ -54,9 +59,20 @@ async fn a_category_is_made_and_changed_with_events() {
         assert_eq!(refused_at(taken), (ErrorCode::Conflict, "key".into()));
         let nowhere = world.tickets.create_category(&amy, category("wifi", Some("none"))).await;
         assert_eq!(refused_at(nowhere), (ErrorCode::NotFound, "parent".into()));
-        assert_eq!(refused_at(world.tickets.update_category(&amy, change_of("none")).await), (ErrorCode::NotFound, "key".into()));
+        assert_eq!(
+            refused_at(world.tickets.update_category(&amy, change_of("none")).await),
+            (ErrorCode::NotFound, "key".into())
+        );
         for key in ["", "Wi-Fi", "wi fi", &"x".repeat(101)] {
-            assert_eq!(refused_at(world.tickets.create_category(&amy, CreateCategory { name: "x".into(), ..category(key, None) }).await), (ErrorCode::Validation, "key".into()));
+            assert_eq!(
+                refused_at(
+                    world
+                        .tickets
+                        .create_category(&amy, CreateCategory { name: "x".into(), ..category(key, None) })
+                        .await
+                ),
+                (ErrorCode::Validation, "key".into())
+            );
         }
         for who in ["lee", "ada", "rita", "ivy"] {
             let ctx = world.ctx(who);
@@ -118,13 +134,17 @@ async fn a_retired_category_stays_and_cannot_be_chosen() {
         let refused = refusal(world.incidents.create(&ada, with("a-1")).await);
         assert_eq!(refused.path, ["category"]);
         assert_eq!(refused.detail, Detail::Validation { constraint: "retired", limit: None });
-        assert_eq!(refused_at(world.incidents.create(&ada, with("none")).await), (ErrorCode::NotFound, "category".into()));
+        assert_eq!(
+            refused_at(world.incidents.create(&ada, with("none")).await),
+            (ErrorCode::NotFound, "category".into())
+        );
         let other = world.open_for_network("y").await;
         let choose = UpdateIncident { category: Patch::Set("a-1".into()), ..update(&other) };
         assert_eq!(refused_at(world.incidents.update(&ada, choose).await), (ErrorCode::Validation, "category".into()));
         world.incidents.update(&ada, retitle(&row, "still there")).await.unwrap();
         assert_eq!(world.see(&row).await.relation("category").unwrap().text("key"), "a-1");
-        let outcome = world.incidents.update(&ada, UpdateIncident { category: Patch::Clear, ..update(&row) }).await.unwrap();
+        let outcome =
+            world.incidents.update(&ada, UpdateIncident { category: Patch::Clear, ..update(&row) }).await.unwrap();
         assert_eq!(change(&outcome.events[0], "category.key"), (json!("a-1"), json!(null)));
         let again = UpdateCategory { retired: Some(false), ..change_of("a-1") };
         world.tickets.update_category(&world.root, again).await.unwrap();
@@ -157,7 +177,11 @@ async fn a_dry_run_leaves_no_category() {
         let trial = dry(&world.root);
         let made = world.tickets.create_category(&trial, category("x", Some("a-2"))).await.unwrap();
         assert_eq!(made.row.unwrap().text("key"), "x");
-        let changed = world.tickets.update_category(&trial, UpdateCategory { retired: Some(true), ..change_of("a-1") }).await.unwrap();
+        let changed = world
+            .tickets
+            .update_category(&trial, UpdateCategory { retired: Some(true), ..change_of("a-1") })
+            .await
+            .unwrap();
         assert!(changed.row.unwrap().bool("retired"));
         assert_eq!(world.dump().await, before);
     })

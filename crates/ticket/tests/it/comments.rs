@@ -22,10 +22,14 @@ async fn a_comment_has_its_author_and_an_event() {
     in_each_world(|world| async move {
         let row = world.open_for_network("x").await;
         world.advance(chrono::Duration::minutes(1));
-        let outcome = world.tickets.add_comment(&world.ctx("rita"), comment(&row, "any *news*?", Public)).await.unwrap();
+        let outcome =
+            world.tickets.add_comment(&world.ctx("rita"), comment(&row, "any *news*?", Public)).await.unwrap();
         let said = outcome.comment.unwrap();
         assert_eq!((said.text("body").as_str(), said.get("author").as_id()), ("any *news*?", Some(world.id("rita"))));
-        assert_eq!((said.time("createdAt"), said.relation("author").unwrap().text("name").as_str()), (world.now(), "rita"));
+        assert_eq!(
+            (said.time("createdAt"), said.relation("author").unwrap().text("name").as_str()),
+            (world.now(), "rita")
+        );
         assert_eq!(outcome.ticket.unwrap().int("version"), 1);
         assert_eq!(kinds(&outcome.events), [events::COMMENT_ADDED]);
         let event = &outcome.events[0];
@@ -55,9 +59,11 @@ async fn a_requester_never_learns_of_an_internal_comment() {
             let tickets = world.tickets.clone();
             async move { tickets.list(&ctx, request).await.unwrap().rows }
         };
-        let (seen, count) = (list(rita.clone()).await, world.tickets.count(&rita, &COMMENT, Predicate::always()).await.unwrap());
+        let (seen, count) =
+            (list(rita.clone()).await, world.tickets.count(&rita, &COMMENT, Predicate::always()).await.unwrap());
         let (events_before, row_before) = (world.history(&rita, &row).await, world.see(&row).await);
-        let outcome = world.tickets.add_comment(&world.ctx("ada"), comment(&row, "the CEO again", Internal)).await.unwrap();
+        let outcome =
+            world.tickets.add_comment(&world.ctx("ada"), comment(&row, "the CEO again", Internal)).await.unwrap();
         assert_eq!(outcome.events[0].audience, Audience::Internal);
         let hidden = outcome.comment.unwrap().id();
         assert_eq!(list(rita.clone()).await, seen);
@@ -66,7 +72,10 @@ async fn a_requester_never_learns_of_an_internal_comment() {
         let of_events = |filter| world.tickets.count(&rita, &EVENT, filter);
         assert_eq!(of_events(Predicate::eq("kind", events::COMMENT_ADDED)).await.unwrap().total, 1);
         assert_eq!(of_events(Predicate::eq("audience", "INTERNAL")).await.unwrap().total, 0);
-        assert_eq!(world.tickets.comment(&rita, hidden).await.unwrap(), world.tickets.comment(&rita, Uuid::from_u128(7)).await.unwrap());
+        assert_eq!(
+            world.tickets.comment(&rita, hidden).await.unwrap(),
+            world.tickets.comment(&rita, Uuid::from_u128(7)).await.unwrap()
+        );
         assert_eq!(bodies(&world, "rita", &row).await, ["on it"]);
         assert_eq!(world.see(&row).await, row_before, "the ticket shows no trace");
         for who in ["ada", "lee", "ivy", "amy"] {
@@ -124,7 +133,8 @@ async fn bodies_have_limits() {
     in_each_world(|world| async move {
         let row = world.open("x").await;
         let add = |body: String| world.tickets.add_comment(&world.root, comment(&row, &body, Public));
-        for wrong in [String::new(), " \n".into(), "x".repeat(MAX_TEXT + 1), "ü".repeat(MAX_TEXT / 2 + 1), "a\0".into()] {
+        for wrong in [String::new(), " \n".into(), "x".repeat(MAX_TEXT + 1), "ü".repeat(MAX_TEXT / 2 + 1), "a\0".into()]
+        {
             assert_eq!(refused_at(add(wrong).await), (kernel::ErrorCode::Validation, "body".into()));
         }
         assert!(add("ü".repeat(MAX_TEXT / 2)).await.is_ok());
@@ -137,7 +147,8 @@ async fn a_dry_run_leaves_no_comment() {
     in_each_world(|world| async move {
         let row = world.open("x").await;
         let before = world.dump().await;
-        let outcome = world.tickets.add_comment(&dry(&world.ctx("rita")), comment(&row, "hello", Public)).await.unwrap();
+        let outcome =
+            world.tickets.add_comment(&dry(&world.ctx("rita")), comment(&row, "hello", Public)).await.unwrap();
         assert_eq!(outcome.comment.unwrap().text("body"), "hello");
         assert_eq!(world.dump().await, before);
     })
@@ -169,17 +180,25 @@ async fn the_first_or_last_of_each_ticket_come_by_one_statement() {
                     let rows = world.tickets.comments_of(&world.ctx(who), &ids, direction, limit).await.unwrap();
                     assert_eq!(world.store.statement_count() - before, 1);
                     let bodies: Vec<_> = rows.iter().map(|row| row.text("body")).collect();
-                    let mut model: Vec<_> = tickets[..2].iter().flat_map(|ticket| {
-                        let of_ticket = expected.iter().filter(|(id, n, _)| *id == ticket.id() && (who == "ada" || *n != 3));
-                        let of_ticket: Vec<_> = of_ticket.collect();
-                        let limit = (limit as usize).min(of_ticket.len());
-                        match direction {
-                            PageDirection::Forward => of_ticket[..limit].to_vec(),
-                            PageDirection::Backward => of_ticket[of_ticket.len() - limit..].to_vec(),
-                        }
-                    }).collect();
+                    let mut model: Vec<_> = tickets[..2]
+                        .iter()
+                        .flat_map(|ticket| {
+                            let of_ticket =
+                                expected.iter().filter(|(id, n, _)| *id == ticket.id() && (who == "ada" || *n != 3));
+                            let of_ticket: Vec<_> = of_ticket.collect();
+                            let limit = (limit as usize).min(of_ticket.len());
+                            match direction {
+                                PageDirection::Forward => of_ticket[..limit].to_vec(),
+                                PageDirection::Backward => of_ticket[of_ticket.len() - limit..].to_vec(),
+                            }
+                        })
+                        .collect();
                     model.sort_by_key(|(_, n, body)| (*n, body.clone()));
-                    assert_eq!(bodies, model.iter().map(|(_, _, body)| body.clone()).collect::<Vec<_>>(), "{who} {direction:?} {limit}");
+                    assert_eq!(
+                        bodies,
+                        model.iter().map(|(_, _, body)| body.clone()).collect::<Vec<_>>(),
+                        "{who} {direction:?} {limit}"
+                    );
                 }
             }
         }

@@ -19,9 +19,48 @@ use crate::setup::World;
 
 /// Texts that go wrong where something is quoted, folded, cut or counted badly.
 pub const TEXTS: &[&str] = &[
-    "", " ", "VPN down", "vpn DOWN", "vpn", "100%", "%", "a_b", "aXb", "_", "it's", "'; --", "\"", "\\", "\\%", "a\tb",
-    "line\nbreak", "Ünïcode", "ünïcode", "ÜNÏCODE", "straße", "STRASSE", "İstanbul", "istanbul", "日本語", "日", "🦀🦀", "🦀",
-    "e\u{301}", "é", "NULL", "null", "?", "$1", "[1]", "{}", "\u{1}", "\u{7f}", "ſ", "K", "0", "1",
+    "",
+    " ",
+    "VPN down",
+    "vpn DOWN",
+    "vpn",
+    "100%",
+    "%",
+    "a_b",
+    "aXb",
+    "_",
+    "it's",
+    "'; --",
+    "\"",
+    "\\",
+    "\\%",
+    "a\tb",
+    "line\nbreak",
+    "Ünïcode",
+    "ünïcode",
+    "ÜNÏCODE",
+    "straße",
+    "STRASSE",
+    "İstanbul",
+    "istanbul",
+    "日本語",
+    "日",
+    "🦀🦀",
+    "🦀",
+    "e\u{301}",
+    "é",
+    "NULL",
+    "null",
+    "?",
+    "$1",
+    "[1]",
+    "{}",
+    "\u{1}",
+    "\u{7f}",
+    "ſ",
+    "K",
+    "0",
+    "1",
 ];
 const TAGS: &[&str] = &["vpn", "VPN", "", "it's", "\"q\"", "日", "1", "null", "a,b", "\\", "\u{1}"];
 /// The instants that times are drawn from, in microseconds after one another.
@@ -136,7 +175,9 @@ impl Company {
         let asked = ["ticket.read", "ticket.internal", "user.read", "team.manage"];
         assert!(asked.iter().all(|name| PERMISSIONS.iter().any(|permission| permission.name == *name)));
         let grant = (select(asked.to_vec()), select(vec![Scope::Own, Scope::Team, Scope::Tenant]), team).prop_map(
-            |(permission, scope, team)| vec![Grant { permission: permission.into(), scope, team: team.filter(|_| scope == Scope::Team) }],
+            |(permission, scope, team)| {
+                vec![Grant { permission: permission.into(), scope, team: team.filter(|_| scope == Scope::Team) }]
+            },
         );
         let count = teams.len();
         let held = prop_oneof![vec(role, 0..3), vec(grant, 0..5)];
@@ -151,14 +192,21 @@ impl Company {
     }
 
     /// A random, well-typed predicate over a record type; `hops` are the relations that it may go through.
-    pub fn predicate(&self, record: &'static RecordType, catalogue: &predicate::Catalogue, hops: &[&str]) -> BoxedStrategy<Predicate> {
+    pub fn predicate(
+        &self,
+        record: &'static RecordType,
+        catalogue: &predicate::Catalogue,
+        hops: &[&str],
+    ) -> BoxedStrategy<Predicate> {
         let mut leaves = self.leaves(record, &[]);
         for hop in hops {
             let path = [(*hop).to_owned()];
             let target = catalogue.follow(record, &path).expect("the relation exists");
             leaves.extend(self.leaves(target, &path));
         }
-        let leaf = select(leaves).prop_flat_map(|(path, tests)| (Just(path), tests)).prop_map(|(path, test)| Predicate::Is(path, test));
+        let leaf = select(leaves)
+            .prop_flat_map(|(path, tests)| (Just(path), tests))
+            .prop_map(|(path, test)| Predicate::Is(path, test));
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 2 => vec(inner.clone(), 0..4).prop_map(Predicate::All),
@@ -204,7 +252,9 @@ impl Company {
                 })
             });
             let flipped = part.clone().prop_map(|text| {
-                text.chars().map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect()
+                text.chars()
+                    .map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+                    .collect()
             });
             let part = prop_oneof![part, flipped];
             tests.push(part.clone().prop_map(Test::Contains).boxed());
@@ -231,7 +281,9 @@ impl Company {
                 value(text.prop_map(Value::from).boxed())
             }
             FieldType::Enum(names) => value(select(*names).prop_map(Value::from).boxed()),
-            FieldType::Int => value(prop_oneof![4 => -1..5i64, 1 => select(vec![i64::MIN, i64::MAX])].prop_map(Value::Int).boxed()),
+            FieldType::Int => {
+                value(prop_oneof![4 => -1..5i64, 1 => select(vec![i64::MIN, i64::MAX])].prop_map(Value::Int).boxed())
+            }
             FieldType::Bool => value(any::<bool>().prop_map(Value::Bool).boxed()),
             FieldType::Time => {
                 let relative = select(vec![-86_400, -1, 0, 1, 3_600]).prop_map(|offset| Operand::Now { offset });
@@ -303,9 +355,14 @@ fn seed() -> u64 {
     setting(SEED).unwrap_or(42)
 }
 
-fn runner(cases: u32) -> TestRunner {
-    let cases = setting(CASES).map_or(cases, |cases| u32::try_from(cases).unwrap_or(u32::MAX));
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+/// How often a property is tried that is tried this often by default.
+pub fn cases(default: u32) -> u32 {
+    setting(CASES).map_or(default, |cases| u32::try_from(cases).unwrap_or(u32::MAX))
+}
+
+fn runner(default: u32) -> TestRunner {
+    let config =
+        Config { cases: cases(default), failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed().to_le_bytes());
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
@@ -319,9 +376,7 @@ pub fn sample<S: Strategy>(strategy: &S) -> S::Value {
 /// Tries the property on random values, and shrinks and prints the first that it fails on, with the seed.
 pub fn check<S: Strategy>(cases: u32, strategy: &S, property: impl AsyncFn(S::Value) -> TestCaseResult) {
     let handle = tokio::runtime::Handle::current();
-    let outcome = tokio::task::block_in_place(|| {
-        runner(cases).run(strategy, |value| handle.block_on(property(value)))
-    });
+    let outcome = tokio::task::block_in_place(|| runner(cases).run(strategy, |value| handle.block_on(property(value))));
     match outcome {
         Ok(()) => {}
         Err(TestError::Fail(reason, value)) => {

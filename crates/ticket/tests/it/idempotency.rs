@@ -39,7 +39,8 @@ struct Call {
 }
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
-    let title = (0..2usize, select(vec!["one", "two", ""]), prop_oneof![3 => Just(None), 1 => (1..5i32).prop_map(Some)]);
+    let title =
+        (0..2usize, select(vec!["one", "two", ""]), prop_oneof![3 => Just(None), 1 => (1..5i32).prop_map(Some)]);
     let ask = prop_oneof![
         4 => title.prop_map(|(ticket, title, version)| Ask::Title(ticket, title, version)),
         3 => (0..2usize, select(vec!["hi", "ho", " "])).prop_map(|(ticket, body)| Ask::Comment(ticket, body)),
@@ -66,7 +67,7 @@ impl Ask {
     /// A hash of the input: the input itself, where it is that short.
     fn hash(&self) -> [u8; 32] {
         let text = format!("{self:?}");
-        let mut hash = [0; 32];
+        let mut hash = [0u8; 32];
         for (place, byte) in text.bytes().enumerate() {
             hash[place % 32] = hash[place % 32].wrapping_mul(31).wrapping_add(byte);
         }
@@ -171,11 +172,8 @@ impl Model {
 }
 
 async fn perform(world: &World, rows: &[Row], call: &Call) -> kernel::Result<Answer> {
-    let mutation = Mutation {
-        idempotency_key: call.key.map(Into::into),
-        input_hash: call.ask.hash(),
-        dry_run: call.dry,
-    };
+    let mutation =
+        Mutation { idempotency_key: call.key.map(Into::into), input_hash: call.ask.hash(), dry_run: call.dry };
     let ctx: Ctx = world.ctx(PEOPLE[call.who]).for_mutation(mutation);
     let ids = |events: &[store::Event]| events.iter().map(|event| event.id).collect();
     let (row, events) = match &call.ask {
@@ -197,7 +195,8 @@ async fn perform(world: &World, rows: &[Row], call: &Call) -> kernel::Result<Ans
             (outcome.row, outcome.events)
         }
         Ask::Override(ticket) => {
-            let command = incident::UpdateIncident { priority_override: kernel::Patch::Clear, ..update(&rows[*ticket]) };
+            let command =
+                incident::UpdateIncident { priority_override: kernel::Patch::Clear, ..update(&rows[*ticket]) };
             let outcome = world.incidents.update(&ctx, command).await?;
             (outcome.row, outcome.events)
         }
@@ -237,7 +236,9 @@ async fn calls_behave_as_the_model_does() {
                 let expected = model.expect(call);
                 let outcome = perform(&world, &rows, call).await;
                 match (&expected, &outcome) {
-                    (Outcome::Done { events }, Ok(answer)) => prop_assert_eq!(answer.events.len(), *events, "{:?}", call),
+                    (Outcome::Done { events }, Ok(answer)) => {
+                        prop_assert_eq!(answer.events.len(), *events, "{:?}", call)
+                    }
                     (Outcome::Replayed(expected), Ok(answer)) => prop_assert_eq!(answer, expected, "{:?}", call),
                     (Outcome::Refused(code), Err(error)) => prop_assert_eq!(error.code(), *code, "{:?}", call),
                     _ => prop_assert!(false, "{call:?}: expected {expected:?}, got {outcome:?}"),

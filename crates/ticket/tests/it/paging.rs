@@ -25,7 +25,8 @@ fn orders(record: &'static RecordType) -> impl Strategy<Value = Vec<OrderTerm>> 
     let fields = record.all_fields().filter(|field| field.order != Policy::Never);
     let fields: Vec<_> = fields.map(|field| field.name).collect();
     let term = (select(fields), any::<bool>(), any::<bool>());
-    let term = term.prop_map(|(field, descending, nulls_first)| OrderTerm { field: field.into(), descending, nulls_first });
+    let term =
+        term.prop_map(|(field, descending, nulls_first)| OrderTerm { field: field.into(), descending, nulls_first });
     vec(term, 1..4)
 }
 
@@ -243,7 +244,8 @@ async fn a_cursor_fits_the_list_it_was_made_for_and_no_other() {
         for title in ["a", "b", "c"] {
             world.create(&world.ctx("rita"), new(title)).await;
         }
-        let order = |field: &str, descending, nulls_first| vec![OrderTerm { field: field.into(), descending, nulls_first }];
+        let order =
+            |field: &str, descending, nulls_first| vec![OrderTerm { field: field.into(), descending, nulls_first }];
         let list = |ctx: &Ctx, record, filter, order: &[OrderTerm], after: Option<String>| {
             let page = Page::new(PageArguments { first: Some(1), after, ..Default::default() }).unwrap();
             let request = ListRequest { filter, ..request(record, order, page) };

@@ -116,8 +116,10 @@ async fn calls_at_once_with_one_key_do_it_once() {
     in_each_world(|world| async move {
         let beside = Services::over(world.store.beside().await);
         let rita = keyed(&world.ctx("rita"), "k", 1);
-        let calls = (0..4).flat_map(|_| [&world.incidents, &beside.incidents].map(|service| service.create(&rita, new("x"))));
-        let mut made: Vec<_> = join_all(calls).await.into_iter().map(|result| result.unwrap().row.unwrap().id()).collect();
+        let calls =
+            (0..4).flat_map(|_| [&world.incidents, &beside.incidents].map(|service| service.create(&rita, new("x"))));
+        let mut made: Vec<_> =
+            join_all(calls).await.into_iter().map(|result| result.unwrap().row.unwrap().id()).collect();
         made.dedup();
         assert_eq!(made.len(), 1);
         assert_eq!(world.all(&incident::INCIDENT).await.len(), 1);

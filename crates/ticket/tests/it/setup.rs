@@ -79,10 +79,7 @@ pub async fn in_each_world<R: Future<Output = ()>>(test: impl Fn(World) -> R) {
 }
 
 /// The same with further record types.
-pub async fn in_each_world_with<R: Future<Output = ()>>(
-    further: &[&'static RecordType],
-    test: impl Fn(World) -> R,
-) {
+pub async fn in_each_world_with<R: Future<Output = ()>>(further: &[&'static RecordType], test: impl Fn(World) -> R) {
     each_engine(|store| async { test(World::over(store, further).await).await }).await;
 }
 
@@ -161,7 +158,12 @@ impl World {
         self.tickets.add_comment(&self.ctx(who), comment(ticket, body, CommentVisibility::Public)).await.unwrap();
     }
 
-    pub async fn assign(&self, who: &str, ticket: &Row, to: (Patch<TeamRef>, Patch<UserRef>)) -> kernel::Result<Outcome> {
+    pub async fn assign(
+        &self,
+        who: &str,
+        ticket: &Row,
+        to: (Patch<TeamRef>, Patch<UserRef>),
+    ) -> kernel::Result<Outcome> {
         let (team, assignee) = to;
         let command = AssignTicket { ticket: by_id(ticket), team, assignee, expected_version: None };
         self.tickets.assign(&self.ctx(who), command).await

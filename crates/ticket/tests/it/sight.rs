@@ -12,8 +12,7 @@ use ticket::queries::ListRequest;
 use crate::setup::*;
 
 async fn titles(world: &World, who: &str, filter: Predicate) -> Vec<String> {
-    let request =
-        ListRequest { record: &TICKET, filter, order: vec![], page: Page::first(100), relations: vec![] };
+    let request = ListRequest { record: &TICKET, filter, order: vec![], page: Page::first(100), relations: vec![] };
     let rows = world.tickets.list(&world.ctx(who), request).await.unwrap().rows;
     let mut titles: Vec<_> = rows.iter().map(|row| row.text("title")).collect();
     titles.sort_unstable();
@@ -94,14 +93,23 @@ async fn what_a_role_never_reads_it_may_not_name() {
             async move { tickets.count(&ctx, &TICKET, filter).await }
         };
         let often = || Predicate::Is(Path::field("reassignmentCount"), Test::Gte(Operand::Value(Value::Int(0))));
-        assert_eq!(refused_at(count("rita", often()).await), (ErrorCode::Validation, "filter.reassignmentCount".into()));
+        assert_eq!(
+            refused_at(count("rita", often()).await),
+            (ErrorCode::Validation, "filter.reassignmentCount".into())
+        );
         assert_eq!(refused_at(count("rita", Predicate::All(vec![!often()])).await).0, ErrorCode::Validation);
         assert_eq!(count("lee", often()).await.unwrap().total, 5);
         assert_eq!(count("ada", often()).await.unwrap().total, 2, "where she may not read it, it is absent");
         assert_eq!(count("ada", !often()).await.unwrap().total, 1);
         let order = |who: &str, field: &str| {
             let order = vec![OrderTerm { field: field.into(), descending: false, nulls_first: true }];
-            let request = ListRequest { record: &TICKET, filter: Predicate::always(), order, page: Page::first(9), relations: vec![] };
+            let request = ListRequest {
+                record: &TICKET,
+                filter: Predicate::always(),
+                order,
+                page: Page::first(9),
+                relations: vec![],
+            };
             let (ctx, tickets) = (world.ctx(who), world.tickets.clone());
             async move { tickets.list(&ctx, request).await }
         };
@@ -112,7 +120,10 @@ async fn what_a_role_never_reads_it_may_not_name() {
         }
         let address = Predicate::eq("email", "rita@acme.example").through("requester");
         assert_eq!(count("rita", address.clone()).await.unwrap().total, 3, "one's own");
-        assert_eq!(count("rob", Predicate::eq("email", "rob@acme.example").through("requester")).await.unwrap().total, 1);
+        assert_eq!(
+            count("rob", Predicate::eq("email", "rob@acme.example").through("requester")).await.unwrap().total,
+            1
+        );
         assert_eq!(count("amy", address).await.unwrap().total, 3);
         let unknown = refused_at(count("amy", Predicate::eq("shoeSize", 7).through("requester")).await);
         assert_eq!(unknown, (ErrorCode::Validation, "filter.requester.shoeSize".into()));
@@ -127,9 +138,15 @@ async fn loaded_relations_are_masked_as_their_records_are() {
         for (who, expected) in [("abe", vec!["rita", "rob"]), ("rita", vec!["rita"])] {
             let request = ListRequest {
                 record: &INCIDENT,
-                filter: Predicate::eq("team", world.all(&INCIDENT).await.iter().find_map(|row| {
-                    (row.text("title") == "rita network").then(|| row.get("team").as_id().unwrap())
-                }).unwrap()),
+                filter: Predicate::eq(
+                    "team",
+                    world
+                        .all(&INCIDENT)
+                        .await
+                        .iter()
+                        .find_map(|row| (row.text("title") == "rita network").then(|| row.get("team").as_id().unwrap()))
+                        .unwrap(),
+                ),
                 order: vec![],
                 page: Page::first(9),
                 relations: vec!["requester", "team", "assignee"],
@@ -174,8 +191,15 @@ async fn the_log_pages_by_log_cursors_alone() {
         let page = events(&amy, last).await.unwrap();
         let end = all.rows.len() - 1;
         assert_eq!((page.rows, page.has_previous, page.has_next), (all.rows[end - 3..end].to_vec(), true, true));
-        let bad = |result: kernel::Result<store::query::Slice>| assert_eq!(result.unwrap_err().code(), ErrorCode::BadCursor);
-        let request = ListRequest { record: &TICKET, filter: Predicate::always(), order: vec![], page: Page::first(9), relations: vec![] };
+        let bad =
+            |result: kernel::Result<store::query::Slice>| assert_eq!(result.unwrap_err().code(), ErrorCode::BadCursor);
+        let request = ListRequest {
+            record: &TICKET,
+            filter: Predicate::always(),
+            order: vec![],
+            page: Page::first(9),
+            relations: vec![],
+        };
         let slice = world.tickets.list(&amy, request).await.unwrap();
         bad(events(&amy, first(2, slice.cursors.first().cloned())).await);
         bad(events(&amy, first(2, Some("nonsense".into()))).await);

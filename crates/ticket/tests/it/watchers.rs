@@ -19,7 +19,10 @@ async fn to_follow_twice_is_to_follow_once() {
         assert!(outcome.events[0].changes.is_empty());
         assert!(world.tickets.watch(&rita, watch(&row, None)).await.unwrap().events.is_empty());
         let watchers = world.tickets.watchers_of(&rita, &[row.id()]).await.unwrap();
-        assert_eq!(watchers.iter().map(|row| row.relation("actor").unwrap().text("name")).collect::<Vec<_>>(), ["rita"]);
+        assert_eq!(
+            watchers.iter().map(|row| row.relation("actor").unwrap().text("name")).collect::<Vec<_>>(),
+            ["rita"]
+        );
         let outcome = world.tickets.unwatch(&rita, watch(&row, None)).await.unwrap();
         assert_eq!(kinds(&outcome.events), [events::UNWATCHED]);
         assert!(world.tickets.unwatch(&rita, watch(&row, None)).await.unwrap().events.is_empty());
@@ -41,7 +44,10 @@ async fn others_are_made_to_follow_by_those_who_may_change_the_ticket() {
         assert_eq!(lacks(other("ivy").await), "ticket.update");
         assert_eq!(refused_at(other("dana").await), (ErrorCode::NotFound, "id".into()));
         other("ada").await.unwrap();
-        assert!(world.tickets.find(&world.ctx("rob"), &incident::INCIDENT, &by_id(&row), &[]).await.unwrap().is_none(), "to follow is not to see");
+        assert!(
+            world.tickets.find(&world.ctx("rob"), &incident::INCIDENT, &by_id(&row), &[]).await.unwrap().is_none(),
+            "to follow is not to see"
+        );
         let nobody = watch(&row, Some(user("zoe")));
         let refused = world.tickets.watch(&world.ctx("ada"), nobody).await;
         assert_eq!(refused_at(refused), (ErrorCode::NotFound, "user.email".into()));
@@ -80,7 +86,8 @@ async fn to_follow_at_once_from_two_windows_is_to_follow_once() {
         let row = world.open_for_network("x").await;
         let beside = Services::over(world.store.beside().await);
         let rita = world.ctx("rita");
-        let calls = (0..4).flat_map(|_| [&world.tickets, &beside.tickets].map(|tickets| tickets.watch(&rita, watch(&row, None))));
+        let calls = (0..4)
+            .flat_map(|_| [&world.tickets, &beside.tickets].map(|tickets| tickets.watch(&rita, watch(&row, None))));
         let told: usize = join_all(calls).await.into_iter().map(|result| result.unwrap().events.len()).sum();
         assert_eq!(told, 1);
         assert_eq!(world.all(&ticket::fields::WATCHER).await.len(), 1);

@@ -15,20 +15,14 @@ fn gate(limits: Limits) -> Gate {
 
 fn parameters(query: &str, variables: serde_json::Value) -> Parameters {
     let variables = serde_json::from_value::<JsonMap>(variables).unwrap();
-    Parameters {
-        query: query.into(),
-        variables: Some(variables),
-        ..Parameters::default()
-    }
+    Parameters { query: query.into(), variables: Some(variables), ..Parameters::default() }
 }
 
 fn check(query: &str, variables: serde_json::Value) -> Result<Checked, (ErrorCode, String)> {
-    gate(Limits::default())
-        .check(&parameters(query, variables))
-        .map_err(|errors| {
-            assert!(errors.len() <= 5);
-            (code_of(&errors[0]).unwrap(), errors[0].message.clone())
-        })
+    gate(Limits::default()).check(&parameters(query, variables)).map_err(|errors| {
+        assert!(errors.len() <= 5);
+        (code_of(&errors[0]).unwrap(), errors[0].message.clone())
+    })
 }
 
 fn refused(query: &str) -> (ErrorCode, String) {
@@ -39,57 +33,25 @@ fn refused(query: &str) -> (ErrorCode, String) {
 fn bombs_are_refused() {
     let mut doubling = "query { ...f0 }".to_owned();
     for level in 0..24 {
-        doubling += &format!(
-            "fragment f{level} on Query {{ ...f{0} ...f{0} }}",
-            level + 1
-        );
+        doubling += &format!("fragment f{level} on Query {{ ...f{0} ...f{0} }}", level + 1);
     }
     doubling += "fragment f24 on Query { hello }";
     assert_eq!(refused(&doubling).0, ErrorCode::CostExceeded);
 
-    let aliases: String = (0..10_000)
-        .map(|index| format!("a{index}: hello "))
-        .collect();
-    assert_eq!(
-        refused(&format!("{{ {aliases} }}")).0,
-        ErrorCode::CostExceeded
-    );
+    let aliases: String = (0..10_000).map(|index| format!("a{index}: hello ")).collect();
+    assert_eq!(refused(&format!("{{ {aliases} }}")).0, ErrorCode::CostExceeded);
 
     for deep in [
         "{ item ".repeat(100_000) + &"}".repeat(100_000),
         "{ item ".repeat(6_000),
-        format!(
-            "{{ echo(text: {}{}) }}",
-            "[".repeat(30_000),
-            "]".repeat(30_000)
-        ),
-        format!(
-            "{{ patch(input: {}1{}) }}",
-            "{nested: ".repeat(5_000),
-            "}".repeat(5_000)
-        ),
-        format!(
-            "query ($a: {}Int{}) {{ hello }}",
-            "[".repeat(20_000),
-            "]".repeat(20_000)
-        ),
-        format!(
-            "{{ {} hello {} }}",
-            "... on Query { ".repeat(2_000),
-            "}".repeat(2_000)
-        ),
-        format!(
-            "{{ {} }}",
-            "item { items { nodes { ".repeat(6) + "name" + &" } } }".repeat(6)
-        ),
+        format!("{{ echo(text: {}{}) }}", "[".repeat(30_000), "]".repeat(30_000)),
+        format!("{{ patch(input: {}1{}) }}", "{nested: ".repeat(5_000), "}".repeat(5_000)),
+        format!("query ($a: {}Int{}) {{ hello }}", "[".repeat(20_000), "]".repeat(20_000)),
+        format!("{{ {} hello {} }}", "... on Query { ".repeat(2_000), "}".repeat(2_000)),
+        format!("{{ {} }}", "item { items { nodes { ".repeat(6) + "name" + &" } } }".repeat(6)),
     ] {
         let (code, message) = refused(&deep);
-        assert_eq!(
-            code,
-            ErrorCode::CostExceeded,
-            "{message} for {}…",
-            &deep[..40]
-        );
+        assert_eq!(code, ErrorCode::CostExceeded, "{message} for {}…", &deep[..40]);
     }
     let tokens = "{".to_owned() + &"hello ".repeat(10_900) + "}";
     assert_eq!(refused(&tokens).0, ErrorCode::CostExceeded);
@@ -110,10 +72,7 @@ fn the_worst_that_passes_the_measure_can_be_validated() {
     assert!(check(&chain, serde_json::json!({})).is_ok());
     let nested = "item { items { nodes { ".repeat(4);
     let conflicts: String = (0..40)
-        .map(|index| {
-            format!("{nested} size: name {} ", " } } }".repeat(4))
-                .replace("size", &format!("x{}", index % 3))
-        })
+        .map(|index| format!("{nested} size: name {} ", " } } }".repeat(4)).replace("size", &format!("x{}", index % 3)))
         .collect();
     assert!(check(&format!("{{ {conflicts} }}"), serde_json::json!({})).is_err());
     let cycle = "query { ...a } fragment a on Query { hello ...b } fragment b on Query { ...a }";
@@ -124,14 +83,8 @@ fn the_worst_that_passes_the_measure_can_be_validated() {
 fn documents_that_are_wrong() {
     assert_eq!(refused("{ hello").0, ErrorCode::GraphqlParseFailed);
     assert_eq!(refused("").0, ErrorCode::GraphqlParseFailed);
-    assert_eq!(
-        refused("fragment f on Query { hello }").0,
-        ErrorCode::GraphqlValidationFailed
-    );
-    assert_eq!(
-        refused("type A { b: Int } query { hello }").0,
-        ErrorCode::GraphqlValidationFailed
-    );
+    assert_eq!(refused("fragment f on Query { hello }").0, ErrorCode::GraphqlValidationFailed);
+    assert_eq!(refused("type A { b: Int } query { hello }").0, ErrorCode::GraphqlValidationFailed);
     for invalid in [
         "{ hellp }",
         "{ item }",
@@ -152,23 +105,14 @@ fn documents_that_are_wrong() {
         "{ hello @skip }",
         "{ ... @defer { hello } }",
     ] {
-        assert_eq!(
-            refused(invalid).0,
-            ErrorCode::GraphqlValidationFailed,
-            "{invalid}"
-        );
+        assert_eq!(refused(invalid).0, ErrorCode::GraphqlValidationFailed, "{invalid}");
     }
 }
 
 #[test]
 fn variables_must_coerce() {
     let echo = "query ($text: String!) { echo(text: $text) }";
-    for variables in [
-        r#"{}"#,
-        r#"{"text": null}"#,
-        r#"{"text": 7}"#,
-        r#"{"text": ["a"]}"#,
-    ] {
+    for variables in [r#"{}"#, r#"{"text": null}"#, r#"{"text": 7}"#, r#"{"text": ["a"]}"#] {
         let (code, _) = check(echo, serde_json::from_str(variables).unwrap()).unwrap_err();
         assert_eq!(code, ErrorCode::GraphqlValidationFailed, "{variables}");
     }
@@ -179,10 +123,7 @@ fn variables_must_coerce() {
         r#"{"input": {"title": "a", "x": 1}}"#,
         r#"{"input": {"title": "a", "priority": 99999999999}}"#,
     ] {
-        assert!(
-            check(patch, serde_json::from_str(variables).unwrap()).is_err(),
-            "{variables}"
-        );
+        assert!(check(patch, serde_json::from_str(variables).unwrap()).is_err(), "{variables}");
     }
 }
 
@@ -198,20 +139,11 @@ fn exactly_one_of() {
         (r#"{"id": "a", "number": null}"#, false),
     ] {
         let by: serde_json::Value = serde_json::from_str(by).unwrap();
-        assert_eq!(
-            check(text, serde_json::json!({"by": by})).is_ok(),
-            fits,
-            "{by}"
-        );
+        assert_eq!(check(text, serde_json::json!({"by": by})).is_ok(), fits, "{by}");
     }
     assert!(check("{ by(by: { id: \"a\" }) }", serde_json::json!({})).is_ok());
     for literal in ["{}", "{ id: \"a\", number: 1 }", "{ id: null }"] {
-        assert!(
-            refused(&format!("{{ by(by: {literal}) }}"))
-                .1
-                .contains("exactly one of id, number"),
-            "{literal}"
-        );
+        assert!(refused(&format!("{{ by(by: {literal}) }}")).1.contains("exactly one of id, number"), "{literal}");
     }
     let missing = "query ($id: String) { by(by: { id: $id }) }";
     assert!(check(missing, serde_json::json!({})).is_err());
@@ -222,71 +154,38 @@ fn operations_are_chosen_by_name() {
     let gate = gate(Limits::default());
     let both = "query a { hello } mutation b { touch }";
     let choose = |name: Option<&str>| {
-        let parameters = Parameters {
-            query: both.into(),
-            operation_name: name.map(str::to_owned),
-            ..Parameters::default()
-        };
-        gate.check(&parameters)
-            .map(|checked| checked.kind.as_str())
-            .map_err(|errors| errors[0].message.clone())
+        let parameters =
+            Parameters { query: both.into(), operation_name: name.map(str::to_owned), ..Parameters::default() };
+        gate.check(&parameters).map(|checked| checked.kind.as_str()).map_err(|errors| errors[0].message.clone())
     };
-    assert_eq!(
-        (choose(Some("a")), choose(Some("b"))),
-        (Ok("query"), Ok("mutation"))
-    );
+    assert_eq!((choose(Some("a")), choose(Some("b"))), (Ok("query"), Ok("mutation")));
     assert!(choose(None).unwrap_err().contains("operationName"));
     assert!(choose(Some("c")).unwrap_err().contains("`c`"));
 }
 
 #[test]
 fn pages_multiply() {
-    let cost = |query: &str, variables| {
-        check(query, variables)
-            .map(|checked| checked.cost)
-            .map_err(|error| error.0)
-    };
+    let cost = |query: &str, variables| check(query, variables).map(|checked| checked.cost).map_err(|error| error.0);
     let none = || serde_json::json!({});
     assert_eq!(cost("{ hello }", none()), Ok(1));
+    assert_eq!(cost("{ items(first: 10) { nodes { name } totalCount } }", none()), Ok(1 + (1 + 10) + 1));
+    assert_eq!(cost("{ items { nodes { name } } }", none()), Ok(1 + 1 + 20), "twenty by default");
     assert_eq!(
-        cost("{ items(first: 10) { nodes { name } totalCount } }", none()),
-        Ok(1 + (1 + 10) + 1)
-    );
-    assert_eq!(
-        cost("{ items { nodes { name } } }", none()),
-        Ok(1 + 1 + 20),
-        "twenty by default"
-    );
-    assert_eq!(
-        cost(
-            "query ($n: Int) { items(last: $n) { edges { node { name } } } }",
-            serde_json::json!({"n": 7})
-        ),
+        cost("query ($n: Int) { items(last: $n) { edges { node { name } } } }", serde_json::json!({"n": 7})),
         Ok(1 + 1 + 7 * 2)
     );
     let fields = "a: name b: size c: name d: size e: name f: size g: name h: size i: name j: size";
     let inner = format!("items(first: 20) {{ nodes {{ {fields} }} }}");
     let page = format!("{{ items(first: 100) {{ nodes {{ {fields} {inner} }} }} }}");
-    assert!(
-        cost(&page, none()).is_ok_and(|cost| cost > 20_000),
-        "a rich page fits"
-    );
-    let cube = "{ items(first: 100) { nodes { items(first: 100) { nodes { items(first: 100) { nodes { name } } } } } } }";
+    assert!(cost(&page, none()).is_ok_and(|cost| cost > 20_000), "a rich page fits");
+    let cube =
+        "{ items(first: 100) { nodes { items(first: 100) { nodes { items(first: 100) { nodes { name } } } } } } }";
     assert_eq!(cost(cube, none()), Err(ErrorCode::CostExceeded));
     for first in ["101", "2147483647"] {
-        assert_eq!(
-            cost(
-                &format!("{{ items(first: {first}) {{ totalCount }} }}"),
-                none()
-            ),
-            Err(ErrorCode::Limit)
-        );
+        assert_eq!(cost(&format!("{{ items(first: {first}) {{ totalCount }} }}"), none()), Err(ErrorCode::Limit));
     }
     assert_eq!(
-        cost(
-            "query ($n: Int) { items(first: $n) { totalCount } }",
-            serde_json::json!({"n": 2147483647})
-        ),
+        cost("query ($n: Int) { items(first: $n) { totalCount } }", serde_json::json!({"n": 2147483647})),
         Err(ErrorCode::Limit)
     );
 }
@@ -296,42 +195,21 @@ const INTROSPECTION: &str = include_str!("introspection.graphql");
 #[test]
 fn introspection_passes_and_its_bombs_do_not() {
     let checked = check(INTROSPECTION, serde_json::json!({})).unwrap();
-    assert!(
-        checked.cost > 100 && checked.cost < checked.cost_limit / 10,
-        "{}",
-        checked.cost
-    );
+    assert!(checked.cost > 100 && checked.cost < checked.cost_limit / 10, "{}", checked.cost);
     assert!(check("{ __typename }", serde_json::json!({})).is_ok());
-    let small = Limits {
-        depth: 3,
-        ..Limits::default()
-    };
-    assert!(
-        gate(small.clone())
-            .check(&parameters(INTROSPECTION, serde_json::json!({})))
-            .is_ok(),
-        "exempt from depth"
-    );
+    let small = Limits { depth: 3, ..Limits::default() };
+    assert!(gate(small.clone()).check(&parameters(INTROSPECTION, serde_json::json!({}))).is_ok(), "exempt from depth");
     let mixed = INTROSPECTION.replace("__schema {", "hello __schema {");
-    assert!(
-        gate(small)
-            .check(&parameters(&mixed, serde_json::json!({})))
-            .is_err()
-    );
-    let nested = "{ __schema { types { ".to_owned()
-        + &"fields { type { ".repeat(12)
-        + "name"
-        + &" } }".repeat(12)
-        + " } } }";
+    assert!(gate(small).check(&parameters(&mixed, serde_json::json!({}))).is_err());
+    let nested =
+        "{ __schema { types { ".to_owned() + &"fields { type { ".repeat(12) + "name" + &" } }".repeat(12) + " } } }";
     assert_eq!(refused(&nested).0, ErrorCode::CostExceeded);
 }
 
 /// What the executor answers to a document that went through the gate.
 async fn run(query: &str, variables: serde_json::Value) -> serde_json::Value {
     let schema = schema(Counts::default());
-    let checked = gate(Limits::default())
-        .check(&parameters(query, variables))
-        .unwrap();
+    let checked = gate(Limits::default()).check(&parameters(query, variables)).unwrap();
     let response = Executor::execute(&schema, checked.into_request()).await;
     assert_eq!(response.errors, [], "{query}");
     response.data.into_json().unwrap()
@@ -388,8 +266,5 @@ async fn introspection_answers() {
 fn json_values_become_the_executors() {
     let json: JsonValue = serde_json::from_str(r#"{"a": [1, -2, 1.5, true, null, "x"]}"#).unwrap();
     let value = crate::door::convert::json_value(&json);
-    assert_eq!(
-        value,
-        async_graphql::value!({"a": [1, -2, 1.5, true, Value::Null, "x"]})
-    );
+    assert_eq!(value, async_graphql::value!({"a": [1, -2, 1.5, true, Value::Null, "x"]}));
 }

@@ -27,48 +27,24 @@ pub struct Server {
 
 /// Limits with the short times of a test.
 pub fn quick() -> Limits {
-    Limits {
-        drain_notice: Milliseconds(0),
-        reauthentication_interval: Milliseconds(20),
-        ..Limits::default()
-    }
+    Limits { drain_notice: Milliseconds(0), reauthentication_interval: Milliseconds(20), ..Limits::default() }
 }
 
 pub async fn serve(limits: Limits) -> Server {
-    serve_with(DoorConfig {
-        limits,
-        ..DoorConfig::default()
-    })
-    .await
+    serve_with(DoorConfig { limits, ..DoorConfig::default() }).await
 }
 
 pub async fn serve_with(config: DoorConfig) -> Server {
     let (platform, counts) = (Platform::new(), Counts::default());
     let schema = schema(counts.clone());
     let clock = Clock::Manual(platform.clock.clone());
-    let door = Door::new(
-        schema.clone(),
-        schema.sdl(),
-        platform.clone(),
-        DoorConfig { clock, ..config },
-    )
-    .unwrap();
+    let door = Door::new(schema.clone(), schema.sdl(), platform.clone(), DoorConfig { clock, ..config }).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let stop = shutdown.clone();
     let served = tokio::spawn(async move { door.serve(listener, stop).await });
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none());
-    Server {
-        address,
-        platform,
-        counts,
-        shutdown,
-        served,
-        http: http.build().unwrap(),
-    }
+    let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+    Server { address, platform, counts, shutdown, served, http: http.build().unwrap() }
 }
 
 impl Server {
@@ -102,16 +78,11 @@ pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
-    (
-        status,
-        serde_json::from_str(&text).unwrap_or(Value::String(text)),
-    )
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
 pub fn code(answer: &Value) -> &str {
-    answer["errors"][0]["extensions"]["code"]
-        .as_str()
-        .unwrap_or("")
+    answer["errors"][0]["extensions"]["code"].as_str().unwrap_or("")
 }
 
 /// Waits until the condition holds.
@@ -121,7 +92,5 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .unwrap_or_else(|_| panic!("{what} did not happen"));
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{what} did not happen"));
 }

@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_graphql::{
-    Context, InputObject, MaybeUndefined, Object, OneofObject, Schema, SimpleObject, Subscription,
-    ValidationMode,
+    Context, InputObject, MaybeUndefined, Object, OneofObject, Schema, SimpleObject, Subscription, ValidationMode,
 };
 use chrono::DateTime;
 use futures_util::Stream;
 use kernel::{
-    Actor, ActorKind, Channel, Clock, Ctx, Error, ErrorCode, Grant, Grants, ManualClock,
-    Mutation as Carry, Scope, Timestamp, Uuid,
+    Actor, ActorKind, Channel, Clock, Ctx, Error, ErrorCode, Grant, Grants, ManualClock, Mutation as Carry, Scope,
+    Timestamp, Uuid,
 };
 
 use crate::door::{Backend, Principal, Viewer};
@@ -92,24 +91,9 @@ struct ItemConnection {
 
 impl ItemConnection {
     fn of(count: Option<i32>) -> Self {
-        let nodes: Vec<Item> = (0..count.unwrap_or(20))
-            .map(|size| Item {
-                name: format!("n{size}"),
-                size,
-            })
-            .collect();
-        let edges = nodes
-            .iter()
-            .map(|node| ItemEdge {
-                cursor: node.name.clone(),
-                node: node.clone(),
-            })
-            .collect();
-        Self {
-            total_count: nodes.len() as i32,
-            nodes,
-            edges,
-        }
+        let nodes: Vec<Item> = (0..count.unwrap_or(20)).map(|size| Item { name: format!("n{size}"), size }).collect();
+        let edges = nodes.iter().map(|node| ItemEdge { cursor: node.name.clone(), node: node.clone() }).collect();
+        Self { total_count: nodes.len() as i32, nodes, edges }
     }
 }
 
@@ -117,18 +101,13 @@ pub struct Query;
 
 fn viewer<'a>(ctx: &Context<'a>) -> kernel::Result<&'a Ctx> {
     let viewer = ctx.data_unchecked::<Viewer>();
-    viewer
-        .ctx
-        .as_ref()
-        .ok_or_else(|| Error::request(ErrorCode::Unauthenticated, "sign in first"))
+    viewer.ctx.as_ref().ok_or_else(|| Error::request(ErrorCode::Unauthenticated, "sign in first"))
 }
 
 #[Object]
 impl Query {
     async fn hello(&self, ctx: &Context<'_>) -> &str {
-        ctx.data_unchecked::<Counts>()
-            .read
-            .fetch_add(1, Ordering::SeqCst);
+        ctx.data_unchecked::<Counts>().read.fetch_add(1, Ordering::SeqCst);
         "world"
     }
     async fn viewer(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
@@ -173,21 +152,14 @@ impl Query {
             "{} {description} {}{}",
             input.title,
             input.priority,
-            if input.nested.is_some() {
-                " nested"
-            } else {
-                ""
-            }
+            if input.nested.is_some() { " nested" } else { "" }
         )
     }
     async fn items(&self, first: Option<i32>, last: Option<i32>) -> ItemConnection {
         ItemConnection::of(first.or(last))
     }
     async fn item(&self) -> Item {
-        Item {
-            name: "one".into(),
-            size: 1,
-        }
+        Item { name: "one".into(), size: 1 }
     }
 }
 
@@ -201,9 +173,7 @@ fn explode() -> bool {
 impl Failing {
     /// `Option<Result>`: the executor lets an error of `Result<Option>` nullify the parent.
     async fn value(&self) -> Option<async_graphql::Result<bool>> {
-        Some(Err(
-            Error::request(ErrorCode::NotFound, "x".repeat(4_000)).into()
-        ))
+        Some(Err(Error::request(ErrorCode::NotFound, "x".repeat(4_000)).into()))
     }
 }
 
@@ -212,17 +182,11 @@ pub struct Mutation;
 #[Object]
 impl Mutation {
     async fn touch(&self, ctx: &Context<'_>) -> usize {
-        ctx.data_unchecked::<Counts>()
-            .touched
-            .fetch_add(1, Ordering::SeqCst)
-            + 1
+        ctx.data_unchecked::<Counts>().touched.fetch_add(1, Ordering::SeqCst) + 1
     }
     async fn touch_slowly(&self, ctx: &Context<'_>, ms: u64) -> usize {
         tokio::time::sleep(Duration::from_millis(ms)).await;
-        ctx.data_unchecked::<Counts>()
-            .touched
-            .fetch_add(1, Ordering::SeqCst)
-            + 1
+        ctx.data_unchecked::<Counts>().touched.fetch_add(1, Ordering::SeqCst) + 1
     }
 }
 
@@ -246,20 +210,14 @@ impl Subscriptions {
     /// How many grants the viewer has, whenever that changes.
     async fn grants(&self, ctx: &Context<'_>) -> async_graphql::Result<impl Stream<Item = usize>> {
         let viewer = ctx.data_unchecked::<Viewer>();
-        let live = viewer
-            .live
-            .clone()
-            .ok_or_else(|| Error::request(ErrorCode::Unauthenticated, "sign in first"))?;
-        Ok(futures_util::stream::unfold(
-            (live, true),
-            |(mut live, first)| async move {
-                if !first {
-                    live.changed().await.ok()?;
-                }
-                let count = live.borrow_and_update().grants.grants.len();
-                Some((count, (live, false)))
-            },
-        ))
+        let live = viewer.live.clone().ok_or_else(|| Error::request(ErrorCode::Unauthenticated, "sign in first"))?;
+        Ok(futures_util::stream::unfold((live, true), |(mut live, first)| async move {
+            if !first {
+                live.changed().await.ok()?;
+            }
+            let count = live.borrow_and_update().grants.grants.len();
+            Some((count, (live, false)))
+        }))
     }
     async fn explode(&self) -> impl Stream<Item = bool> {
         futures_util::stream::once(async { explode() })
@@ -269,10 +227,7 @@ impl Subscriptions {
 pub type ToySchema = Schema<Query, Mutation, Subscriptions>;
 
 pub fn schema(counts: Counts) -> ToySchema {
-    Schema::build(Query, Mutation, Subscriptions)
-        .data(counts)
-        .validation_mode(ValidationMode::Fast)
-        .finish()
+    Schema::build(Query, Mutation, Subscriptions).data(counts).validation_mode(ValidationMode::Fast).finish()
 }
 
 /// Actor, number of grants, expiry of a token.
@@ -288,15 +243,8 @@ pub struct Platform {
 impl Platform {
     pub fn new() -> Arc<Self> {
         let clock = ManualClock::starting_at(DateTime::UNIX_EPOCH + chrono::Duration::days(20_000));
-        let tokens = [
-            ("alice".to_owned(), (1, 1, None)),
-            ("bob".to_owned(), (2, 2, None)),
-        ];
-        Arc::new(Self {
-            tokens: Mutex::new(tokens.into()),
-            down: AtomicBool::new(false),
-            clock,
-        })
+        let tokens = [("alice".to_owned(), (1, 1, None)), ("bob".to_owned(), (2, 2, None))];
+        Arc::new(Self { tokens: Mutex::new(tokens.into()), down: AtomicBool::new(false), clock })
     }
 
     /// Gives the token's owner this many grants.
@@ -321,33 +269,17 @@ impl Platform {
 impl Backend for Platform {
     async fn authenticate(&self, token: &str, request_id: &str) -> kernel::Result<Principal> {
         if self.down.load(Ordering::SeqCst) {
-            return Err(Error::request(
-                ErrorCode::Unavailable,
-                "the database is away",
-            ));
+            return Err(Error::request(ErrorCode::Unavailable, "the database is away"));
         }
         let known = self.tokens.lock().unwrap().get(token).copied();
         let Some((actor, grants, expires_at)) = known else {
-            return Err(Error::request(
-                ErrorCode::Unauthenticated,
-                "the token does not hold",
-            ));
+            return Err(Error::request(ErrorCode::Unauthenticated, "the token does not hold"));
         };
-        let grant = |index| Grant {
-            permission: format!("p{index}"),
-            scope: Scope::Tenant,
-            team: None,
-        };
+        let grant = |index| Grant { permission: format!("p{index}"), scope: Scope::Tenant, team: None };
         let ctx = Ctx {
             tenant: Uuid::from_u128(9),
-            actor: Actor {
-                id: Uuid::from_u128(actor),
-                kind: ActorKind::User,
-            },
-            grants: Arc::new(Grants {
-                grants: (0..grants).map(grant).collect(),
-                teams: vec![],
-            }),
+            actor: Actor { id: Uuid::from_u128(actor), kind: ActorKind::User },
+            grants: Arc::new(Grants { grants: (0..grants).map(grant).collect(), teams: vec![] }),
             channel: Channel::Token(Uuid::from_u128(actor)),
             request_id: request_id.into(),
             clock: Clock::Manual(self.clock.clone()),
@@ -357,11 +289,7 @@ impl Backend for Platform {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        if self.down.load(Ordering::SeqCst) {
-            Err("the database is away".into())
-        } else {
-            Ok(())
-        }
+        if self.down.load(Ordering::SeqCst) { Err("the database is away".into()) } else { Ok(()) }
     }
 
     async fn log_cursor(&self, ctx: &Ctx) -> Option<String> {
