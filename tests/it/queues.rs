@@ -3,7 +3,7 @@
 use gateway::door::Milliseconds;
 use serde_json::{Value, json};
 use tests::client::Client;
-use tests::installation::each_engine_with;
+use tests::installation::{Installation, each_engine_with};
 use tests::socket::Socket;
 
 use crate::company_life::{assign, comment, incident, resolve, step};
@@ -20,8 +20,8 @@ async fn follow(client: &Client, filter: &Value) -> Socket {
 }
 
 /// All changes so far, as `KIND` and the ticket's id: those up to the bookmark at the log's present end.
-async fn changes(client: &Client, socket: &mut Socket) -> Vec<(String, Value)> {
-    let end = client.ask("{ tickets { logCursor } }", json!({})).await["tickets"]["logCursor"].take();
+async fn changes(installation: &Installation, client: &Client, socket: &mut Socket) -> Vec<(String, Value)> {
+    let end = installation.log_end(client).await;
     let mut found = Vec::new();
     loop {
         let change = socket.next("queue").await["queueChanges"].take();
@@ -58,7 +58,7 @@ async fn a_queue_stays_current() {
             let mut others = follow(&sam, &open).await;
 
             let ticket = incident(&requester, "VPN drops").await;
-            assert_eq!(changes(&requester, &mut own).await, [("ADDED".to_owned(), ticket["id"].clone())]);
+            assert_eq!(changes(installation, &requester, &mut own).await, [("ADDED".to_owned(), ticket["id"].clone())]);
             assign(&lead, &ticket, "network", Some(&company.agent.email)).await;
             step(&agent, &ticket, "start", json!({})).await;
             comment(&agent, &ticket, "Hello.", "PUBLIC").await;
@@ -72,11 +72,11 @@ async fn a_queue_stays_current() {
 
             let mut expected = vec!["CHANGED"; 6];
             expected.extend(["REMOVED", "ADDED", "REMOVED"]);
-            assert_eq!(kinds(&changes(&requester, &mut own).await), expected, "the internal comment is not there for the requester");
+            assert_eq!(kinds(&changes(installation, &requester, &mut own).await), expected, "the internal comment is not there for the requester");
             expected[0] = "ADDED";
             expected.insert(1, "CHANGED");
-            assert_eq!(kinds(&changes(&agent, &mut team).await), expected, "the agent is told of it");
-            assert!(changes(&sam, &mut others).await.is_empty(), "tickets of others are not there");
+            assert_eq!(kinds(&changes(installation, &agent, &mut team).await), expected, "the agent is told of it");
+            assert!(changes(installation, &sam, &mut others).await.is_empty(), "tickets of others are not there");
         },
     )
     .await;
@@ -98,10 +98,10 @@ async fn losing_sight_leaves_the_id_alone() {
             assert_eq!(heard.next("events").await["ticketEvents"]["event"], Value::Null, "a bookmark");
 
             assign(&lead, &ticket, "workplace", None).await;
-            assert_eq!(changes(&agent, &mut everything).await, [("REMOVED".to_owned(), ticket["id"].clone())]);
+            assert_eq!(changes(installation, &agent, &mut everything).await, [("REMOVED".to_owned(), ticket["id"].clone())]);
             comment(&installation.client(&company.admin.token), &ticket, "Still the VPN?", "INTERNAL").await;
-            assert!(changes(&agent, &mut everything).await.is_empty());
-            let end = agent.ask("{ tickets { logCursor } }", json!({})).await["tickets"]["logCursor"].take();
+            assert!(changes(installation, &agent, &mut everything).await.is_empty());
+            let end = installation.log_end(&agent).await;
             loop {
                 let message = heard.next("events").await["ticketEvents"].take();
                 assert_eq!(message["event"], Value::Null, "what moved out of sight is not told");
@@ -125,7 +125,7 @@ async fn changed_rights_reset_the_queue() {
             let ticket = incident(&requester, "The printer").await;
             assign(&lead, &ticket, "workplace", None).await;
             let mut queue = follow(&agent, &json!({})).await;
-            assert!(changes(&agent, &mut queue).await.is_empty());
+            assert!(changes(installation, &agent, &mut queue).await.is_empty());
 
             let membership = json!({ "team": { "slug": "workplace" }, "user": { "email": company.agent.email } });
             admin.done("teamMemberAdd", membership.clone(), "team { id }").await;
@@ -140,12 +140,12 @@ async fn changed_rights_reset_the_queue() {
             let listed = agent.ask("{ tickets { nodes { id } } }", json!({})).await["tickets"]["nodes"].take();
             assert_eq!(listed, json!([{ "id": ticket["id"] }]), "the list shows what the new rights allow");
             comment(&admin, &ticket, "Paper?", "INTERNAL").await;
-            assert_eq!(changes(&agent, &mut queue).await, [("CHANGED".to_owned(), ticket["id"].clone())]);
+            assert_eq!(changes(installation, &agent, &mut queue).await, [("CHANGED".to_owned(), ticket["id"].clone())]);
 
             // The place of the reset is one to go on from.
             let mut again = agent.socket().await;
             again.subscribe("queue", QUEUE, json!({ "filter": {}, "after": reset["cursor"] })).await;
-            assert_eq!(changes(&agent, &mut again).await, [("CHANGED".to_owned(), ticket["id"].clone())]);
+            assert_eq!(changes(installation, &agent, &mut again).await, [("CHANGED".to_owned(), ticket["id"].clone())]);
 
             admin.done("teamMemberRemove", membership, "team { id }").await;
             loop {
@@ -156,7 +156,7 @@ async fn changed_rights_reset_the_queue() {
                 assert_eq!(change["kind"], "BOOKMARK");
             }
             comment(&admin, &ticket, "Toner?", "PUBLIC").await;
-            assert!(changes(&agent, &mut queue).await.is_empty(), "rights that are gone show nothing more");
+            assert!(changes(installation, &agent, &mut queue).await.is_empty(), "rights that are gone show nothing more");
         },
     )
     .await;

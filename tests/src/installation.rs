@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use gateway::door::{Limits, Milliseconds};
 use gateway::platform::Platform;
 use kernel::{Clock, ManualClock};
+use serde_json::{Value, json};
 use migrations::testing::{START, TestDatabase};
 use store::{ConnectionTrait, Engine, Location, Store, StoreConfig};
 
@@ -42,7 +43,7 @@ pub fn limits() -> Limits {
 /// Passwords that cost nothing.
 pub fn settings() -> Settings {
     let password_cost = PasswordCost { memory_kib: 8, iterations: 1, parallelism: 1 };
-    Settings { password_cost, ..Settings::default() }
+    Settings { password_cost, shortest_password: deskwire::demo::PASSWORD.len(), ..Settings::default() }
 }
 
 /// Plays a scenario on SQLite, then on PostgreSQL, each time on a fresh server with a [`Company`] in it.
@@ -154,6 +155,16 @@ impl Installation {
     /// The running server's store.
     pub fn store(&self) -> &Store {
         self.platform().tickets.store()
+    }
+
+    /// The log's end as this client is told it, all that was acknowledged being in the log.
+    ///
+    /// # Panics
+    /// When the log cannot be read.
+    pub async fn log_end(&self, client: &Client) -> Value {
+        // On PostgreSQL events are numbered a moment after the commit that wrote them.
+        self.store().number_events().await.expect("events can be numbered");
+        client.ask("{ tickets { logCursor } }", json!({})).await["tickets"]["logCursor"].take()
     }
 
     /// The running server's address.

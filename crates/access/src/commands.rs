@@ -225,6 +225,11 @@ pub(crate) fn checked_name(field: &str, name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
+/// Whether a text could be a stored key of at most so many bytes. PostgreSQL cannot even be asked for a NUL character.
+pub(crate) fn is_key(text: &str, longest: usize) -> bool {
+    text.len() <= longest && !text.contains('\0')
+}
+
 /// Checks a text of several lines.
 ///
 /// # Errors

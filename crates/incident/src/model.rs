@@ -24,8 +24,7 @@ pub enum IncidentOrigin {
 
 impl IncidentOrigin {
     /// Their names, in order.
-    pub const NAMES: &'static [&'static str] =
-        &["PORTAL", "API", "EMAIL", "PHONE", "CHAT", "MONITORING", "AUTOMATION"];
+    pub const NAMES: &'static [&'static str] = &["PORTAL", "API", "EMAIL", "PHONE", "CHAT", "MONITORING", "AUTOMATION"];
 
     /// The name that is stored and shown.
     pub const fn as_str(self) -> &'static str {

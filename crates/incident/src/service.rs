@@ -5,8 +5,8 @@ use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Error, Id, Patch, Result, UserError, id};
 use predicate::{Predicate, Value};
 use serde_json::{Map, Value as Json};
-use store::query::{self, Row};
 use store::Tx;
+use store::query::{self, Row};
 use ticket::commands::{check_long_text, check_title, normalise_tags};
 use ticket::fields::EXTERNAL_REF;
 use ticket::queries::check_external;
@@ -131,12 +131,9 @@ impl Incidents {
     async fn set_priority_in(&self, tx: &mut Tx, edit: &mut Edit, wanted: Option<&PriorityOverride>) -> Result<()> {
         let ctx = tx.ctx().clone();
         let (priority, reason, by, at) = match wanted {
-            Some(wanted) => (
-                wanted.priority,
-                Value::from(wanted.reason.trim()),
-                Value::from(ctx.actor.id),
-                Value::from(tx.now()),
-            ),
+            Some(wanted) => {
+                (wanted.priority, Value::from(wanted.reason.trim()), Value::from(ctx.actor.id), Value::from(tx.now()))
+            }
             None => {
                 let impact = Impact::parse(&edit.after.text("impact")).unwrap_or(Impact::Medium);
                 let urgency = Urgency::parse(&edit.after.text("urgency")).unwrap_or(Urgency::Medium);
@@ -348,7 +345,8 @@ fn check_create(ctx: &Ctx, command: &mut CreateIncident) -> Result<()> {
     check_override(&mut problems, command.priority_override.as_ref());
     command.tags = normalise_tags(&mut problems, std::mem::take(&mut command.tags));
     if command.external_refs.len() > MAX_EXTERNAL_REFS {
-        let message = format!("{} references are given; at most {MAX_EXTERNAL_REFS} are allowed", command.external_refs.len());
+        let message =
+            format!("{} references are given; at most {MAX_EXTERNAL_REFS} are allowed", command.external_refs.len());
         problems.add(UserError::limit(["externalRefs"], message, MAX_EXTERNAL_REFS as u64));
     }
     for (index, (source, key)) in command.external_refs.iter().enumerate() {

@@ -113,8 +113,7 @@ impl Tickets {
             row.set("parent", parent.as_ref().map(Row::id).into());
             row.set_relation("parent", parent);
         }
-        let changed: Vec<_> =
-            before.fields().iter().filter(|(name, value)| row.get(name) != value).cloned().collect();
+        let changed: Vec<_> = before.fields().iter().filter(|(name, value)| row.get(name) != value).cloned().collect();
         if changed.is_empty() {
             return Ok(row);
         }
@@ -135,6 +134,10 @@ impl Tickets {
     /// # Errors
     /// Database errors.
     pub async fn category_in(&self, tx: &mut Tx, key: &str) -> Result<Option<Row>> {
+        // PostgreSQL cannot even be asked for a NUL character.
+        if key.contains('\0') {
+            return Ok(None);
+        }
         let ctx = tx.ctx().clone();
         let visible = self.access().visible(&ctx);
         let condition = Predicate::eq("key", key);

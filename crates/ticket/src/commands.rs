@@ -180,7 +180,12 @@ mod tests {
 
     #[test]
     fn titles_have_a_length() {
-        for (title, fine) in [("x".repeat(MAX_TITLE), true), ("x".repeat(MAX_TITLE + 1), false), (" ".into(), false), ("a\0b".into(), false)] {
+        for (title, fine) in [
+            ("x".repeat(MAX_TITLE), true),
+            ("x".repeat(MAX_TITLE + 1), false),
+            (" ".into(), false),
+            ("a\0b".into(), false),
+        ] {
             let mut problems = Problems::default();
             check_title(&mut problems, &title);
             assert_eq!(problems.is_empty(), fine);

@@ -93,13 +93,7 @@ impl Edit {
     ///
     /// # Errors
     /// A lost race is run again: a version that the client named is then refused with the current one.
-    pub async fn save_in(
-        &mut self,
-        tx: &mut Tx,
-        access: &Access,
-        kind: &'static str,
-        payload: Json,
-    ) -> Result<bool> {
+    pub async fn save_in(&mut self, tx: &mut Tx, access: &Access, kind: &'static str, payload: Json) -> Result<bool> {
         let mut values = self.changed();
         if values.is_empty() {
             return Ok(false);

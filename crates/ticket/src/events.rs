@@ -40,7 +40,8 @@ pub fn facts(record: &'static RecordType, catalogue: &Catalogue, row: &Row) -> M
 /// The fields one edge away that events carry.
 fn related_paths(record: &'static RecordType, catalogue: &Catalogue) -> Vec<Path> {
     let base: &'static [_] = record.base.map_or(&[], |base| base.relations);
-    let references = base.iter().chain(record.relations).filter(|found| matches!(found.kind, RelationKind::Reference(_)));
+    let references =
+        base.iter().chain(record.relations).filter(|found| matches!(found.kind, RelationKind::Reference(_)));
     references
         .filter_map(|relation| Some((relation.name, catalogue.get(relation.target)?)))
         .flat_map(|(name, target)| {

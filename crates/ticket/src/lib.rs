@@ -14,8 +14,8 @@
 
 pub mod assignment;
 pub mod category;
-pub mod comment;
 pub mod commands;
+pub mod comment;
 pub mod edit;
 pub mod error;
 pub mod events;

@@ -63,7 +63,9 @@ impl Tickets {
             let priority = own.map_or_else(|| default_priority(impact, urgency), |rule| rule.priority);
             PriorityRule { impact, urgency, priority }
         };
-        Ok(Impact::ALL.iter().flat_map(|impact| Urgency::ALL.iter().map(move |urgency| (*impact, *urgency)))
+        Ok(Impact::ALL
+            .iter()
+            .flat_map(|impact| Urgency::ALL.iter().map(move |urgency| (*impact, *urgency)))
             .map(|(impact, urgency)| cell(impact, urgency))
             .collect())
     }
@@ -191,7 +193,8 @@ mod tests {
 
     #[test]
     fn the_default_matrix_is_the_documented_one() {
-        let row = |impact| Urgency::ALL.iter().map(|urgency| default_priority(impact, *urgency).as_str()).collect::<Vec<_>>();
+        let row =
+            |impact| Urgency::ALL.iter().map(|urgency| default_priority(impact, *urgency).as_str()).collect::<Vec<_>>();
         assert_eq!(row(Impact::High), ["P1", "P2", "P3"]);
         assert_eq!(row(Impact::Medium), ["P2", "P3", "P4"]);
         assert_eq!(row(Impact::Low), ["P3", "P4", "P5"]);

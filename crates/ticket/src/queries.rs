@@ -269,9 +269,7 @@ impl Tickets {
     pub async fn events(&self, ctx: &Ctx, filter: Predicate, page: &Page) -> Result<Slice> {
         let visible = self.access().visible(ctx);
         let cursors = self.store().cursors();
-        let bound = |text: &Option<String>| {
-            text.as_deref().map(|text| cursors.open_log(ctx.tenant, text)).transpose()
-        };
+        let bound = |text: &Option<String>| text.as_deref().map(|text| cursors.open_log(ctx.tenant, text)).transpose();
         let (after, before) = (bound(&page.after)?, bound(&page.before)?);
         let position = |test| Predicate::Is(Path::field("position"), test);
         let at = |position: i64| Operand::Value(Value::Int(position));
@@ -351,7 +349,6 @@ pub fn check_external(source: &str, key: &str) -> Result<()> {
     crate::commands::check_text(&mut problems, "key", key, MAX_KEY);
     problems.check()
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,8 @@
 //! The one table that is not a record type: the counters that numbers come from.
 
 use kernel::{Result, Uuid};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, Returning};
 use sea_orm::ConnectionTrait;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, Returning};
 use store::DbResult;
 
 use crate::model::TicketKind;

@@ -144,13 +144,7 @@ impl Tickets {
         timer::schedule_in(tx, rules.as_ref(), &edit.after)
     }
 
-    fn check_allowed<'r>(
-        &self,
-        ctx: &Ctx,
-        rules: &'r dyn KindRules,
-        row: &Row,
-        key: &str,
-    ) -> Result<&'r Transition> {
+    fn check_allowed<'r>(&self, ctx: &Ctx, rules: &'r dyn KindRules, row: &Row, key: &str) -> Result<&'r Transition> {
         let workflow = rules.workflow();
         let state = row.text("state");
         let found = workflow.transition(key);
@@ -197,7 +191,8 @@ impl Tickets {
         let rules = edit.rules.clone();
         let workflow = rules.workflow();
         let state = edit.after.text("state");
-        let to_work = |found: &&Transition| workflow.category(&found.to) == StateCategory::Active && found.required.is_empty();
+        let to_work =
+            |found: &&Transition| workflow.category(&found.to) == StateCategory::Active && found.required.is_empty();
         let Some(transition) = workflow.leaving(&state).find(to_work) else {
             return Err(Error::internal(format!("no transition leads from `{state}` back to work")));
         };

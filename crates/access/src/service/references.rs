@@ -9,7 +9,7 @@ use store::query::{self, Row};
 use store::{ConnectionTrait, Tx};
 
 use super::Access;
-use crate::commands::{MAX_EMAIL, MAX_SLUG, TeamRef, UserRef, is_account, uuid_of};
+use crate::commands::{MAX_EMAIL, MAX_SLUG, TeamRef, UserRef, is_account, is_key, uuid_of};
 use crate::fields::{ACTOR, TEAM};
 use crate::model::{Account, Team};
 use crate::{tables, visibility};
@@ -81,7 +81,7 @@ impl Access {
         match reference {
             UserRef::Id(id) => self.account_row_by_id(connection, ctx, id).await,
             UserRef::Email(email) => {
-                let row = match email.len() <= MAX_EMAIL {
+                let row = match is_key(email, MAX_EMAIL) {
                     true => self.account_row_by_email(connection, ctx, email).await?,
                     false => None,
                 };
@@ -117,7 +117,7 @@ impl Access {
     async fn team_row(&self, connection: &impl ConnectionTrait, ctx: &Ctx, reference: &TeamRef) -> Result<Row> {
         let (id, path) = match reference {
             TeamRef::Id(id) => (uuid_of(id, prefix::TEAM), "id"),
-            TeamRef::Slug(slug) if slug.len() <= MAX_SLUG => {
+            TeamRef::Slug(slug) if is_key(slug, MAX_SLUG) => {
                 (tables::id_by_slug(connection, ctx.tenant, slug).await?, "slug")
             }
             TeamRef::Slug(_) => (None, "slug"),

@@ -8,7 +8,7 @@ use store::{RecordRef, Tx, Written};
 use subtle::ConstantTimeEq;
 
 use super::Access;
-use crate::commands::{MAX_EMAIL, MAX_SLUG, SignIn, folded};
+use crate::commands::{MAX_EMAIL, MAX_SLUG, SignIn, folded, is_key};
 use crate::error::{too_many_attempts, unauthenticated};
 use crate::events::{SESSION_CREATED, SESSION_REVOKED, SUBJECT_SESSION, internal};
 use crate::fields::ACTOR;
@@ -30,7 +30,7 @@ impl Access {
     /// address; `UNAVAILABLE` when too many sign in at once; `VALIDATION` at `tenant` when it is left out and there are several.
     pub async fn sign_in(&self, command: SignIn, request_id: impl Into<Arc<str>>) -> Result<SignedIn> {
         let slug = command.tenant.as_deref().unwrap_or_default();
-        if command.email.len() > MAX_EMAIL || slug.len() > MAX_SLUG {
+        if !is_key(&command.email, MAX_EMAIL) || !is_key(slug, MAX_SLUG) {
             return Err(unauthenticated());
         }
         let email = folded(&command.email);

@@ -102,6 +102,7 @@ impl Counter<'_> {
     }
 
     fn field(&self, parent: &str, field: &Field, page: Option<u64>) -> Result<u64, ServerError> {
+        self.check_inputs(field)?;
         let own_page = self.page(field)?;
         let is_list = field.definition.ty.is_list();
         // A list that takes `first` is its own page; a connection's page is that of the lists right below it.
@@ -118,6 +119,27 @@ impl Counter<'_> {
                 .unwrap_or(self.limits.list_items)
         };
         Ok(inside.saturating_mul(times).saturating_add(1))
+    }
+
+    /// Refuses an argument that nests deeper than the resolvers' inputs may be read.
+    fn check_inputs(&self, field: &Field) -> Result<(), ServerError> {
+        let limit = self.limits.input_depth;
+        match field.arguments.iter().find(|argument| self.depth(&argument.value) > limit) {
+            None => Ok(()),
+            Some(argument) => {
+                let message = format!("`{}` nests deeper than {limit} lists and objects", argument.name);
+                Err(refusal(ErrorCode::CostExceeded, message, None))
+            }
+        }
+    }
+
+    fn depth(&self, value: &Value) -> u32 {
+        match value {
+            Value::List(items) => 1 + items.iter().map(|item| self.depth(item)).max().unwrap_or(0),
+            Value::Object(fields) => 1 + fields.iter().map(|(_, value)| self.depth(value)).max().unwrap_or(0),
+            Value::Variable(name) => self.variables.get(name.as_str()).map_or(0, json_depth),
+            _ => 0,
+        }
     }
 
     /// The page that a connection's field asks for; `None` for other fields.
@@ -165,3 +187,12 @@ impl Counter<'_> {
         }
     }
 }
+/// Lists and objects inside one another; bounded by the JSON parser.
+fn json_depth(value: &JsonValue) -> u32 {
+    match value {
+        JsonValue::Array(items) => 1 + items.iter().map(json_depth).max().unwrap_or(0),
+        JsonValue::Object(fields) => 1 + fields.iter().map(|(_, value)| json_depth(value)).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+

@@ -54,6 +54,9 @@ limits! {
     depth: u32 = 15,
     /// Selection sets and values inside one another, fragments included; bounds recursion.
     nesting: u32 = 100,
+    /// Lists and objects inside one another in an argument, variables put in. Reading a deeper input would take more stack
+    /// than a thread has.
+    input_depth: u32 = 32,
     /// Aliases of an operation, each fragment counted wherever it is spread.
     aliases: u64 = 50,
     /// Root fields of a mutation.

@@ -38,6 +38,7 @@ impl PeopleQueries {
         #[graphql(desc = "How many from the back: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
     ) -> Result<UserConnection> {
+        viewer(ctx)?;
         let users = Predicate::eq("kind", ActorKind::User.as_str());
         let filter = users.and(argument(filter, UserFilter::predicate)?);
         let (order, page) = (user_order(order_by)?, page(first, after, last, before)?);
@@ -70,6 +71,7 @@ impl PeopleQueries {
         #[graphql(desc = "How many from the back: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
     ) -> Result<TeamConnection> {
+        viewer(ctx)?;
         let filter = argument(filter, TeamFilter::predicate)?;
         let (order, page) = (team_order(order_by)?, page(first, after, last, before)?);
         let (slice, log_cursor) = list(ctx, &TEAM, filter.clone(), order, page).await?;
@@ -89,14 +91,16 @@ impl PeopleQueries {
 // Root fields turn these inside out, so that an error leaves the other fields of the document alone.
 
 async fn find_user(ctx: &Context<'_>, by: UserRefInput) -> Result<Option<User>> {
+    let viewer = viewer(ctx)?;
     let reference = by.into_ref().map_err(|error| error.within("by"))?;
-    let found = found(platform(ctx).access.user(&viewer(ctx)?, &reference).await)?;
+    let found = found(platform(ctx).access.user(&viewer, &reference).await)?;
     Ok(found.filter(|account| account.kind == ActorKind::User).map(User::of))
 }
 
 async fn find_team(ctx: &Context<'_>, by: TeamRefInput) -> Result<Option<Team>> {
+    let viewer = viewer(ctx)?;
     let reference = by.into_ref().map_err(|error| error.within("by"))?;
-    Ok(found(platform(ctx).access.team(&viewer(ctx)?, &reference).await)?.map(Team::of))
+    Ok(found(platform(ctx).access.team(&viewer, &reference).await)?.map(Team::of))
 }
 
 /// A page and, where it is asked for, the log's position from before it was read.

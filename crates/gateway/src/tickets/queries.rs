@@ -94,8 +94,9 @@ pub async fn find(
     record: &'static RecordType,
     relations: &[&'static str],
 ) -> Result<Option<Row>> {
+    let viewer = viewer(ctx)?;
     let reference = by.into_ref().map_err(|error| error.within("by"))?;
-    Ok(platform(ctx).tickets.find(&viewer(ctx)?, record, &reference, relations).await?)
+    Ok(platform(ctx).tickets.find(&viewer, record, &reference, relations).await?)
 }
 
 /// Queries of tickets.
@@ -152,6 +153,7 @@ impl TicketQueries {
         #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor of the log.")] before: Option<Cursor>,
     ) -> Result<EventConnection> {
+        viewer(ctx)?;
         let filter = filter.unwrap_or_default().predicate().map_err(|error| error.within("filter"))?;
         events::list(ctx, filter, page(first, after, last, before)?).await
     }

@@ -1,8 +1,8 @@
-//! A record type over the tickets' table with every kind of policy, so that masks are tried harder than the product's own
-//! fields try them.
+//! Record types over the tables of tickets and comments with every kind of policy, so that masks are tried harder than the
+//! product's own fields try them.
 
 use predicate::{Field, Policy, RecordType, Relation, RelationKind, Rule};
-use ticket::fields::TICKET;
+use ticket::fields::{COMMENT, TICKET};
 
 const INTERNAL: Rule = Rule::Permission("ticket.internal");
 const REQUESTER: Rule = Rule::IsViewer("requester");
@@ -13,14 +13,18 @@ const fn read(name: &str, read: Policy) -> Field {
 }
 
 const fn of_tickets(name: &str) -> Field {
+    field_of(&TICKET, name)
+}
+
+const fn field_of(record: &RecordType, name: &str) -> Field {
     let mut index = 0;
-    while index < TICKET.fields.len() {
-        if same(TICKET.fields[index].name, name) {
-            return TICKET.fields[index];
+    while index < record.fields.len() {
+        if same(record.fields[index].name, name) {
+            return record.fields[index];
         }
         index += 1;
     }
-    panic!("tickets have no such field")
+    panic!("there is no such field")
 }
 
 const fn same(one: &str, other: &str) -> bool {
@@ -81,4 +85,28 @@ pub static PROBE: RecordType = RecordType {
 
 const fn reference(name: &'static str, target: &'static str) -> Relation {
     Relation { name, target, kind: RelationKind::Reference(name) }
+}
+
+/// Comments that everybody sees, of tickets that not everybody sees.
+pub static NOTE: RecordType = RecordType {
+    name: "note",
+    table: "comment",
+    base: None,
+    fields: &[
+        of_comments("id"),
+        Field { read: Policy::When(Rule::Equals("visibility", "PUBLIC")), ..of_comments("ticket") },
+        of_comments("author"),
+        of_comments("visibility"),
+    ],
+    relations: &[
+        Relation { name: "ticket", target: "probe", kind: RelationKind::Reference("ticket") },
+        reference("author", "actor"),
+    ],
+    row: Rule::Always,
+    own: &["author"],
+    team: &[],
+};
+
+const fn of_comments(name: &str) -> Field {
+    field_of(&COMMENT, name)
 }

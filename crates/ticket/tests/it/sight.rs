@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use incident::INCIDENT;
 use kernel::{ErrorCode, Page, PageArguments, Patch};
-use predicate::{Operand, Path, Predicate, Test, Value};
+use predicate::{Facts, Operand, Path, Predicate, Test, Value};
 use store::query::OrderTerm;
+use ticket::CommentVisibility::Public;
+use ticket::events::EventFacts;
 use ticket::fields::{EVENT, TICKET};
 use ticket::queries::ListRequest;
 
@@ -207,6 +209,44 @@ async fn the_log_pages_by_log_cursors_alone() {
         bad(events(&other, first(2, all.cursors.first().cloned())).await);
         let log = world.tickets.log_cursor(&amy).await.unwrap();
         assert!(events(&amy, first(2, Some(log))).await.unwrap().rows.is_empty(), "nothing since");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_facts_of_an_event_tell_the_ticket_before_and_after_it() {
+    in_each_world(|world| async move {
+        let catalogue = world.access.catalogue();
+        let read = |facts: &EventFacts<'_>, path: Path| facts.value(&path);
+        let outcome = world.incidents.create(&world.ctx("rita"), new("x")).await.unwrap();
+        let row = outcome.row.unwrap();
+        let opened = &outcome.events[0];
+        let (before, after) =
+            (EventFacts::before(&INCIDENT, catalogue, opened), EventFacts::after(&INCIDENT, catalogue, opened));
+        for name in ["id", "title", "requester", "state"] {
+            assert!(read(&before, Path::field(name)).is_null(), "{name} was not there before");
+            assert_eq!(&read(&after, Path::field(name)), row.get(name));
+        }
+        let outcome = world.assign("lee", &row, (Patch::Set(team("network")), Patch::Set(user("ada")))).await.unwrap();
+        let row = outcome.row.unwrap();
+        let assigned = &outcome.events[0];
+        let (before, after) =
+            (EventFacts::before(&INCIDENT, catalogue, assigned), EventFacts::after(&INCIDENT, catalogue, assigned));
+        for (path, was, is) in [
+            (Path::field("state"), Value::from("new"), Value::from("assigned")),
+            (Path::field("title"), "x".into(), "x".into()),
+            (Path::field("team"), Value::Null, row.get("team").clone()),
+            (Path::through("team", "id"), Value::Null, row.get("team").clone()),
+            (Path::through("team", "slug"), Value::Null, "network".into()),
+            (Path::through("assignee", "name"), Value::Null, "ada".into()),
+            (Path::through("requester", "name"), "rita".into(), "rita".into()),
+            (Path::through("incident", "origin"), "API".into(), "API".into()),
+        ] {
+            assert_eq!((read(&before, path.clone()), read(&after, path.clone())), (was, is), "{}", path.dotted());
+        }
+        let said = world.tickets.add_comment(&world.ctx("rita"), comment(&row, "hi", Public)).await.unwrap();
+        let facts = EventFacts::before(&INCIDENT, catalogue, &said.events[0]);
+        assert_eq!(read(&facts, Path::field("state")), Value::from("assigned"), "a comment changes no field");
     })
     .await;
 }

@@ -1,0 +1,218 @@
+//! The schema against the catalogue of records: nothing is shown, filtered or ordered by without a policy.
+
+use std::collections::BTreeSet;
+
+use apollo_compiler::Schema;
+use apollo_compiler::schema::ExtendedType;
+use predicate::{Catalogue, Policy, RecordType};
+use tests::installation::each_engine;
+
+use crate::shapes;
+
+/// The object types that show a record, and the record's name in the catalogue.
+const RECORDS: &[(&str, &str)] = &[
+    ("Incident", "incident"),
+    ("Ticket", "ticket"),
+    ("User", "actor"),
+    ("ServiceAccount", "actor"),
+    ("System", "actor"),
+    ("Actor", "actor"),
+    ("Team", "team"),
+    ("Role", "role"),
+    ("Category", "category"),
+    ("Comment", "comment"),
+    ("PriorityRule", "priorityRule"),
+    ("ExternalRef", "externalRef"),
+];
+
+/// Fields that no catalogue field stands behind, each with what decides who may read it. The list can only shrink.
+const COMPUTED: &[(&str, &str)] = &[
+    ("Ticket.comments", "rows of `comment`, by its row rule"),
+    ("Ticket.watchers", "rows of `watcher`, by its row rule"),
+    ("Ticket.history", "rows of `event`, by its row rule; changes by the fields' masks"),
+    ("Ticket.externalRefs", "rows of `externalRef`, by its row rule"),
+    ("Ticket.availableTransitions", "the viewer's own rights"),
+    ("Ticket.viewerCan", "the viewer's own rights"),
+    ("Ticket.priorityOverride", "the fields `priorityOverride…`, masked one by one"),
+    ("User.teams", "memberships are readable within the tenant"),
+    ("User.roles", "`user.read`, or oneself"),
+    ("ServiceAccount.teams", "memberships are readable within the tenant"),
+    ("ServiceAccount.roles", "`user.read`, or oneself"),
+    ("Team.members", "memberships are readable within the tenant"),
+];
+
+/// Filter fields that name no field: they combine, or are relative to the viewer.
+const CONNECTIVES: &[&str] = &["and", "or", "not", "isNull", "isViewer", "hasViewer"];
+
+/// Root fields that answer without credentials.
+const PUBLIC: &[&str] = &["serverInfo", "sessionCreate", "sessionRefresh"];
+
+fn fields(schema: &Schema, name: &str) -> Vec<(String, bool)> {
+    match schema.types.get(name) {
+        Some(ExtendedType::Object(found)) => {
+            found.fields.iter().map(|(name, field)| (name.to_string(), field.ty.is_non_null())).collect()
+        }
+        Some(ExtendedType::Interface(found)) => {
+            found.fields.iter().map(|(name, field)| (name.to_string(), field.ty.is_non_null())).collect()
+        }
+        other => panic!("{name} is no object: {other:?}"),
+    }
+}
+
+fn record(catalogue: &Catalogue, name: &str) -> &'static RecordType {
+    catalogue.get(name).unwrap_or_else(|| panic!("no record `{name}`"))
+}
+
+#[test]
+fn every_field_of_a_record_has_a_policy() {
+    let (schema, catalogue) = (shapes::schema(), gateway::platform::catalogue().expect("the catalogue is sound"));
+    let mut used = BTreeSet::new();
+    for (object, name) in RECORDS {
+        let record = record(&catalogue, name);
+        for (field, non_null) in fields(&schema, object) {
+            let computed = COMPUTED.iter().find(|(known, _)| {
+                *known == format!("{object}.{field}") || (*object == "Incident" && *known == format!("Ticket.{field}"))
+            });
+            if let Some((known, _)) = computed {
+                used.insert(*known);
+                continue;
+            }
+            let Some(declared) = record.field(&field) else {
+                panic!("{object}.{field} has no policy: declare it in the catalogue, or say in COMPUTED what decides")
+            };
+            assert!(
+                declared.read == Policy::Always || !non_null,
+                "{object}.{field} may not be readable by all who see the record: it must be nullable"
+            );
+        }
+    }
+    let unused: Vec<_> = COMPUTED.iter().filter(|(known, _)| !used.contains(known)).collect();
+    assert!(unused.is_empty(), "no longer needed: {unused:?}");
+}
+
+#[test]
+fn every_object_type_is_known() {
+    // A new object type is either a record's, or built of nothing but what its parent gives.
+    let schema = shapes::schema();
+    let structural = [
+        "Query", "Mutation", "Subscription", "PageInfo", "ServerInfo", "ServerLimits", "Viewer", "Tenant", "ApiToken",
+        "PermissionGrant", "RoleAssignment", "TicketState", "PriorityOverride", "AvailableTransition", "Permission",
+        "FieldChange", "TicketEventMessage", "QueueChange",
+    ];
+    for (name, found) in &schema.types {
+        let ExtendedType::Object(object) = found else { continue };
+        let is_event = object.implements_interfaces.iter().any(|interface| interface.as_str() == "Event");
+        let is_error = object.implements_interfaces.iter().any(|interface| interface.as_str() == "UserError");
+        let wraps = ["Connection", "Edge", "Payload"].iter().any(|suffix| name.ends_with(suffix));
+        let known = RECORDS.iter().any(|(object, _)| name == *object) || structural.contains(&name.as_str());
+        assert!(
+            known || is_event || is_error || wraps || found.is_built_in(),
+            "{name} is new: add it to RECORDS, or to the types without data of their own"
+        );
+    }
+}
+
+/// The catalogue's path of each comparison that a filter offers.
+fn comparisons(schema: &Schema, filter: &str) -> Vec<String> {
+    let Some(ExtendedType::InputObject(found)) = schema.types.get(filter) else { panic!("{filter} is no input") };
+    found.fields.keys().map(ToString::to_string).filter(|name| !CONNECTIVES.contains(&name.as_str())).collect()
+}
+
+#[test]
+fn every_filter_and_every_order_has_a_policy() {
+    let (schema, catalogue) = (shapes::schema(), gateway::platform::catalogue().expect("the catalogue is sound"));
+    let check_filter = |name: &str, field: &str| {
+        let found = record(&catalogue, name).field(field).unwrap_or_else(|| panic!("{name}.{field} is not in the catalogue"));
+        assert!(found.filter != Policy::Never, "{name}.{field} cannot be filtered by");
+    };
+    let filters = [
+        ("TicketFilter", "ticket"),
+        ("IncidentFilter", "incident"),
+        ("UserFilter", "actor"),
+        ("TeamFilter", "team"),
+        ("CategoriesFilter", "category"),
+        ("CategoryFilter", "category"),
+    ];
+    for (filter, name) in filters {
+        for field in comparisons(&schema, filter) {
+            match field.as_str() {
+                "state" => {
+                    for inner in comparisons(&schema, "TicketStateFilter") {
+                        let field = match inner.as_str() {
+                            "key" => "state",
+                            "category" => "stateCategory",
+                            other => other,
+                        };
+                        check_filter(name, field);
+                    }
+                }
+                field => check_filter(name, field),
+            }
+        }
+    }
+    let events = comparisons(&schema, "EventFilter");
+    assert_eq!(events, ["kinds", "ticket", "actorIsViewer", "occurredAt"]);
+    for field in ["kind", "subject", "actor", "occurredAt"] {
+        check_filter("event", field);
+    }
+    // Every filter type is one of those above, or compares one value.
+    for (name, found) in &schema.types {
+        let ExtendedType::InputObject(input) = found else { continue };
+        let compares = input.fields.keys().all(|field| {
+            let operators = ["eq", "neq", "in", "notIn", "gt", "gte", "lt", "lte", "isNull", "contains", "startsWith", "has", "hasAny", "hasAll"];
+            operators.contains(&field.as_str())
+        });
+        let known = filters.iter().any(|(filter, _)| name == *filter) || ["EventFilter", "TicketStateFilter"].contains(&name.as_str());
+        assert!(!name.ends_with("Filter") || compares || known, "{name} is new: check it here");
+    }
+    for (order, name) in [("TicketOrderField", "incident"), ("UserOrderField", "actor"), ("TeamOrderField", "team")] {
+        let Some(ExtendedType::Enum(found)) = schema.types.get(order) else { panic!("{order} is no enum") };
+        for value in found.values.keys() {
+            let field = camel(value.as_str());
+            let found = record(&catalogue, name).field(&field).unwrap_or_else(|| panic!("{name}.{field} is unknown"));
+            assert!(found.order != Policy::Never, "{name}.{field} cannot be ordered by");
+        }
+    }
+}
+
+fn camel(word: &str) -> String {
+    let mut parts = word.split('_').map(str::to_lowercase);
+    let mut text = parts.next().unwrap_or_default();
+    for part in parts {
+        text.push_str(&part[..1].to_uppercase());
+        text.push_str(&part[1..]);
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_root_field_is_public_or_asks_for_credentials() {
+    let schema = shapes::schema();
+    each_engine(async |installation, company| {
+        let stranger = installation.stranger();
+        let forged = installation.client(&format!("{}x", company.admin.token));
+        for root in shapes::roots(&schema) {
+            let (document, variables) = (root.document(), root.minimal(&schema));
+            if root.operation == "subscription" {
+                let mut socket = stranger.socket().await;
+                socket.subscribe("one", &document, variables).await;
+                let tests::socket::Frame::Message(message) = socket.frame().await else { panic!("the socket stays open") };
+                assert!(message.to_string().contains("UNAUTHENTICATED"), "{}: {message}", root.name);
+                continue;
+            }
+            let answer = stranger.answer(&document, variables.clone()).await;
+            let code = tests::client::code(&answer);
+            if PUBLIC.contains(&root.name.as_str()) {
+                assert!(!answer.to_string().contains("sign in first"), "{}: {answer}", root.name);
+            } else {
+                assert_eq!(code, Some("UNAUTHENTICATED"), "{}: {answer}", root.name);
+                assert!(answer.get("data").is_none_or(|data| !data.to_string().contains("__typename")), "{answer}");
+            }
+            let code = forged.refused(&document, variables).await;
+            assert_eq!(code, "UNAUTHENTICATED", "{}: wrong credentials are worse than none", root.name);
+        }
+        let introspection = stranger.ask("{ __schema { queryType { name } } }", serde_json::json!({})).await;
+        assert_eq!(introspection["__schema"]["queryType"]["name"], "Query");
+    })
+    .await;
+}
