@@ -14,7 +14,7 @@ use tests::installation::{each_engine, each_engine_with};
 use tests::socket::{Frame, Socket};
 
 /// In a build without optimisation on a busy machine.
-const QUICK: Duration = Duration::from_secs(2);
+const QUICK: Duration = Duration::from_secs(30);
 
 /// Sends a document that must be refused before it costs anything.
 async fn refused_quickly(client: &Client, document: &str, variables: Value) -> (u16, String) {
@@ -75,7 +75,8 @@ async fn variables_that_explode() {
     each_engine(async |installation, company| {
         let agent = installation.client(&company.agent.token);
         let document = "query($filter: TicketFilter) { tickets(filter: $filter) { totalCount } }";
-        let nested = |levels: usize| (0..levels).fold(json!({ "title": { "eq": "x" } }), |inside, _| json!({ "not": inside }));
+        let nested =
+            |levels: usize| (0..levels).fold(json!({ "title": { "eq": "x" } }), |inside, _| json!({ "not": inside }));
         let many: Vec<_> = (0..60_000).map(|n| n.to_string()).collect();
         let wide: Vec<_> = (0..5_000).map(|n| json!({ "title": { "eq": n.to_string() } })).collect();
         for (name, filter) in [
@@ -95,13 +96,22 @@ async fn variables_that_explode() {
         }
         // Nested beyond what a JSON parser should follow: sent as text, for ours does not follow it either.
         for deep in ["[".repeat(10_000) + &"]".repeat(10_000), "{\"a\":".repeat(10_000) + "1" + &"}".repeat(10_000)] {
-            let body = format!("{{\"query\": \"query($f: JSON) {{ serverInfo {{ version }} }}\", \"variables\": {{\"f\": {deep}}}}}");
+            let body = format!(
+                "{{\"query\": \"query($f: JSON) {{ serverInfo {{ version }} }}\", \"variables\": {{\"f\": {deep}}}}}"
+            );
             let response = agent.post(&json!({})).body(body).send().await.expect("the server answers");
             assert_eq!(response.status().as_u16(), 400);
         }
-        let (_, text) = agent.text("query($i: TicketTransitionInput!) { serverInfo { version } }", &json!({ "i": 7 })).await;
+        let (_, text) =
+            agent.text("query($i: TicketTransitionInput!) { serverInfo { version } }", &json!({ "i": 7 })).await;
         assert!(text.contains("GRAPHQL_VALIDATION_FAILED"), "{text}");
-        for (first, last) in [(json!(2_147_483_647), Value::Null), (Value::Null, json!(2_147_483_647)), (json!(-1), Value::Null), (json!(101), Value::Null), (json!(5), json!(5))] {
+        for (first, last) in [
+            (json!(2_147_483_647), Value::Null),
+            (Value::Null, json!(2_147_483_647)),
+            (json!(-1), Value::Null),
+            (json!(101), Value::Null),
+            (json!(5), json!(5)),
+        ] {
             let document = "query($f: Int, $l: Int) { tickets(first: $f, last: $l) { nodes { id } } }";
             let answer = agent.answer(document, json!({ "f": first, "l": last })).await;
             let code = code(&answer).unwrap_or_default();
@@ -117,22 +127,41 @@ async fn variables_that_explode() {
 async fn requests_that_are_none() {
     each_engine(async |installation, company| {
         let agent = installation.client(&company.agent.token);
-        let status = async |request: reqwest::RequestBuilder| request.send().await.expect("the server answers").status().as_u16();
+        let status = async |request: reqwest::RequestBuilder| {
+            request.send().await.expect("the server answers").status().as_u16()
+        };
         let query = json!({ "query": "{ serverInfo { version } }" });
         let large = json!({ "query": format!("{{ serverInfo {{ version }} }} #{}", "x".repeat(2 << 20)) });
-        assert_eq!(status(agent.post(&large)).await, 413);
+        // A connection whose body is not read to its end is not used again.
+        let once = installation.client(&company.agent.token);
+        assert_eq!(status(once.post(&large)).await, 413);
 
         let mutation = "mutation { ticketWatch(input: { id: \"INC-1001\" }) { userErrors { code } } }";
         let encoded: String = mutation.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let get = agent.http.get(agent.url(&format!("/graphql?query={encoded}"))).bearer_auth(&company.agent.token);
         assert_eq!(status(get.header("accept", "application/json")).await, 405);
 
-        for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql", ""] {
-            let request = agent.http.post(agent.url("/graphql")).bearer_auth(&company.agent.token).body(query.to_string());
+        for kind in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "application/graphql",
+            "",
+        ] {
+            let request =
+                agent.http.post(agent.url("/graphql")).bearer_auth(&company.agent.token).body(query.to_string());
             let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
             assert_eq!(status(request).await, 415, "{kind}");
         }
-        for body in [json!([query, query]), json!([]), json!("{ serverInfo { version } }"), json!(7), json!({}), json!({ "query": 7 }), json!({ "query": "{ serverInfo { version } }", "variables": [] })] {
+        for body in [
+            json!([query, query]),
+            json!([]),
+            json!("{ serverInfo { version } }"),
+            json!(7),
+            json!({}),
+            json!({ "query": 7 }),
+            json!({ "query": "{ serverInfo { version } }", "variables": [] }),
+        ] {
             assert_eq!(status(agent.post(&body)).await, 400, "{body}");
         }
         assert_eq!(status(agent.post(&query).body("{")).await, 400);
@@ -159,7 +188,9 @@ async fn sockets_that_are_none() {
             eager.subscribe("1", "{ serverInfo { version } }", json!({})).await;
             assert_eq!(eager.closed().await.0, 4401);
             let mut forged = Socket::connect(address, &[]).await.expect("it opens");
-            forged.send(json!({ "type": "connection_init", "payload": { "Authorization": "Bearer dw_pat_nonsense" } })).await;
+            forged
+                .send(json!({ "type": "connection_init", "payload": { "Authorization": "Bearer dw_pat_nonsense" } }))
+                .await;
             assert_eq!(forged.closed().await.0, 4403);
 
             let agent = installation.client(&company.agent.token);
@@ -226,7 +257,10 @@ async fn tokens_that_are_forged() {
             ("ended", signed(&header, &with("exp", json!(claims["nbf"].as_i64().map(|at| at - 6))), &key)),
             ("not yet", signed(&header, &with("nbf", json!(claims["nbf"].as_i64().map(|at| at + 60))), &key)),
             ("another session", signed(&header, &with("sid", json!(kernel::Uuid::nil())), &key)),
-            ("another actor", signed(&header, &with("sub", json!(kernel::Id::parse(&company.admin.id).expect("an id").uuid)), &key)),
+            (
+                "another actor",
+                signed(&header, &with("sub", json!(kernel::Id::parse(&company.admin.id).expect("an id").uuid)), &key),
+            ),
             ("another tenant", signed(&header, &with("tenant", json!(kernel::Uuid::nil())), &key)),
             ("no signature", format!("{}.{}.", parts[0], parts[1])),
             ("two parts", format!("{}.{}", parts[0], parts[1])),

@@ -8,7 +8,13 @@ use crate::shapes;
 
 /// What is put into every place.
 fn bad_texts() -> Vec<String> {
-    vec!["a\0b".into(), String::new(), "inc_00000000000000000000000000".into(), "'; DROP TABLE ticket; --".into(), "é\u{202e}\u{fffd}%_\\".into()]
+    vec![
+        "a\0b".into(),
+        String::new(),
+        "inc_00000000000000000000000000".into(),
+        "'; DROP TABLE ticket; --".into(),
+        "é\u{202e}\u{fffd}%_\\".into(),
+    ]
 }
 
 /// What broke, if something did.
@@ -35,7 +41,8 @@ async fn bad_texts_are_the_users_fault() {
                 }
                 for (name, ty) in &root.arguments {
                     for value in shapes::mutants(&schema, ty, 4, &bad) {
-                        let mut variables: Map<String, Value> = root.minimal(&schema).as_object().cloned().unwrap_or_default();
+                        let mut variables: Map<String, Value> =
+                            root.minimal(&schema).as_object().cloned().unwrap_or_default();
                         variables.insert(name.clone(), value);
                         let (admin, document) = (admin.clone(), root.document());
                         if tasks.len() >= 16 {
@@ -67,7 +74,8 @@ async fn bad_texts_in_subscriptions() {
             for bad in bad_texts() {
                 for (name, ty) in &root.arguments {
                     for value in shapes::mutants(&schema, ty, 4, &bad) {
-                        let mut variables: Map<String, Value> = root.minimal(&schema).as_object().cloned().unwrap_or_default();
+                        let mut variables: Map<String, Value> =
+                            root.minimal(&schema).as_object().cloned().unwrap_or_default();
                         variables.insert(name.clone(), value);
                         socket.subscribe(&count.to_string(), &root.document(), variables.into()).await;
                         socket.send(json!({ "id": count.to_string(), "type": "complete" })).await;
@@ -77,7 +85,9 @@ async fn bad_texts_in_subscriptions() {
             }
             socket.send(json!({ "type": "ping" })).await;
             loop {
-                let tests::socket::Frame::Message(message) = socket.frame().await else { panic!("the socket stays open") };
+                let tests::socket::Frame::Message(message) = socket.frame().await else {
+                    panic!("the socket stays open")
+                };
                 assert!(!message.to_string().contains("INTERNAL\""), "{message}");
                 if message["type"] == "pong" {
                     break;

@@ -30,14 +30,18 @@ async fn log_cursor(client: &Client) -> Value {
 
 /// What everybody does, one after the other.
 async fn play(company: &Company, requester: &Client, lead: &Client, agent: &Client) -> Value {
-    let input = json!({ "title": "VPN drops", "impact": "MEDIUM", "urgency": "HIGH", "category": "vpn", "tags": ["vpn"] });
+    let input =
+        json!({ "title": "VPN drops", "impact": "MEDIUM", "urgency": "HIGH", "category": "vpn", "tags": ["vpn"] });
     let selection = "incident { id number version priority state { key category } requester { id } team { id } } \
                      events { __typename cursor }";
     let created = requester.done("incidentCreate", input, selection).await;
     let incident = created["incident"].clone();
     assert_eq!(created["events"], json!([{ "__typename": "IncidentCreated", "cursor": null }]));
     assert_eq!(incident["requester"]["id"], company.requester.id);
-    assert_eq!((&incident["state"]["key"], &incident["team"], &incident["version"]), (&json!("new"), &Value::Null, &json!(1)));
+    assert_eq!(
+        (&incident["state"]["key"], &incident["team"], &incident["version"]),
+        (&json!("new"), &Value::Null, &json!(1))
+    );
 
     assign(lead, &incident, "network", Some(&company.agent.email)).await;
     step(agent, &incident, "start", json!({})).await;
@@ -45,9 +49,13 @@ async fn play(company: &Company, requester: &Client, lead: &Client, agent: &Clie
     comment(agent, &incident, "The old concentrator again.", "INTERNAL").await;
     step(agent, &incident, "hold", json!({ "waitingReason": "REQUESTER" })).await;
     comment(requester, &incident, "It is the laptop.", "PUBLIC").await;
-    let state = agent.ask("query($id: ID!) { node(id: $id) { ... on Incident { state { key } } } }", json!({ "id": incident["id"] }));
+    let state = agent.ask(
+        "query($id: ID!) { node(id: $id) { ... on Incident { state { key } } } }",
+        json!({ "id": incident["id"] }),
+    );
     assert_eq!(state.await["node"]["state"]["key"], "in_progress", "the awaited answer puts the ticket back to work");
-    let resolution = json!({ "id": incident["id"], "resolutionCode": "WORKAROUND", "resolutionNotes": "Use the cable." });
+    let resolution =
+        json!({ "id": incident["id"], "resolutionCode": "WORKAROUND", "resolutionNotes": "Use the cable." });
     agent.done("incidentResolve", resolution.clone(), "incident { id }").await;
     requester.done("incidentReopen", json!({ "id": incident["id"] }), "incident { id state { key } }").await;
     agent.done("incidentResolve", resolution, "incident { id }").await;
@@ -146,7 +154,8 @@ async fn one_incidents_whole_way() {
 /// From each cursor on comes exactly the rest: nothing missed, nothing twice.
 async fn resume_everywhere(name: &str, client: &Client, start: &Value, messages: &[Value]) {
     let mut socket = client.socket().await;
-    let cursors: Vec<&Value> = std::iter::once(start).chain(messages.iter().map(|message| &message["cursor"])).collect();
+    let cursors: Vec<&Value> =
+        std::iter::once(start).chain(messages.iter().map(|message| &message["cursor"])).collect();
     for (at, cursor) in cursors.iter().enumerate() {
         socket.subscribe(&at.to_string(), EVENTS, json!({ "after": cursor })).await;
     }
@@ -202,7 +211,9 @@ async fn a_list_and_a_subscription_from_it_leave_no_hole() {
             // Lists and subscribes while somebody writes: what the list lacks, the subscription tells.
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
-                let page = lead.ask("{ tickets(first: 100) { logCursor nodes { number } } }", json!({})).await["tickets"].take();
+                let page =
+                    lead.ask("{ tickets(first: 100) { logCursor nodes { number } } }", json!({})).await["tickets"]
+                        .take();
                 let mut known: Vec<String> = Vec::new();
                 for node in page["nodes"].as_array().expect("nodes") {
                     known.push(node["number"].as_str().expect("a number").to_owned());
@@ -210,10 +221,12 @@ async fn a_list_and_a_subscription_from_it_leave_no_hole() {
                 let mut socket = lead.socket().await;
                 socket.subscribe("events", EVENTS, json!({ "after": page["logCursor"] })).await;
                 let mut told = Vec::new();
-                let complete = |known: &[String], told: &[String]| (0..40).all(|n| {
-                    let number = format!("INC-{}", 1001 + n);
-                    known.contains(&number) || told.contains(&number)
-                });
+                let complete = |known: &[String], told: &[String]| {
+                    (0..40).all(|n| {
+                        let number = format!("INC-{}", 1001 + n);
+                        known.contains(&number) || told.contains(&number)
+                    })
+                };
                 while !complete(&known, &told) {
                     let message = socket.next("events").await["ticketEvents"].take();
                     told.push(message["ticket"]["number"].as_str().expect("a number").to_owned());

@@ -1,12 +1,19 @@
 //! End-to-end scenarios, through the public API of a real server, each on SQLite and on PostgreSQL.
 
+mod access_matrix;
 mod attacks;
 mod bad_strings;
 mod company_life;
+mod doors;
+mod examples;
+mod idempotency;
+mod jobs;
 mod journey;
+mod lifecycle;
 mod non_interference;
 mod queues;
-mod rights;
+mod replicas;
+mod revocation;
 mod sdl;
 mod shapes;
 mod statements;

@@ -66,7 +66,11 @@ async fn compare(worlds: [Client; 2], known: Known, seed: u64, count: usize) -> 
         tally.asked += 1;
         let answer: Value = serde_json::from_str(&left.1).unwrap_or_default();
         let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
-        assert!(!matches!(code, "INTERNAL" | "GRAPHQL_VALIDATION_FAILED" | "GRAPHQL_PARSE_FAILED"), "{body}\n{}", left.1);
+        assert!(
+            !matches!(code, "INTERNAL" | "GRAPHQL_VALIDATION_FAILED" | "GRAPHQL_PARSE_FAILED"),
+            "{body}\n{}",
+            left.1
+        );
         tally.answered += usize::from(answer.get("errors").is_none());
         if left != right {
             tally.different += 1;
@@ -99,8 +103,21 @@ async fn worlds(engine: Engine) {
         let other = one.copy(&world::tampering(engine, &world, eyes)).await;
         one.restart().await;
         let tally = compare_all(&one, &other, person, &world, DOCUMENTS).await;
-        println!("{engine:?} {}: seed {}, {} documents, {} answered without errors", person.name, seed(), tally.asked, tally.answered);
-        assert_eq!(tally.different, 0, "{engine:?}, {}, seed {}: {}", person.name, seed(), tally.first.unwrap_or_default());
+        println!(
+            "{engine:?} {}: seed {}, {} documents, {} answered without errors",
+            person.name,
+            seed(),
+            tally.asked,
+            tally.answered
+        );
+        assert_eq!(
+            tally.different,
+            0,
+            "{engine:?}, {}, seed {}: {}",
+            person.name,
+            seed(),
+            tally.first.unwrap_or_default()
+        );
         assert!(tally.answered * 10 > tally.asked * 6, "most documents must say something: {tally:?}");
 
         // Power: whoever may read what differs tells the worlds apart, and so does the persona once masks are off.
@@ -117,7 +134,8 @@ async fn worlds(engine: Engine) {
 async fn unmasked_reading_differs(one: &Installation, other: &Installation, person: &Person) {
     let mut differences = [0, 0];
     for count in 0..6 {
-        let predicate = Predicate::Is(Path::field("reassignmentCount"), Test::Gt(predicate::Operand::Value(count.into())));
+        let predicate =
+            Predicate::Is(Path::field("reassignmentCount"), Test::Gt(predicate::Operand::Value(count.into())));
         for (at, masked) in [true, false].into_iter().enumerate() {
             let left = read(one, person, predicate.clone(), masked).await;
             let right = read(other, person, predicate.clone(), masked).await;
@@ -141,7 +159,8 @@ async fn read(installation: &Installation, person: &Person, filter: Predicate, m
     let asked = Query { record: &TICKET, filter, order, page, relations: vec![] };
     let store = installation.store();
     let scoped = access.scoped(&ctx, &visible);
-    let slice = query::list(&store.read("tests"), &scoped, &asked, store.cursors(), &[]).await.expect("the list is read");
+    let slice =
+        query::list(&store.read("tests"), &scoped, &asked, store.cursors(), &[]).await.expect("the list is read");
     slice.rows.iter().map(|row| format!("{} {:?};", row.text("number"), row.get("reassignmentCount"))).collect()
 }
 

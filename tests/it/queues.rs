@@ -93,12 +93,16 @@ async fn losing_sight_leaves_the_id_alone() {
             assign(&lead, &ticket, "network", None).await;
             let mut everything = follow(&agent, &json!({})).await;
             let events = "subscription { ticketEvents { event { __typename } ticket { id } cursor } }";
+            installation.log_end(&agent).await;
             let mut heard = agent.socket().await;
             heard.subscribe("events", events, json!({})).await;
             assert_eq!(heard.next("events").await["ticketEvents"]["event"], Value::Null, "a bookmark");
 
             assign(&lead, &ticket, "workplace", None).await;
-            assert_eq!(changes(installation, &agent, &mut everything).await, [("REMOVED".to_owned(), ticket["id"].clone())]);
+            assert_eq!(
+                changes(installation, &agent, &mut everything).await,
+                [("REMOVED".to_owned(), ticket["id"].clone())]
+            );
             comment(&installation.client(&company.admin.token), &ticket, "Still the VPN?", "INTERNAL").await;
             assert!(changes(installation, &agent, &mut everything).await.is_empty());
             let end = installation.log_end(&agent).await;
@@ -156,7 +160,10 @@ async fn changed_rights_reset_the_queue() {
                 assert_eq!(change["kind"], "BOOKMARK");
             }
             comment(&admin, &ticket, "Toner?", "PUBLIC").await;
-            assert!(changes(installation, &agent, &mut queue).await.is_empty(), "rights that are gone show nothing more");
+            assert!(
+                changes(installation, &agent, &mut queue).await.is_empty(),
+                "rights that are gone show nothing more"
+            );
         },
     )
     .await;
@@ -175,10 +182,15 @@ async fn filters_that_events_cannot_carry_are_refused() {
             ] {
                 let mut socket = lead.socket().await;
                 socket.subscribe("queue", QUEUE, json!({ "filter": filter })).await;
-                let tests::socket::Frame::Message(message) = socket.frame().await else { panic!("the socket stays open") };
+                let tests::socket::Frame::Message(message) = socket.frame().await else {
+                    panic!("the socket stays open")
+                };
                 assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "VALIDATION", "{message}");
                 assert_eq!(message["payload"]["errors"][0]["extensions"]["inputPath"][0], "filter", "{message}");
-                assert_eq!(socket.frame().await, tests::socket::Frame::Message(json!({ "id": "queue", "type": "complete" })));
+                assert_eq!(
+                    socket.frame().await,
+                    tests::socket::Frame::Message(json!({ "id": "queue", "type": "complete" }))
+                );
             }
         },
     )

@@ -95,9 +95,24 @@ fn every_object_type_is_known() {
     // A new object type is either a record's, or built of nothing but what its parent gives.
     let schema = shapes::schema();
     let structural = [
-        "Query", "Mutation", "Subscription", "PageInfo", "ServerInfo", "ServerLimits", "Viewer", "Tenant", "ApiToken",
-        "PermissionGrant", "RoleAssignment", "TicketState", "PriorityOverride", "AvailableTransition", "Permission",
-        "FieldChange", "TicketEventMessage", "QueueChange",
+        "Query",
+        "Mutation",
+        "Subscription",
+        "PageInfo",
+        "ServerInfo",
+        "ServerLimits",
+        "Viewer",
+        "Tenant",
+        "ApiToken",
+        "PermissionGrant",
+        "RoleAssignment",
+        "TicketState",
+        "PriorityOverride",
+        "AvailableTransition",
+        "Permission",
+        "FieldChange",
+        "TicketEventMessage",
+        "QueueChange",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };
@@ -122,7 +137,8 @@ fn comparisons(schema: &Schema, filter: &str) -> Vec<String> {
 fn every_filter_and_every_order_has_a_policy() {
     let (schema, catalogue) = (shapes::schema(), gateway::platform::catalogue().expect("the catalogue is sound"));
     let check_filter = |name: &str, field: &str| {
-        let found = record(&catalogue, name).field(field).unwrap_or_else(|| panic!("{name}.{field} is not in the catalogue"));
+        let found =
+            record(&catalogue, name).field(field).unwrap_or_else(|| panic!("{name}.{field} is not in the catalogue"));
         assert!(found.filter != Policy::Never, "{name}.{field} cannot be filtered by");
     };
     let filters = [
@@ -159,10 +175,26 @@ fn every_filter_and_every_order_has_a_policy() {
     for (name, found) in &schema.types {
         let ExtendedType::InputObject(input) = found else { continue };
         let compares = input.fields.keys().all(|field| {
-            let operators = ["eq", "neq", "in", "notIn", "gt", "gte", "lt", "lte", "isNull", "contains", "startsWith", "has", "hasAny", "hasAll"];
+            let operators = [
+                "eq",
+                "neq",
+                "in",
+                "notIn",
+                "gt",
+                "gte",
+                "lt",
+                "lte",
+                "isNull",
+                "contains",
+                "startsWith",
+                "has",
+                "hasAny",
+                "hasAll",
+            ];
             operators.contains(&field.as_str())
         });
-        let known = filters.iter().any(|(filter, _)| name == *filter) || ["EventFilter", "TicketStateFilter"].contains(&name.as_str());
+        let known = filters.iter().any(|(filter, _)| name == *filter)
+            || ["EventFilter", "TicketStateFilter"].contains(&name.as_str());
         assert!(!name.ends_with("Filter") || compares || known, "{name} is new: check it here");
     }
     for (order, name) in [("TicketOrderField", "incident"), ("UserOrderField", "actor"), ("TeamOrderField", "team")] {
@@ -196,7 +228,9 @@ async fn every_root_field_is_public_or_asks_for_credentials() {
             if root.operation == "subscription" {
                 let mut socket = stranger.socket().await;
                 socket.subscribe("one", &document, variables).await;
-                let tests::socket::Frame::Message(message) = socket.frame().await else { panic!("the socket stays open") };
+                let tests::socket::Frame::Message(message) = socket.frame().await else {
+                    panic!("the socket stays open")
+                };
                 assert!(message.to_string().contains("UNAUTHENTICATED"), "{}: {message}", root.name);
                 continue;
             }

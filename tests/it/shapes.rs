@@ -71,7 +71,9 @@ pub fn mutants(schema: &Schema, ty: &Type, depth: usize, bad: &str) -> Vec<Value
             }
             _ => match name.as_str() {
                 "Int" | "Boolean" | "Float" => Vec::new(),
-                "JSON" => vec![json!({ "waitingReason": bad, "resolutionNotes": bad, "resolutionCode": bad, "team": { "slug": bad }, bad: bad })],
+                "JSON" => vec![
+                    json!({ "waitingReason": bad, "resolutionNotes": bad, "resolutionCode": bad, "team": { "slug": bad }, bad: bad }),
+                ],
                 _ => vec![json!(bad)],
             },
         },
@@ -95,7 +97,8 @@ impl Root {
     pub fn document(&self) -> String {
         let declared: Vec<_> = self.arguments.iter().map(|(name, ty)| format!("${name}: {ty}")).collect();
         let passed: Vec<_> = self.arguments.iter().map(|(name, _)| format!("{name}: ${name}")).collect();
-        let wrap = |parts: Vec<String>| if parts.is_empty() { String::new() } else { format!("({})", parts.join(", ")) };
+        let wrap =
+            |parts: Vec<String>| if parts.is_empty() { String::new() } else { format!("({})", parts.join(", ")) };
         format!("{}{} {{ {}{} {} }}", self.operation, wrap(declared), self.name, wrap(passed), self.selection)
     }
 
@@ -118,7 +121,12 @@ pub fn roots(schema: &Schema) -> Vec<Root> {
                 _ => "",
             };
             let arguments = field.arguments.iter().map(|argument| (argument.name.to_string(), (*argument.ty).clone()));
-            roots.push(Root { operation, name: name.to_string(), arguments: arguments.collect(), selection: selection.into() });
+            roots.push(Root {
+                operation,
+                name: name.to_string(),
+                arguments: arguments.collect(),
+                selection: selection.into(),
+            });
         }
     }
     roots

@@ -111,13 +111,29 @@ async fn mutations_are_bounded() {
         let ticket = "ticket { id version state { key } team { name } assignee { name } } events { __typename }";
         let mut figures = Vec::new();
         for (mutation, input, selection) in [
-            ("incidentCreate", json!({ "title": "VPN", "category": "vpn", "team": { "slug": "network" } }), "incident { id } events { __typename }"),
-            ("incidentUpdate", json!({ "id": id, "title": "Another", "tags": ["a"] }), "incident { id } events { __typename }"),
-            ("commentAdd", json!({ "id": id, "body": "Hm." }), "comment { id author { name } } ticket { id } events { __typename }"),
+            (
+                "incidentCreate",
+                json!({ "title": "VPN", "category": "vpn", "team": { "slug": "network" } }),
+                "incident { id } events { __typename }",
+            ),
+            (
+                "incidentUpdate",
+                json!({ "id": id, "title": "Another", "tags": ["a"] }),
+                "incident { id } events { __typename }",
+            ),
+            (
+                "commentAdd",
+                json!({ "id": id, "body": "Hm." }),
+                "comment { id author { name } } ticket { id } events { __typename }",
+            ),
             ("ticketTransition", json!({ "id": id, "transition": "start" }), ticket),
             ("ticketAssign", json!({ "id": id, "assignee": null }), ticket),
             ("ticketWatch", json!({ "id": id }), "ticket { id }"),
-            ("incidentResolve", json!({ "id": id, "resolutionCode": "SOLVED", "resolutionNotes": "x" }), "incident { id }"),
+            (
+                "incidentResolve",
+                json!({ "id": id, "resolutionCode": "SOLVED", "resolutionNotes": "x" }),
+                "incident { id }",
+            ),
         ] {
             let text = document(mutation, selection);
             let (count, data) = statements(installation, &agent, &text, json!({ "input": input })).await;

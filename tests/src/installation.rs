@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 use gateway::door::{Limits, Milliseconds};
 use gateway::platform::Platform;
 use kernel::{Clock, ManualClock};
-use serde_json::{Value, json};
 use migrations::testing::{START, TestDatabase};
+use serde_json::{Value, json};
 use store::{ConnectionTrait, Engine, Location, Store, StoreConfig};
 
 use crate::client::Client;

@@ -56,7 +56,10 @@ impl Socket {
         let payload = token.map(|token| json!({ "Authorization": format!("Bearer {token}") }));
         socket.send(json!({ "type": "connection_init", "payload": payload.unwrap_or(json!({})) })).await;
         let acknowledged = socket.frame().await;
-        assert!(matches!(&acknowledged, Frame::Message(message) if message["type"] == "connection_ack"), "{acknowledged:?}");
+        assert!(
+            matches!(&acknowledged, Frame::Message(message) if message["type"] == "connection_ack"),
+            "{acknowledged:?}"
+        );
         socket
     }
 
@@ -94,7 +97,9 @@ impl Socket {
                     let message = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
                     return Frame::Message(message);
                 }
-                Some(Ok(Message::Close(Some(close)))) => return Frame::Closed(close.code.into(), close.reason.to_string()),
+                Some(Ok(Message::Close(Some(close)))) => {
+                    return Frame::Closed(close.code.into(), close.reason.to_string());
+                }
                 Some(Ok(Message::Close(None))) | None => return Frame::Closed(0, String::new()),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Frame::Closed(0, error.to_string()),

@@ -37,7 +37,9 @@ impl Stream {
         assert_eq!(response.status().as_u16(), 200);
         assert!(response.headers()["content-type"].to_str().is_ok_and(|kind| kind.starts_with("text/event-stream")));
         let chunks = response.bytes_stream();
-        let body = chunks.take_while(|chunk| std::future::ready(chunk.is_ok())).map(|chunk| chunk.unwrap_or_default().to_vec());
+        let body = chunks
+            .take_while(|chunk| std::future::ready(chunk.is_ok()))
+            .map(|chunk| chunk.unwrap_or_default().to_vec());
         Self { body: Box::pin(body), buffer: String::new() }
     }
 
@@ -54,11 +56,16 @@ impl Stream {
             if let Some(end) = self.buffer.find("\n\n") {
                 let block: String = self.buffer.drain(..end + 2).collect();
                 let field = |name: &str| {
-                    block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|text| text.trim().to_owned())
+                    block
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                        .map(|text| text.trim().to_owned())
                 };
                 match (field("event").as_deref(), field("data")) {
                     (Some("next"), Some(data)) => {
-                        return StreamEvent::Next(serde_json::from_str(&data).unwrap_or_else(|_| panic!("no JSON: {data}")));
+                        return StreamEvent::Next(
+                            serde_json::from_str(&data).unwrap_or_else(|_| panic!("no JSON: {data}")),
+                        );
                     }
                     (Some("complete"), _) => return StreamEvent::Complete,
                     _ => continue,

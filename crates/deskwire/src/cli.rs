@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
@@ -123,6 +124,23 @@ pub struct UserCreate {
     /// Read the password from standard input (its first line).
     #[arg(long)]
     pub(crate) password_stdin: bool,
+}
+
+/// The stack of a thread, in bytes: four times the usual, so that the deepest input within the limits is far from its end.
+const STACK: usize = 8 << 20;
+
+/// Reads the command line and runs the command.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
+    let outcome = runtime.context("the runtime cannot start").and_then(|runtime| runtime.block_on(cli.run()));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 impl Cli {

@@ -2,11 +2,10 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use gateway::door::{Door, DoorConfig};
-use gateway::platform::{Executing, Platform};
+use gateway::door::DoorConfig;
+use gateway::platform::Platform;
 use kernel::Clock;
 use store::Store;
 use tokio::net::TcpListener;
@@ -47,27 +46,18 @@ impl Prepared {
     /// When the address is taken.
     pub async fn listen(self) -> Result<Server> {
         let Self { config, clock, platform, store } = self;
-        let executing = Executing::new(gateway::schema::build(platform.clone()), platform.clone());
-        let door = Door::new(
-            executing,
-            gateway::schema::sdl(),
-            Arc::new(platform.clone()),
-            DoorConfig {
-                limits: config.limits.clone(),
-                allowed_origins: config.allowed_origins.clone(),
-                graphiql: config.graphiql,
-                clock,
-            },
-        )?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();
-        let serving = {
-            let shutdown = shutdown.clone();
-            tokio::spawn(async move { door.serve(listener, shutdown).await })
+        let door = DoorConfig {
+            limits: config.limits.clone(),
+            allowed_origins: config.allowed_origins.clone(),
+            graphiql: config.graphiql,
+            clock,
         };
+        let serving = tokio::spawn(gateway::platform::serve(platform.clone(), door, listener, shutdown.clone())?);
         let jobs = config.jobs.then(|| {
             let (store, handlers, shutdown) = (store.clone(), platform.job_handlers(), shutdown.clone());
             tokio::spawn(async move { store.run_jobs(handlers, shutdown).await })

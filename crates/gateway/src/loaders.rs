@@ -23,7 +23,6 @@ use kernel::{Ctx, Error, PageDirection, Result, Uuid};
 use predicate::RecordType;
 use store::query::Row;
 use ticket::fields::{CATEGORY, TICKET};
-use ticket::queries::RELATIONS;
 
 use crate::context::current;
 use crate::door::Viewer;
@@ -239,6 +238,9 @@ impl Batch {
     }
 }
 
+/// What a ticket of any kind is read with: its edges, and the fields of its kind, without which they would read as absent.
+const TICKET_RELATIONS: &[&str] = &["category", "requester", "openedBy", "team", "assignee", "incident"];
+
 /// Declares a key that is an id, and the record that it is the id of.
 macro_rules! by_id {
     ($key:ident, $record:expr, $relations:expr) => {
@@ -260,7 +262,7 @@ macro_rules! by_id {
 
 by_id!(ActorKey, &ACTOR, &[]);
 by_id!(TeamKey, &TEAM, &[]);
-by_id!(TicketKey, &TICKET, RELATIONS);
+by_id!(TicketKey, &TICKET, TICKET_RELATIONS);
 by_id!(CategoryKey, &CATEGORY, &["parent"]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.

@@ -6,6 +6,7 @@ use access::Access;
 use async_graphql::{Data, Executor, Request, Response};
 use delivery::LiveHub;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use incident::{INCIDENT, IncidentRules, Incidents};
 use kernel::{Ctx, Error, Result};
@@ -13,8 +14,10 @@ use predicate::{Catalogue, RecordType};
 use store::{JobHandlers, JobOutcome, Store};
 use ticket::kind::Kinds;
 use ticket::{Tickets, timer};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use crate::door::{Backend, Principal, Viewer};
+use crate::door::{Backend, Door, DoorConfig, Principal, Viewer};
 use crate::loaders::{Loaders, Turns};
 
 /// What the installation tells of itself.
@@ -125,6 +128,23 @@ impl Backend for Platform {
             self.hub.head(),
         )
     }
+}
+
+/// Serves the platform until `shutdown`, through all doors.
+///
+/// The future is boxed here, so that all that it runs is compiled in this crate and not once more in each that awaits it.
+///
+/// # Errors
+/// `INTERNAL` when the schema that the doors check documents against does not hold.
+pub fn serve(
+    platform: Platform,
+    config: DoorConfig,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<BoxFuture<'static, std::io::Result<()>>> {
+    let executing = Executing::new(crate::schema::build(platform.clone()), platform.clone());
+    let door = Door::new(executing, crate::schema::sdl(), Arc::new(platform), config)?;
+    Ok(Box::pin(async move { door.serve(listener, shutdown).await }))
 }
 
 /// The schema with the loaders of each request.

@@ -60,7 +60,11 @@ impl Tickets {
                 // Whoever may no longer see what they did is told nothing of it.
                 let events = if comment.is_some() { events } else { Vec::new() };
                 let ticket = match comment.as_ref().and_then(|comment| comment.get("ticket").as_id()) {
-                    Some(ticket) => self.by_ids(ctx, &crate::fields::TICKET, &[ticket], &[]).await?.pop(),
+                    Some(ticket) => {
+                        // The fields of its kind come along, as they did the first time.
+                        let kinds: Vec<_> = self.kinds().iter().map(|rules| rules.record().name).collect();
+                        self.by_ids(ctx, &crate::fields::TICKET, &[ticket], &kinds).await?.pop()
+                    }
                     None => None,
                 };
                 Ok(CommentOutcome { comment, ticket, events })

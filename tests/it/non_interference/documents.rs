@@ -26,31 +26,87 @@ pub struct Documents {
 
 /// The lists, each with its filter's and order's types and the fields of its order.
 const TICKET_ORDERS: &[&str] = &[
-    "CREATED_AT", "UPDATED_AT", "PRIORITY", "TITLE", "RESOLVED_AT", "CLOSED_AT", "WAITING_UNTIL", "REOPEN_COUNT",
+    "CREATED_AT",
+    "UPDATED_AT",
+    "PRIORITY",
+    "TITLE",
+    "RESOLVED_AT",
+    "CLOSED_AT",
+    "WAITING_UNTIL",
+    "REOPEN_COUNT",
     "REASSIGNMENT_COUNT",
 ];
 const USER_ORDERS: &[&str] = &["NAME", "EMAIL", "CREATED_AT", "UPDATED_AT"];
 const TEAM_ORDERS: &[&str] = &["NAME", "SLUG", "CREATED_AT", "UPDATED_AT"];
 
 const TICKET_FIELDS: &[&str] = &[
-    "id", "number", "kind", "version", "title", "description", "state { key category waitingReason waitingUntil }", "priority",
-    "priorityOverride { reason at by { id name } }", "impact", "urgency", "category { id key parent { key } }",
-    "requester { id name email timeZone active roles { role { key } } teams { slug } }", "openedBy { id name ... on User { email } }",
-    "team { id slug members { name } }", "assignee { id name email }", "tags", "externalRefs { source key }",
+    "id",
+    "number",
+    "kind",
+    "version",
+    "title",
+    "description",
+    "state { key category waitingReason waitingUntil }",
+    "priority",
+    "priorityOverride { reason at by { id name } }",
+    "impact",
+    "urgency",
+    "category { id key parent { key } }",
+    "requester { id name email timeZone active roles { role { key } } teams { slug } }",
+    "openedBy { id name ... on User { email } }",
+    "team { id slug members { name } }",
+    "assignee { id name email }",
+    "tags",
+    "externalRefs { source key }",
     "comments(last: 3) { totalCount pageInfo { hasPreviousPage startCursor } nodes { id body visibility author { name } createdAt } }",
-    "comments(first: 2) { edges { cursor node { id ticket { number reassignmentCount } } } }", "watchers { id name email }",
+    "comments(first: 2) { edges { cursor node { id ticket { number reassignmentCount } } } }",
+    "watchers { id name email }",
     "history(last: 4) { totalCount pageInfo { hasPreviousPage } nodes { __typename id occurredAt actor { name } changes { field before after } ... on CommentAdded { comment { body } } } }",
     "history(first: 3) { pageInfo { hasNextPage endCursor } edges { cursor node { cursor ... on TicketEvent { version ticket { title reassignmentCount } } } } }",
-    "availableTransitions { key allowed reasons }", "viewerCan(action: COMMENT_INTERNALLY) { allowed reason }",
-    "viewerCan(action: OVERRIDE_PRIORITY) { allowed }", "reassignmentCount", "reopenCount", "createdAt", "updatedAt", "resolvedAt", "closedAt",
+    "availableTransitions { key allowed reasons }",
+    "viewerCan(action: COMMENT_INTERNALLY) { allowed reason }",
+    "viewerCan(action: OVERRIDE_PRIORITY) { allowed }",
+    "reassignmentCount",
+    "reopenCount",
+    "createdAt",
+    "updatedAt",
+    "resolvedAt",
+    "closedAt",
     "... on Incident { origin resolutionCode resolutionNotes }",
 ];
-const USER_FIELDS: &[&str] = &["id", "name", "email", "timeZone", "active", "version", "createdAt", "updatedAt", "teams { slug members { id } }", "roles { role { key } team { slug } }"];
-const TEAM_FIELDS: &[&str] = &["id", "slug", "name", "description", "version", "createdAt", "members(first: 5) { id name ... on User { email roles { role { name } } } }"];
+const USER_FIELDS: &[&str] = &[
+    "id",
+    "name",
+    "email",
+    "timeZone",
+    "active",
+    "version",
+    "createdAt",
+    "updatedAt",
+    "teams { slug members { id } }",
+    "roles { role { key } team { slug } }",
+];
+const TEAM_FIELDS: &[&str] = &[
+    "id",
+    "slug",
+    "name",
+    "description",
+    "version",
+    "createdAt",
+    "members(first: 5) { id name ... on User { email roles { role { name } } } }",
+];
 const EVENT_FIELDS: &[&str] = &[
-    "__typename", "id", "cursor", "occurredAt", "recordedAt", "channel", "actor { id name ... on User { email } }",
-    "changes { field before after }", "... on TicketEvent { version ticket { id number title reassignmentCount } }",
-    "... on CommentAdded { comment { id body visibility } }", "... on TicketWatched { user { name } }",
+    "__typename",
+    "id",
+    "cursor",
+    "occurredAt",
+    "recordedAt",
+    "channel",
+    "actor { id name ... on User { email } }",
+    "changes { field before after }",
+    "... on TicketEvent { version ticket { id number title reassignmentCount } }",
+    "... on CommentAdded { comment { id body visibility } }",
+    "... on TicketWatched { user { name } }",
 ];
 
 impl Documents {
@@ -203,7 +259,9 @@ impl Documents {
             0 => Value::Null,
             1 => json!({ "ticket": self.ticket_filter(2) }),
             2 => json!({ "actorIsViewer": self.below(2) == 0 }),
-            3 => json!({ "kinds": [self.one(&["COMMENT_ADDED", "TICKET_ASSIGNED", "TICKET_UPDATED", "INCIDENT_RESOLVED"])] }),
+            3 => {
+                json!({ "kinds": [self.one(&["COMMENT_ADDED", "TICKET_ASSIGNED", "TICKET_UPDATED", "INCIDENT_RESOLVED"])] })
+            }
             _ => json!({ "occurredAt": { "gte": self.time() }, "ticket": self.ticket_filter(1) }),
         };
         variables.insert("filter".into(), filter);
@@ -252,7 +310,9 @@ impl Documents {
         );
         let query = match query.contains("a0:") || query.contains("teams") || query.contains("roles") {
             // The same names stand for different things in the two fragments: ask for one of them alone.
-            true => format!("query($ids: [ID!]!) {{ nodes(ids: $ids) {{ __typename ... on Incident {{ {tickets} }} }} }}"),
+            true => {
+                format!("query($ids: [ID!]!) {{ nodes(ids: $ids) {{ __typename ... on Incident {{ {tickets} }} }} }}")
+            }
             false => query,
         };
         (query, json!({ "ids": ids }))
@@ -373,7 +433,9 @@ impl Documents {
             17 => json!({ "state": { "waitingReason": self.choice(&["VENDOR", "REQUESTER"]) } }),
             18 => json!({ "reopenCount": self.number() }),
             19 => json!({ "tags": { "has": self.one(&["vpn", "office"]) } }),
-            20 => json!({ "category": self.one(&[&json!({ "isNull": true }), &json!({ "key": { "eq": "vpn" } })]).clone() }),
+            20 => {
+                json!({ "category": self.one(&[&json!({ "isNull": true }), &json!({ "key": { "eq": "vpn" } })]).clone() })
+            }
             21 => json!({ "createdAt": self.instant() }),
             22 => json!({ "resolvedAt": self.instant(), "updatedAt": self.instant() }),
             _ => json!({ "number": self.words(&["INC-1003", "INC-101"]) }),

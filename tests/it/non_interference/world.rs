@@ -61,8 +61,11 @@ pub async fn build(installation: &Installation) -> World {
         nodes.iter().filter_map(|node| Some(node["id"].as_str()?.to_owned())).collect()
     };
     let data = admin
-        .ask("{ users(first: 50) { nodes { id } } teams { nodes { id } } categories { nodes { id } } \
-              tickets(first: 60) { nodes { comments(first: 5) { nodes { id } } } } }", all)
+        .ask(
+            "{ users(first: 50) { nodes { id } } teams { nodes { id } } categories { nodes { id } } \
+              tickets(first: 60) { nodes { comments(first: 5) { nodes { id } } } } }",
+            all,
+        )
         .await;
     for root in ["users", "teams", "categories"] {
         known.others.extend(ids(&data, root));
@@ -78,7 +81,13 @@ pub async fn build(installation: &Installation) -> World {
 }
 
 /// What becomes of a ticket.
-async fn live(installation: &Installation, company: &Company, (admin, lead): (&Client, &Client), number: usize, ticket: &Value) {
+async fn live(
+    installation: &Installation,
+    company: &Company,
+    (admin, lead): (&Client, &Client),
+    number: usize,
+    ticket: &Value,
+) {
     let team = ["network", "workplace"][(number / 4) % 2];
     let (worker, email) = match team {
         "network" => (installation.client(&company.agent.token), &company.agent.email),
@@ -89,7 +98,7 @@ async fn live(installation: &Installation, company: &Company, (admin, lead): (&C
     }
     assign(lead, ticket, team, None).await;
     assign(lead, ticket, team, Some(email)).await;
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         let other = ["workplace", "network"][(number / 4) % 2];
         assign(lead, ticket, other, None).await;
         assign(lead, ticket, team, Some(email)).await;
@@ -97,8 +106,9 @@ async fn live(installation: &Installation, company: &Company, (admin, lead): (&C
     installation.clock.advance(chrono::Duration::minutes(3));
     comment(&worker, ticket, "We look into it.", "PUBLIC").await;
     comment(&worker, ticket, "Secretly: the old switch.", "INTERNAL").await;
-    if number % 5 == 0 {
-        let input = json!({ "id": ticket["id"], "priorityOverride": { "priority": "P1", "reason": "The board is waiting." } });
+    if number.is_multiple_of(5) {
+        let input =
+            json!({ "id": ticket["id"], "priorityOverride": { "priority": "P1", "reason": "The board is waiting." } });
         admin.done("incidentUpdate", input, "incident { id }").await;
     }
     if number % 4 == 1 {
@@ -134,15 +144,23 @@ pub fn tampering(engine: Engine, world: &World, eyes: Eyes) -> Vec<String> {
         Eyes::Agent => (literal(&company.agent.id), Some(literal(&company.network))),
     };
     let own = format!("(requester_id = {viewer} OR opened_by_id = {viewer})");
-    let of_team = network.map_or_else(|| "(1 = 0)".to_owned(), |team| format!("(coalesce(team_id, tenant_id) = {team})"));
+    let of_team =
+        network.map_or_else(|| "(1 = 0)".to_owned(), |team| format!("(coalesce(team_id, tenant_id) = {team})"));
     // Tickets that are not there for the viewer, and tickets whose inner life is not.
     let hidden = format!("SELECT id FROM ticket WHERE NOT {own} AND NOT {of_team}");
     let masked = format!("SELECT id FROM ticket WHERE NOT {of_team}");
-    let doomed = format!("SELECT id FROM ticket WHERE NOT {own} AND NOT {of_team} AND number IN ({})", every_other(&world.known.numbers));
+    let doomed = format!(
+        "SELECT id FROM ticket WHERE NOT {own} AND NOT {of_team} AND number IN ({})",
+        every_other(&world.known.numbers)
+    );
     let mut statements = vec![
         format!("UPDATE ticket SET reassignment_count = reassignment_count * 2 + 1 WHERE id IN ({masked})"),
-        format!("UPDATE ticket SET priority_override_reason = 'Another reason.' WHERE priority_override_at IS NOT NULL AND id IN ({masked})"),
-        format!("UPDATE ticket SET title = 'Hidden and changed', description = NULL, priority = 'P5', impact = 'LOW', reopen_count = 7 WHERE id IN ({hidden})"),
+        format!(
+            "UPDATE ticket SET priority_override_reason = 'Another reason.' WHERE priority_override_at IS NOT NULL AND id IN ({masked})"
+        ),
+        format!(
+            "UPDATE ticket SET title = 'Hidden and changed', description = NULL, priority = 'P5', impact = 'LOW', reopen_count = 7 WHERE id IN ({hidden})"
+        ),
         format!("UPDATE comment SET body = 'Changed.' WHERE ticket_id IN ({hidden})"),
         format!("DELETE FROM event WHERE audience = 'INTERNAL' AND subject_id IN ({masked})"),
         format!("DELETE FROM comment WHERE visibility = 'INTERNAL' AND ticket_id IN ({masked})"),

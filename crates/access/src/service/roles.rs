@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use store::{ConnectionTrait, Tx};
 
 use super::Access;
-use crate::commands::{MAX_ROLES, RoleInput, within};
+use crate::commands::{MAX_ROLES, RoleInput, is_key, within};
 use crate::error::not_held;
 use crate::fields::ACTOR;
 use crate::model::HeldRole;
@@ -55,7 +55,8 @@ impl Access {
         inputs: &[RoleInput],
     ) -> Result<Vec<NewAssignment>> {
         within("roles", inputs.len(), MAX_ROLES, "roles")?;
-        let keys = inputs.iter().map(|input| input.role.as_str()).collect::<Vec<_>>();
+        let keys = inputs.iter().map(|input| input.role.as_str());
+        let keys = keys.filter(|key| is_key(key, usize::MAX)).collect::<Vec<_>>();
         let known = tables::roles_by_keys(&*tx, ctx.tenant, &keys).await?;
         let mut problems = Problems::default();
         let mut wanted: Vec<NewAssignment> = Vec::new();

@@ -195,4 +195,3 @@ fn json_depth(value: &JsonValue) -> u32 {
         _ => 0,
     }
 }
-
