@@ -34,8 +34,8 @@ pub static ACTOR: RecordType = RecordType {
             ..field("avatarUrl", FieldType::Text, "avatar_url")
         },
         Field { write: Policy::When(USER_MANAGER), ..personal("email", FieldType::Text, "email") },
-        Field { write: Policy::When(SELF_OR_MANAGER), ..silent(personal("timeZone", FieldType::Text, "time_zone")) },
-        Field { write: Policy::When(USER_MANAGER), ..silent(field("active", FieldType::Bool, "active")) },
+        Field { write: Policy::When(SELF_OR_MANAGER), ..personal("timeZone", FieldType::Text, "time_zone") },
+        Field { write: Policy::When(USER_MANAGER), ..field("active", FieldType::Bool, "active") },
         silent(field("version", FieldType::Int, "version")),
         silent(field("createdAt", FieldType::Time, "created_at")),
         silent(field("updatedAt", FieldType::Time, "updated_at")),

@@ -116,7 +116,7 @@ async fn queries_mutations_and_subscriptions() {
     }
     assert_eq!(client.next().await, json!({"id": "s", "type": "complete"}));
     client.send(json!({"type": "ping", "payload": {}})).await;
-    assert_eq!(client.next().await, json!({"type": "pong"}));
+    assert_eq!(client.next().await, json!({"type": "pong", "payload": {}}), "a payload comes back");
     client.send(json!({"type": "pong"})).await;
     client.send(json!({"id": "unknown", "type": "complete"})).await;
     client.subscribe("v", "{ requestId }").await;
