@@ -62,7 +62,9 @@ async fn compare(worlds: [Client; 2], known: Known, seed: u64, count: usize) -> 
             let response = client.post(&body).header("x-request-id", format!("document-{number}")).send().await;
             let response = response.expect("the server answers");
             let answer = (response.status().as_u16(), response.text().await.expect("the answer is complete"));
-            if begun.elapsed().as_secs() >= 2 { eprintln!("SLOW {:?} {body} {}", begun.elapsed(), answer.0); }
+            if begun.elapsed().as_secs() >= 2 {
+                eprintln!("SLOW {:?} {body} {}", begun.elapsed(), answer.0);
+            }
             answer
         };
         let (left, right) = tokio::join!(ask(one), ask(other));
