@@ -189,7 +189,10 @@ pub struct InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.activity.state().requests.remove(&self.id);
+        let mut state = self.activity.state();
+        state.requests.remove(&self.id);
+        // Requests may be shorter than a tick: no tick has to see one.
+        state.idle_since = state.now;
     }
 }
 
@@ -260,6 +263,15 @@ mod tests {
         drop(request);
         assert!((0..4).all(|_| activity.tick(2, 5, 9) == Verdict::Fine));
         assert_eq!(activity.tick(2, 5, 9), Verdict::Over);
+    }
+
+    #[test]
+    fn requests_between_two_ticks_keep_it_open() {
+        let activity = Arc::new(Activity::default());
+        for _ in 0..100 {
+            drop(activity.begin());
+            assert_eq!(activity.tick(2, 5, 9), Verdict::Fine);
+        }
     }
 
     #[test]
