@@ -54,6 +54,7 @@ async fn tickets_wake_up_and_close_by_themselves() {
             becomes(&agent, &resolved, "closed").await;
             assert_eq!(state(&agent, &contested).await, "resolved", "the requester has objected");
             let history = "query($id: ID!) { ticket(by: { id: $id }) { history(last: 1) { nodes { __typename channel actor { __typename } } } } }";
+            installation.log_end(&agent).await;
             let last = agent.ask(history, json!({ "id": resolved["id"] })).await;
             let expected = json!([{ "__typename": "TicketTransitioned", "channel": "SYSTEM", "actor": { "__typename": "System" } }]);
             assert_eq!(last["ticket"]["history"]["nodes"], expected);

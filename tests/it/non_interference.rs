@@ -58,14 +58,9 @@ async fn compare(worlds: [Client; 2], known: Known, seed: u64, count: usize) -> 
         let body = json!({ "query": query, "variables": variables });
         let [one, other] = &worlds;
         let ask = async |client: &Client| {
-            let begun = std::time::Instant::now();
             let response = client.post(&body).header("x-request-id", format!("document-{number}")).send().await;
             let response = response.expect("the server answers");
-            let answer = (response.status().as_u16(), response.text().await.expect("the answer is complete"));
-            if begun.elapsed().as_secs() >= 2 {
-                eprintln!("SLOW {:?} {body} {}", begun.elapsed(), answer.0);
-            }
-            answer
+            (response.status().as_u16(), response.text().await.expect("the answer is complete"))
         };
         let (left, right) = tokio::join!(ask(one), ask(other));
         tally.asked += 1;

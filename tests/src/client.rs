@@ -1,6 +1,7 @@
 //! GraphQL over HTTP.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -30,7 +31,12 @@ impl Client {
     /// # Panics
     /// When no HTTP client can be made.
     pub fn new(address: SocketAddr, token: Option<&str>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+        // The server ends connections that are idle for ten seconds: rather we do, than to send into the end.
+        let http = reqwest::Client::builder()
+            .pool_idle_timeout(Duration::from_secs(5))
+            .no_proxy()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none());
         let http = http.build().expect("an HTTP client can be made");
         Self { address, token: token.map(str::to_owned), http }
     }
