@@ -1,7 +1,6 @@
 //! GraphQL over HTTP.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -22,7 +21,7 @@ pub struct Client {
 
 /// What the answer to a mutation shows beside the record.
 const ERRORS: &str = "userErrors { __typename code message path \
-    ... on ValidationError { constraint limit } ... on ConflictError { currentVersion } ... on LimitError { most: limit } \
+    ... on ValidationError { constraint limit } ... on ConflictError { currentVersion } ... on LimitError { limit } \
     ... on ForbiddenError { permission } ... on TransitionRefusedError { from to availableTransitions reasons } }";
 
 impl Client {
@@ -31,12 +30,7 @@ impl Client {
     /// # Panics
     /// When no HTTP client can be made.
     pub fn new(address: SocketAddr, token: Option<&str>) -> Self {
-        // The server ends connections that are idle for ten seconds: rather we do, than to send into the end.
-        let http = reqwest::Client::builder()
-            .pool_idle_timeout(Duration::from_secs(5))
-            .no_proxy()
-            .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none());
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
         let http = http.build().expect("an HTTP client can be made");
         Self { address, token: token.map(str::to_owned), http }
     }

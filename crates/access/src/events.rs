@@ -53,6 +53,10 @@ pub const SUBJECT_API_TOKEN: &str = "apiToken";
 /// What the log calls sessions.
 pub const SUBJECT_SESSION: &str = "session";
 
+/// Whose events go when the log's retention is over: they are many, and what they tell ages. All others of this crate
+/// are the audit trail of administration.
+pub const TRANSIENT_SUBJECTS: &[&str] = &[SUBJECT_SESSION];
+
 /// An event on a record of the catalogue, with its facts.
 pub(crate) fn on_record(
     kind: &'static str,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kernel::{Actor, ActorKind, Channel, Ctx, Grants, Mutation, Result, UserError, Uuid};
+use kernel::{Channel, Ctx, Grants, Result, UserError, Uuid};
 use moka::{future, sync};
 use predicate::{Catalogue, Facts, Policy, Predicate, RecordType, Rule, Visibilities, masked_value};
 use store::query::{Row, Scoped};
@@ -26,6 +26,7 @@ use crate::password::{MIN_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_WORKERS, Pass
 use crate::{permission, visibility};
 
 pub use authentication::Session;
+pub use sessions::SWEEP_SESSIONS;
 
 /// How long a resolved credential is believed: the time in which a revocation in another process takes effect.
 pub const IDENTITY_LIFETIME: Duration = Duration::from_secs(3);
@@ -156,15 +157,7 @@ impl Access {
     ///
     /// The system actor of a tenant has the tenant's own id.
     pub fn system_ctx(&self, tenant: Uuid, request_id: &str) -> Ctx {
-        Ctx {
-            tenant,
-            actor: Actor { id: tenant, kind: ActorKind::System },
-            grants: Arc::new(permission::everything()),
-            channel: Channel::System,
-            request_id: request_id.into(),
-            clock: self.inner.store.clock().clone(),
-            mutation: Mutation::default(),
-        }
+        Ctx { grants: Arc::new(permission::everything()), ..self.store().system_ctx(tenant, request_id) }
     }
 
     /// The context of a command on the server itself: the system, through the command line.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::door::Limits;
@@ -13,6 +14,8 @@ use crate::cli::Common;
 
 /// The file of the embedded database, in the data folder.
 pub const DATABASE_FILE: &str = "deskwire.sqlite";
+/// Subscribers must be able to come back after a short absence.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(60 * 60);
 /// What environment variables of the configuration begin with.
 const PREFIX: &str = "DESKWIRE_";
 /// Variables with the prefix that are not configuration.
@@ -44,6 +47,9 @@ pub struct Config {
     pub readers: u32,
     /// PostgreSQL: how many connections.
     pub pool: u32,
+    /// How far back the log reaches for cursors, and how long events of sign-ins are kept; ISO 8601, at least an hour.
+    /// Empty: for ever.
+    pub log_retention: String,
     /// Origins beside our own that browsers may call from, such as `https://portal.example`.
     pub allowed_origins: Vec<String>,
     /// Whether `/graphiql` is there.
@@ -68,6 +74,7 @@ impl Default for Config {
             database_url: String::new(),
             readers: store::config::DEFAULT_READERS,
             pool: store::config::DEFAULT_POOL,
+            log_retention: "P30D".to_owned(),
             allowed_origins: Vec::new(),
             graphiql: true,
             jobs: true,
@@ -117,7 +124,24 @@ impl Config {
         let mut store = StoreConfig::new(location);
         store.readers = self.readers.max(1);
         store.pool = self.pool.max(2);
+        store.limits.log_retention = self.log_retention()?;
         Ok(store)
+    }
+
+    fn log_retention(&self) -> Result<Option<Duration>> {
+        if self.log_retention.is_empty() {
+            return Ok(None);
+        }
+        kernel::parse_duration(&self.log_retention)
+            .and_then(|length| length.to_std().ok())
+            .filter(|length| *length >= SHORTEST_RETENTION)
+            .map(Some)
+            .with_context(|| {
+                format!(
+                    "`log_retention` is `{}`; it must be a time of at least an hour, such as `P30D`",
+                    self.log_retention
+                )
+            })
     }
 
     /// Makes the data folder, where the embedded database needs one.
@@ -148,7 +172,7 @@ fn check_keys(table: &Table, known: &Table, prefix: &str, complain: &dyn Fn(&str
     for (key, value) in table {
         let path = format!("{prefix}{key}");
         match (known.get(key), value) {
-            (None, _) => return Err(unknown(complain(&path), key, known.keys().map(String::as_str))),
+            (None, _) => return Err(unknown(complain(&path), key, known, str::to_owned)),
             (Some(Value::Table(known)), Value::Table(table)) => {
                 check_keys(table, known, &format!("{path}."), complain)?;
             }
@@ -158,10 +182,13 @@ fn check_keys(table: &Table, known: &Table, prefix: &str, complain: &dyn Fn(&str
     Ok(())
 }
 
-fn unknown<'a>(complaint: String, key: &str, known: impl Iterator<Item = &'a str>) -> anyhow::Error {
-    let close = known.map(|name| (strsim::damerau_levenshtein(name, key), name)).min();
+/// `shown` makes of a key what the reader would write.
+fn unknown(complaint: String, key: &str, known: &Table, shown: impl Fn(&str) -> String) -> anyhow::Error {
+    let close = known.keys().map(|name| (strsim::damerau_levenshtein(name, key), name)).min();
     match close {
-        Some((distance, name)) if distance <= name.len().max(3) / 2 => anyhow!("{complaint}; did you mean `{name}`?"),
+        Some((distance, name)) if distance <= name.len().max(3) / 2 => {
+            anyhow!("{complaint}; did you mean `{}`?", shown(name))
+        }
         _ => anyhow!("{complaint}; the keys are in docs/operations.md"),
     }
 }
@@ -179,8 +206,8 @@ fn apply_environment(table: &mut Table, variables: impl Iterator<Item = (String,
         let complaint = || format!("unknown environment variable {variable}");
         match key.strip_prefix("limits_") {
             Some(limit) => {
-                let like =
-                    limits.get(limit).ok_or_else(|| unknown(complaint(), limit, limits.keys().map(String::as_str)))?;
+                let shown = |key: &str| format!("{PREFIX}LIMITS_{}", key.to_ascii_uppercase());
+                let like = limits.get(limit).ok_or_else(|| unknown(complaint(), limit, &limits, shown))?;
                 let value = typed(&variable, like, &text)?;
                 let entry = table.entry("limits").or_insert_with(|| Value::Table(Table::new()));
                 if let Value::Table(limits) = entry {
@@ -188,10 +215,11 @@ fn apply_environment(table: &mut Table, variables: impl Iterator<Item = (String,
                 }
             }
             None => {
+                let shown = |key: &str| format!("{PREFIX}{}", key.to_ascii_uppercase());
                 let like = known
                     .get(&key)
                     .filter(|like| !like.is_table())
-                    .ok_or_else(|| unknown(complaint(), &key, known.keys().map(String::as_str)))?;
+                    .ok_or_else(|| unknown(complaint(), &key, &known, shown))?;
                 table.insert(key, typed(&variable, like, &text)?);
             }
         }
@@ -252,8 +280,8 @@ mod tests {
         for (file, variables, meant) in [
             ("lisen = 'x'", vec![], "`listen`"),
             ("[limits]\ncots = 1", vec![], "`cost`"),
-            ("", vec![("DESKWIRE_DATABSE_URL", "x")], "`database_url`"),
-            ("", vec![("DESKWIRE_LIMITS_DEEPTH", "1")], "`depth`"),
+            ("", vec![("DESKWIRE_DATABSE_URL", "x")], "`DESKWIRE_DATABASE_URL`"),
+            ("", vec![("DESKWIRE_LIMITS_DEEPTH", "1")], "`DESKWIRE_LIMITS_DEPTH`"),
         ] {
             let error = from(file, &variables).unwrap_err().to_string();
             assert!(error.contains("did you mean") && error.contains(meant), "{error}");
@@ -264,6 +292,17 @@ mod tests {
     fn a_value_of_the_wrong_type_names_its_variable() {
         let error = from("", &[("DESKWIRE_POOL", "many")]).unwrap_err().to_string();
         assert!(error.contains("DESKWIRE_POOL"), "{error}");
+    }
+
+    #[test]
+    fn a_retention_is_a_time_of_at_least_an_hour_or_empty() {
+        let of = |text: &str| Config { log_retention: text.into(), ..Config::default() }.store();
+        assert_eq!(of("PT1H").unwrap().limits.log_retention, Some(Duration::from_secs(3_600)));
+        assert_eq!(of("").unwrap().limits.log_retention, None);
+        for wrong in ["PT59M", "-P1D", "30 days"] {
+            let error = of(wrong).unwrap_err().to_string();
+            assert!(error.contains("log_retention") && error.contains(wrong), "{error}");
+        }
     }
 
     #[test]

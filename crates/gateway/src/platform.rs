@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use incident::{INCIDENT, IncidentRules, Incidents};
 use kernel::{Ctx, Error, Result};
 use predicate::{Catalogue, RecordType};
-use store::{JobHandlers, JobOutcome, Store};
+use store::{JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::kind::Kinds;
 use ticket::{Tickets, timer};
 use tokio::net::TcpListener;
@@ -74,8 +74,13 @@ impl Platform {
 
     /// What becomes of each kind of durable job.
     pub fn job_handlers(&self) -> JobHandlers {
-        let (closing, waking) = (self.clone(), self.clone());
+        let (closing, waking, sweeping) = (self.clone(), self.clone(), self.clone());
         JobHandlers::new()
+            .forgetting(access::events::TRANSIENT_SUBJECTS)
+            .recurring(access::SWEEP_SESSIONS, move |store, _| {
+                let platform = sweeping.clone();
+                async move { Ok(sweep_again(&store, platform.access.sweep_all_sessions().await?)) }
+            })
             .on(timer::AUTO_CLOSE, move |_, job| {
                 let platform = closing.clone();
                 async move {

@@ -145,8 +145,8 @@ pub struct LimitError {
     message: String,
     /// Where in `input`, outermost first; list positions as decimal numbers.
     path: Vec<String>,
-    /// The limit's bound.
-    limit: i32,
+    /// The limit's bound; always there, and nullable only so that it can be selected beside that of `ValidationError`.
+    limit: Option<i32>,
 }
 
 /// The idempotency key was used with another input, or its first call has not finished.
@@ -185,7 +185,7 @@ impl From<kernel::UserError> for UserError {
                 reasons: refused.reasons,
             }),
             (_, Detail::Limit { limit }) => {
-                UserError::LimitError(LimitError { code, message, path, limit: bound(limit) })
+                UserError::LimitError(LimitError { code, message, path, limit: Some(bound(limit)) })
             }
             (_, Detail::Validation { constraint, limit }) => UserError::ValidationError(ValidationError {
                 code,

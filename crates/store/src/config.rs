@@ -123,6 +123,10 @@ pub struct Limits {
     pub idempotency_keep: Duration,
     /// How many idempotency records one run of the expiry deletes at most: 1,000.
     pub idempotency_expire_batch: u32,
+    /// How far back log cursors reach, and how long events live that go with their age: 30 days; `None`: for ever.
+    pub log_retention: Option<Duration>,
+    /// How many events one run of the log's retention looks at: 10,000.
+    pub forget_batch: u32,
     /// How often workers look for due jobs that no wake-up told of: 250 ms.
     pub job_poll: Duration,
     /// How long a claimed job is left to its worker after the last sign of life: 60 s.
@@ -152,6 +156,8 @@ impl Default for Limits {
             sequencer_batch: 500,
             idempotency_keep: Duration::from_secs(24 * 60 * 60),
             idempotency_expire_batch: 1_000,
+            log_retention: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+            forget_batch: 10_000,
             job_poll: Duration::from_millis(250),
             job_lease: Duration::from_secs(60),
             job_concurrency: 4,

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::config::Limits;
 use crate::error::{DbResult, is_unique_violation};
+use crate::retention::sweep_again;
 use crate::write::panic_text;
 use crate::{Engine, Reader, Store, Tx, Written, idempotency};
 
@@ -25,8 +26,6 @@ use crate::{Engine, Reader, Store, Tx, Written, idempotency};
 const NAME: &str = "jobs";
 /// The kind of the store's own job.
 pub const EXPIRE_IDEMPOTENCY: &str = "idempotency.expire";
-/// How often expired idempotency records are looked for.
-const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How much of a failure's text is kept, in characters.
 const MAX_ERROR: usize = 1_000;
 
@@ -136,8 +135,8 @@ pub async fn expire_idempotency(store: Store, _: Job) -> Result<JobOutcome> {
         let limits = Arc::clone(&limits);
         Box::pin(async move { idempotency::expire(tx, &limits).await })
     });
-    let pause = if deleted.await? < batch { EXPIRE_EVERY } else { Duration::ZERO };
-    Ok(JobOutcome::Again(store.clock().now() + pause))
+    let left_something = deleted.await? >= batch;
+    Ok(sweep_again(&store, left_something))
 }
 
 /// Enqueues a job, or replaces the pending one with the same unique key.
@@ -446,7 +445,7 @@ impl Worker {
 
 impl Store {
     /// A write of the job machinery: by the system, without a tenant.
-    async fn write_job<T, F>(&self, work: F) -> Result<T>
+    pub(crate) async fn write_job<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> FnMut(&'t mut Tx) -> futures_util::future::BoxFuture<'t, Result<T>> + Send + 'static,

@@ -21,6 +21,7 @@ mod lock;
 mod log;
 mod observe;
 pub mod query;
+mod retention;
 mod secret;
 mod sequencer;
 pub mod time;
@@ -47,6 +48,7 @@ pub use kernel;
 pub use lock::{LockFile, lock_path};
 pub use log::{EventLog, LogPage};
 pub use observe::{Reader, UNCOUNTED};
+pub use retention::{FORGET_EVENTS, sweep_again};
 pub use sea_orm::ConnectionTrait;
 pub use tx::{RecordRef, Tx};
 pub use write::Written;
@@ -283,8 +285,7 @@ impl Store {
         self.inner.secret.derive(purpose)
     }
 
-    /// The context of what the system itself does in a tenant: jobs, timers. The actor has the tenant's id and no grants: rules about actors
-    /// are not asked.
+    /// The context of what the store itself does in a tenant. The actor has the tenant's id and no grants.
     pub fn system_ctx(&self, tenant: Uuid, request_id: &str) -> Ctx {
         Ctx {
             tenant,

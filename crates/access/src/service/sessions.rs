@@ -21,6 +21,8 @@ use crate::token::{self, Secret};
 
 /// How many expired sessions one sweep of a tenant deletes at most.
 pub const SESSION_SWEEP_BATCH: u64 = 1_000;
+/// The kind of the job that deletes expired sessions.
+pub const SWEEP_SESSIONS: &str = "session.sweep";
 
 impl Access {
     /// Signs in with e-mail address and password.
@@ -198,6 +200,18 @@ impl Access {
             })
             .await?;
         Ok(written.fresh().unwrap_or_default())
+    }
+
+    /// Deletes expired sessions of all tenants; answers whether there are more.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn sweep_all_sessions(&self) -> Result<bool> {
+        let mut more = false;
+        for tenant in self.tenants().await? {
+            more |= self.sweep_sessions(tenant.id).await? == SESSION_SWEEP_BATCH;
+        }
+        Ok(more)
     }
 
     fn session_ctx(&self, tenant: Uuid, actor: Uuid, session: Uuid, grants: Arc<Grants>, request_id: Arc<str>) -> Ctx {

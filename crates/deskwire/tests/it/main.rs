@@ -252,7 +252,7 @@ fn a_mistyped_key_is_refused_with_a_suggestion() {
     std::fs::write(&file, "lisen = '127.0.0.1:1'\n").unwrap();
     refused(run(&file, None), "did you mean `listen`");
     std::fs::write(&file, "").unwrap();
-    refused(run(&file, Some(("DESKWIRE_LIMITS_CST", "1"))), "did you mean `cost`");
+    refused(run(&file, Some(("DESKWIRE_LIMITS_CST", "1"))), "did you mean `DESKWIRE_LIMITS_COST`");
 }
 
 #[test]

@@ -187,6 +187,7 @@ impl Counter<'_> {
         }
     }
 }
+
 /// Lists and objects inside one another; bounded by the JSON parser.
 fn json_depth(value: &JsonValue) -> u32 {
     match value {

@@ -105,6 +105,8 @@ impl IntoResponse for Reply {
                 Some(ErrorCode::RateLimited | ErrorCode::Unavailable | ErrorCode::DeadlineExceeded) => {
                     set(header::RETRY_AFTER, &answer.retry_after.unwrap_or(1).to_string());
                 }
+                // What is left of the body is not read.
+                Some(ErrorCode::BodyTooLarge) => set(header::CONNECTION, "close"),
                 _ => {}
             }
         }

@@ -150,7 +150,9 @@ fn builder(limits: &super::Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout.duration())
+        // hyper counts from the answer before: this is how long a connection may idle. The first request's header
+        // has its own, shorter time, which the watch over the connection keeps.
+        .header_read_timeout(limits.idle_timeout.duration().max(limits.header_timeout.duration()))
         .max_buf_size(limits.header_bytes.max(8 << 10))
         .half_close(false);
     builder

@@ -1,7 +1,6 @@
 //! Queries of tickets of any kind, and of the event log.
 
 use async_graphql::{Context, Lookahead, Object, OneofObject, Result};
-use kernel::Id;
 use predicate::RecordType;
 use store::query::{OrderTerm, Row};
 use ticket::fields::{CATEGORY, TICKET};
@@ -193,9 +192,4 @@ impl TicketQueries {
 /// A user error at `id`.
 pub fn ticket_ref(id: &async_graphql::ID) -> kernel::Result<ticket::TicketRef> {
     ticket::TicketRef::parse(id, "id")
-}
-
-/// The record that an id of any type names.
-pub fn parse_id(id: &str) -> kernel::Result<Id> {
-    Id::parse(id).map_err(|error| kernel::UserError::constraint(["id"], error.to_string(), "id", None).into())
 }

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use kernel::{ActorKind, Channel, ErrorCode, Uuid};
 use migrations::testing::{each_engine, each_engine_with};
 use sea_orm::{ConnectionTrait, Statement};
-use store::{Audience, DbResult, Engine, Event, Store, Written};
+use store::{Audience, DbResult, Engine, Event, JobHandlers, Store, Written};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    OTHER_TENANT, TENANT, add_counter, ctx, ctx_of, day, emit, event, execute, make_counters, wait_for_head,
+    OTHER_TENANT, TENANT, add_counter, count, ctx, ctx_of, day, emit, event, execute, make_counters, wait_for_head,
+    wait_until,
 };
 
 #[tokio::test]
@@ -77,23 +80,59 @@ async fn readers_advance_over_other_tenants_events() {
 }
 
 #[tokio::test]
-async fn a_position_below_retention_has_expired() {
-    each_engine(|test| async move {
-        emit(&test, TENANT, 3).await;
-        test.number_events().await.unwrap();
-        wait_for_head(&test, 3).await;
-        let cursor = test.cursors().seal_log(TENANT, 1);
-        assert_eq!(test.cursors().open_log(TENANT, &cursor).unwrap(), 1);
-        test.write(&ctx(&test), "test.retention", |tx| {
-            Box::pin(async move { execute(tx, "UPDATE log_head SET oldest = 2", vec![]).await })
-        })
-        .await
-        .unwrap();
-        let error = test.log().read_after(TENANT, 1, 10).await.unwrap_err();
-        assert_eq!(error.code(), ErrorCode::CursorExpired);
-        assert_eq!(test.log().read_after(TENANT, 2, 10).await.unwrap().events.len(), 1);
-        assert_eq!(test.cursors().open_log(TENANT, &cursor).unwrap_err().code(), ErrorCode::CursorExpired);
-    })
+async fn a_log_forgets_what_ages_and_says_how_far_back_it_reaches() {
+    each_engine_with(
+        |config| {
+            config.limits.log_retention = Some(Duration::from_secs(30 * 24 * 60 * 60));
+            config.limits.forget_batch = 2;
+        },
+        |test| async move {
+            let kinds = ["session", "counter", "session", "session", "counter"];
+            let emit_of = |kind: &'static str| {
+                let (test, ctx) = (test.store.clone(), ctx(&test));
+                async move {
+                    let written = test.write(&ctx, "test.emit", move |tx| {
+                        Box::pin(async move {
+                            let mut event = event("counter.raised", Uuid::from_u128(7), 1);
+                            event.subject_kind = kind;
+                            tx.emit(event);
+                            Ok(())
+                        })
+                    });
+                    written.await.unwrap();
+                    test.number_events().await.unwrap();
+                }
+            };
+            for kind in kinds {
+                emit_of(kind).await;
+                test.clock.advance(chrono::Duration::days(1));
+            }
+            wait_for_head(&test, 5).await;
+            let cursors: Vec<_> = (0..=5).map(|position| test.cursors().seal_log(TENANT, position)).collect();
+            // 30 days after the fourth event, to the moment: it is not older than that, the first three are.
+            test.clock.advance(chrono::Duration::days(28));
+            let handlers = JobHandlers::new().forgetting(&["session"]);
+            let stop = CancellationToken::new();
+            let (worker, stopping) = (test.store.clone(), stop.clone());
+            let worker = tokio::spawn(async move { worker.run_jobs(handlers, stopping).await });
+            wait_until(|| async { test.log().read_after(TENANT, 2, 1).await.is_err() }).await;
+            let left = test.log().read_after(TENANT, 3, 10).await.unwrap();
+            assert_eq!(left.events.iter().map(|event| event.position).collect::<Vec<_>>(), [Some(4), Some(5)]);
+            assert_eq!(count(&test, "event WHERE subject_kind = 'counter'").await, 2, "they live as long as theirs");
+            assert_eq!(count(&test, "event WHERE subject_kind = 'session'").await, 1);
+            for (position, cursor) in cursors.iter().enumerate() {
+                let opened = test.cursors().open_log(TENANT, cursor);
+                match position {
+                    0..3 => assert_eq!(opened.unwrap_err().code(), ErrorCode::CursorExpired, "{position}"),
+                    _ => assert_eq!(opened.unwrap(), position as i64),
+                }
+            }
+            emit_of("session").await;
+            assert_eq!(test.log().head().await.unwrap(), 6, "positions go on");
+            stop.cancel();
+            worker.await.unwrap();
+        },
+    )
     .await;
 }
 

@@ -12,7 +12,7 @@ use store::{EXPIRE_IDEMPOTENCY, JobHandlers, RecordRef, Store, Written};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{add_counter, count, counters, dry, keyed, look, make_counters, unique, whole};
+use crate::support::{add_counter, count, counters, dry, keyed, look, make_counters, unique, wait_until, whole};
 
 async fn call(store: &Store, key: &str, input: u8) -> kernel::Result<Written<()>> {
     store.write(&keyed(store, key, input), "counter.add", whole(unique("c"))).await
@@ -238,14 +238,4 @@ async fn records_are_kept_a_day_and_then_expired_in_batches() {
         },
     )
     .await;
-}
-
-async fn wait_until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
-    tokio::time::timeout(Pause::from_secs(10), async {
-        while !condition().await {
-            tokio::time::sleep(Pause::from_millis(10)).await;
-        }
-    })
-    .await
-    .expect("it did not come to pass");
 }

@@ -11,7 +11,7 @@ use store::{JobHandlers, JobOutcome, NewJob, Store};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{TENANT, count, ctx, look};
+use crate::support::{TENANT, count, ctx, look, wait_until};
 
 const KIND: &str = "test.work";
 
@@ -74,16 +74,6 @@ impl Seen {
     async fn wait_for(&self, number: usize) {
         wait_until(|| async { self.0.lock().unwrap().len() >= number }).await;
     }
-}
-
-async fn wait_until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .expect("it did not come to pass");
 }
 
 async fn jobs(test: &TestStore, state: &str) -> i64 {

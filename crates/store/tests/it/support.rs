@@ -130,6 +130,17 @@ pub async fn emit(store: &Store, tenant: Uuid, count: usize) -> Vec<store::Event
     }
 }
 
+/// Waits until something has come to pass.
+pub async fn wait_until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("it did not come to pass");
+}
+
 pub async fn count(store: &Store, from: &str) -> i64 {
     let reader = store.read("test.look");
     let sql = format!("SELECT count(*) AS n FROM {from}");

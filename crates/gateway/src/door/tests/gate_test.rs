@@ -80,6 +80,30 @@ fn the_worst_that_passes_the_measure_can_be_validated() {
 }
 
 #[test]
+fn inputs_nest_as_deep_as_the_limit_and_no_deeper() {
+    let limit = usize::try_from(Limits::default().input_depth).unwrap();
+    for (objects, passes) in [(limit, true), (limit + 1, false)] {
+        let inside = objects - 1;
+        let literal = format!("{}{{title: \"\"}}{}", "{title: \"\", nested: ".repeat(inside), "}".repeat(inside));
+        let variable = literal.replace("title", "\"title\"").replace("nested", "\"nested\"");
+        let variables = format!("{{\"input\": {variable}}}");
+        for (query, variables) in [
+            (format!("{{ patch(input: {literal}) }}"), serde_json::json!({})),
+            (
+                "query ($input: PatchInput!) { patch(input: $input) }".to_owned(),
+                serde_json::from_str(&variables).unwrap(),
+            ),
+        ] {
+            let checked = check(&query, variables);
+            assert_eq!(checked.is_ok(), passes, "{objects}");
+            if let Err((code, message)) = checked {
+                assert_eq!(code, ErrorCode::CostExceeded, "{message}");
+            }
+        }
+    }
+}
+
+#[test]
 fn documents_that_are_wrong() {
     assert_eq!(refused("{ hello").0, ErrorCode::GraphqlParseFailed);
     assert_eq!(refused("").0, ErrorCode::GraphqlParseFailed);

@@ -33,6 +33,20 @@ async fn connections_that_say_nothing_are_closed() {
 }
 
 #[tokio::test]
+async fn a_connection_idles_for_longer_than_a_first_request_may_take() {
+    let server =
+        serve(Limits { header_timeout: Milliseconds(50), idle_timeout: Milliseconds(30_000), ..quick() }).await;
+    let mut stream = server.tcp().await;
+    for _ in 0..2 {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut start = [0; 512];
+        let read = timeout(PATIENCE, stream.read(&mut start)).await.unwrap().unwrap();
+        assert!(start[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&start[..read]));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
 async fn bodies_that_stop_are_refused() {
     let server = serve(Limits { body_idle_timeout: Milliseconds(50), ..quick() }).await;
     let mut stream = server.tcp().await;
