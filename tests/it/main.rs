@@ -7,6 +7,7 @@ mod company_life;
 mod doors;
 mod examples;
 mod idempotency;
+mod import;
 mod jobs;
 mod journey;
 mod lifecycle;

@@ -75,6 +75,7 @@ pub(crate) fn on_record(
         facts: facts(record, row),
         payload: Json::Null,
         occurred_at: None,
+        actor: None,
     }
 }
 
@@ -90,6 +91,7 @@ pub(crate) fn internal(kind: &'static str, subject_kind: &'static str, subject: 
         facts: Map::new(),
         payload,
         occurred_at: None,
+        actor: None,
     }
 }
 

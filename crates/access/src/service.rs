@@ -1,6 +1,7 @@
 //! The handle of this crate: what every use case needs, and what one viewer may see.
 
 mod authentication;
+mod import;
 mod references;
 mod roles;
 mod sessions;
@@ -26,6 +27,7 @@ use crate::password::{MIN_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_WORKERS, Pass
 use crate::{permission, visibility};
 
 pub use authentication::Session;
+pub use import::Named;
 pub use sessions::SWEEP_SESSIONS;
 
 /// How long a resolved credential is believed: the time in which a revocation in another process takes effect.

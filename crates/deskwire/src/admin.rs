@@ -145,7 +145,7 @@ fn first_line() -> Result<String> {
 }
 
 /// A refusal in the words of the command line: where, and what.
-fn tell(error: Error) -> anyhow::Error {
+pub(crate) fn tell(error: Error) -> anyhow::Error {
     match error {
         Error::Refused(errors) => {
             let told = errors.iter().map(|error| match error.path.join(".") {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::{admin, doctor, serve, telemetry};
+use crate::{admin, doctor, import, serve, telemetry};
 
 /// Deskwire: a headless IT service management platform. One GraphQL API, with live subscriptions.
 ///
@@ -32,6 +32,9 @@ enum Command {
     /// Manages users.
     #[command(subcommand)]
     User(UserCommand),
+    /// Takes over tickets and their history from other systems.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Prints the GraphQL schema (SDL).
     Schema,
     /// Checks configuration, database, settings, disk and clock, and says what to do.
@@ -126,6 +129,47 @@ pub struct UserCreate {
     pub(crate) password_stdin: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum ImportCommand {
+    /// Imports a CSV file (or one compressed with gzip) of tickets' histories.
+    Csv(ImportCsv),
+    /// Prints a mapping that comes with Deskwire, to start from; without a name, what there is.
+    Mapping {
+        /// Its name.
+        name: Option<String>,
+    },
+}
+
+/// Imports a file of tickets' histories: each row is what a ticket was after one update.
+///
+/// A mapping says what becomes of each column: fields, values, workflow states, users, teams, categories. Users, teams and
+/// categories that are missing are made. Each row becomes one event of the ticket's history, at its own time and by its own
+/// author. Running the same import again changes nothing, and takes up one that was stopped. Rows that cannot be taken over
+/// are put aside, with the reason in the report.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deskwire import csv incidents.csv.gz --mapping servicenow-incident-log --tenant acme --dry-run
+  deskwire import csv incidents.csv.gz --mapping servicenow-incident-log --tenant acme --report aside.jsonl
+  deskwire import mapping servicenow-incident-log > mine.toml")]
+pub struct ImportCsv {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// The mapping: a TOML file, or the name of one that comes with Deskwire.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) mapping: String,
+    /// The tenant's slug; made when the database has no tenant yet. Needed when there is not exactly one.
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) tenant: Option<String>,
+    /// Do everything and store nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write down each row that is put aside, as lines of JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
 /// The stack of a thread, in bytes: four times the usual, so that the deepest input within the limits is far from its end.
 const STACK: usize = 8 << 20;
 
@@ -165,6 +209,8 @@ impl Cli {
             }
             Command::Token(TokenCommand::Create(arguments)) => admin::create_token(arguments).await,
             Command::User(UserCommand::Create(arguments)) => admin::create_user(arguments).await,
+            Command::Import(ImportCommand::Csv(arguments)) => import::csv(arguments).await,
+            Command::Import(ImportCommand::Mapping { name }) => import::print_mapping(name.as_deref()),
             Command::Schema => {
                 print!("{}", gateway::schema::sdl());
                 Ok(())

@@ -57,6 +57,15 @@ pub fn catalogue() -> Result<Catalogue> {
     Catalogue::new(records()).map_err(Error::internal)
 }
 
+/// The tickets of all practices.
+///
+/// # Errors
+/// When a workflow is unsound.
+pub fn tickets(access: Access) -> Result<Tickets> {
+    let rules = IncidentRules::new().map_err(Error::internal)?;
+    Ok(Tickets::new(access, Kinds::new(vec![Arc::new(rules)])))
+}
+
 impl Platform {
     /// Puts the services together over a store.
     ///
@@ -64,8 +73,7 @@ impl Platform {
     /// When a workflow or the catalogue is unsound, or the database does not answer.
     pub async fn start(store: Store, settings: access::Settings, limits: crate::door::Limits) -> Result<Self> {
         let access = Access::new(store.clone(), Arc::new(catalogue()?), settings)?;
-        let rules = IncidentRules::new().map_err(Error::internal)?;
-        let tickets = Tickets::new(access.clone(), Kinds::new(vec![Arc::new(rules)]));
+        let tickets = tickets(access.clone())?;
         let incidents = Incidents::new(tickets.clone());
         let hub = LiveHub::start(store).await?;
         let info = Arc::new(Info { version: env!("CARGO_PKG_VERSION"), limits });

@@ -141,15 +141,15 @@ impl Predicate {
         Predicate::Is(Path::field(field), Test::Eq(Operand::Value(value.into())))
     }
 
-    /// The field's id is one of these.
-    pub fn one_of(field: &str, ids: &[Uuid]) -> Self {
-        match ids {
+    /// The field's value is one of these.
+    pub fn one_of<V: Clone + Into<Value>>(field: &str, values: &[V]) -> Self {
+        match values {
             [] => Self::never(),
-            [id] => Self::eq(field, *id),
-            ids => Predicate::Is(
-                Path::field(field),
-                Test::In(ids.iter().map(|id| Operand::Value(Value::Id(*id))).collect()),
-            ),
+            [value] => Self::eq(field, value.clone()),
+            values => {
+                let values = values.iter().map(|value| Operand::Value(value.clone().into()));
+                Predicate::Is(Path::field(field), Test::In(values.collect()))
+            }
         }
     }
 

@@ -67,6 +67,8 @@ pub struct NewEvent {
     pub payload: Value,
     /// When it happened, if not now (imports, late reports).
     pub occurred_at: Option<Timestamp>,
+    /// Who did it, if not who writes (imports).
+    pub actor: Option<Actor>,
 }
 
 /// An event of the log.

@@ -180,7 +180,7 @@ impl Tx {
             id: self.new_id(),
             position: None,
             tenant: self.ctx.tenant,
-            actor: self.ctx.actor,
+            actor: event.actor.unwrap_or(self.ctx.actor),
             channel: self.ctx.channel.clone(),
             kind: event.kind.to_owned(),
             subject_kind: event.subject_kind.to_owned(),

@@ -1,5 +1,6 @@
 //! The tenant's category tree.
 
+use access::Named;
 use access::permission::SETTINGS_MANAGE;
 use kernel::error::Problems;
 use kernel::{Ctx, Error, Id, Patch, Result, UserError, Uuid, id};
@@ -34,35 +35,53 @@ impl Tickets {
             .write(ctx, "categoryCreate", move |tx| {
                 let (tickets, command) = (tickets.clone(), command.clone());
                 Box::pin(async move {
-                    let parent = tickets.parent_in(tx, command.parent.as_deref(), None).await?;
-                    if tickets.category_in(tx, &command.key).await?.is_some() {
-                        let message = format!("there is a category `{}` already", command.key);
-                        return Err(UserError::taken(["key"], message).into());
-                    }
-                    let ctx = tx.ctx().clone();
-                    let mut row = Row::new(
-                        &CATEGORY,
-                        vec![
-                            ("id", ctx.new_id().into()),
-                            ("key", command.key.as_str().into()),
-                            ("name", command.name.as_str().into()),
-                            ("parent", parent.as_ref().map(Row::id).into()),
-                            ("retired", false.into()),
-                            ("version", 1.into()),
-                            ("createdAt", tx.now().into()),
-                            ("updatedAt", tx.now().into()),
-                        ],
-                    );
-                    query::insert_unique_in(tx, ctx.tenant, &CATEGORY, &row).await?;
-                    let told = [("key", Value::Null), ("name", Value::Null), ("parent", Value::Null)];
-                    tx.emit(event(CREATED, &row, &told));
-                    row.set_relation("parent", parent);
+                    let row = tickets.create_category_in(tx, &command).await?;
                     answers(tx, &row);
                     Ok(row)
                 })
             })
             .await?;
         self.category_outcome(ctx, written).await
+    }
+
+    async fn create_category_in(&self, tx: &mut Tx, command: &CreateCategory) -> Result<Row> {
+        let parent = self.parent_in(tx, command.parent.as_deref(), None).await?;
+        if self.category_in(tx, &command.key).await?.is_some() {
+            let message = format!("there is a category `{}` already", command.key);
+            return Err(UserError::taken(["key"], message).into());
+        }
+        let ctx = tx.ctx().clone();
+        let mut row = Row::new(
+            &CATEGORY,
+            vec![
+                ("id", ctx.new_id().into()),
+                ("key", command.key.as_str().into()),
+                ("name", command.name.as_str().into()),
+                ("parent", parent.as_ref().map(Row::id).into()),
+                ("retired", false.into()),
+                ("version", 1.into()),
+                ("createdAt", tx.now().into()),
+                ("updatedAt", tx.now().into()),
+            ],
+        );
+        query::insert_unique_in(tx, ctx.tenant, &CATEGORY, &row).await?;
+        let told = [("key", Value::Null), ("name", Value::Null), ("parent", Value::Null)];
+        tx.emit(event(CREATED, &row, &told));
+        row.set_relation("parent", parent);
+        Ok(row)
+    }
+
+    /// The category with this key, retired or not; one that is missing is made.
+    ///
+    /// # Errors
+    /// As [`Tickets::create_category`].
+    pub async fn import_category_in(&self, tx: &mut Tx, command: &CreateCategory) -> Result<Named> {
+        authorise(tx.ctx())?;
+        check_new(command)?;
+        match self.category_in(tx, &command.key).await? {
+            Some(row) => Ok(Named { row, created: false }),
+            None => Ok(Named { row: self.create_category_in(tx, command).await?, created: true }),
+        }
     }
 
     /// Changes a category.
@@ -251,5 +270,6 @@ fn event(kind: &'static str, row: &Row, before: &[(&'static str, Value)]) -> New
         facts: Default::default(),
         payload: json!({ "key": row.text("key") }),
         occurred_at: None,
+        actor: None,
     }
 }

@@ -124,6 +124,7 @@ impl Edit {
             facts: events::facts(record, catalogue, &self.after),
             payload,
             occurred_at: None,
+            actor: None,
         }
     }
 

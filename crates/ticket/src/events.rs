@@ -16,6 +16,10 @@ pub const UPDATED: &str = "TicketUpdated";
 pub const ASSIGNED: &str = "TicketAssigned";
 /// The state changed.
 pub const TRANSITIONED: &str = "TicketTransitioned";
+/// What another system recorded of the ticket was taken over, as it was: when and by whom is that of the other system. The
+/// payload names it (`source`), its key of the ticket (`key`) and the record's place in the ticket's history there
+/// (`place`).
+pub const IMPORTED: &str = "TicketImported";
 /// A comment was added; its id is in the payload.
 pub const COMMENT_ADDED: &str = "CommentAdded";
 /// Somebody began to follow the ticket.

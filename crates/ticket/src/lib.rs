@@ -20,6 +20,7 @@ pub mod edit;
 pub mod error;
 pub mod events;
 pub mod fields;
+pub mod import;
 pub mod kind;
 pub mod model;
 pub mod number;

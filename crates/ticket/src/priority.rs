@@ -53,7 +53,11 @@ impl Tickets {
         self.priority_matrix_in(&self.store().read("ticket.priorityMatrix"), ctx).await
     }
 
-    async fn priority_matrix_in(&self, connection: &impl ConnectionTrait, ctx: &Ctx) -> Result<Vec<PriorityRule>> {
+    pub(crate) async fn priority_matrix_in(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+    ) -> Result<Vec<PriorityRule>> {
         let visible = self.access().visible(ctx);
         let scoped = self.access().scoped(ctx, &visible);
         let rows = query::all(connection, &scoped, &PRIORITY_RULE, &Predicate::always(), &[], 9).await?;
@@ -123,6 +127,7 @@ impl Tickets {
                             facts: Default::default(),
                             payload: serde_json::Value::Null,
                             occurred_at: None,
+                            actor: None,
                         });
                     }
                     let id = kernel::Id::new(kernel::id::prefix::TENANT, ctx.tenant);

@@ -239,9 +239,18 @@ fn apply(
     };
     row.set("waitingReason", reason);
     row.set("waitingUntil", until);
+    record_outcome(row, from, to, now);
+}
+
+/// Notes when a ticket was resolved and closed, and that it was reopened.
+pub(crate) fn record_outcome(row: &mut Row, from: StateCategory, to: StateCategory, at: Timestamp) {
     match to {
-        StateCategory::Resolved => row.set("resolvedAt", now.into()),
-        StateCategory::Closed | StateCategory::Canceled => row.set("closedAt", now.into()),
+        _ if from == to => {}
+        StateCategory::Resolved => {
+            row.set("resolvedAt", at.into());
+            row.set("closedAt", Value::Null);
+        }
+        StateCategory::Closed | StateCategory::Canceled => row.set("closedAt", at.into()),
         _ if from.is_done() => {
             row.set("resolvedAt", Value::Null);
             row.set("closedAt", Value::Null);

@@ -101,7 +101,7 @@ impl Access {
         row.ok_or_else(|| UserError::not_found(["id"], "the user").into())
     }
 
-    async fn account_row_by_email(
+    pub(super) async fn account_row_by_email(
         &self,
         connection: &impl ConnectionTrait,
         ctx: &Ctx,
@@ -115,18 +115,29 @@ impl Access {
     }
 
     async fn team_row(&self, connection: &impl ConnectionTrait, ctx: &Ctx, reference: &TeamRef) -> Result<Row> {
-        let (id, path) = match reference {
-            TeamRef::Id(id) => (uuid_of(id, prefix::TEAM), "id"),
+        let (row, path) = match reference {
+            TeamRef::Id(id) => match uuid_of(id, prefix::TEAM) {
+                Some(id) => (self.row(connection, ctx, &TEAM, id).await?, "id"),
+                None => (None, "id"),
+            },
             TeamRef::Slug(slug) if is_key(slug, MAX_SLUG) => {
-                (tables::id_by_slug(connection, ctx.tenant, slug).await?, "slug")
+                (self.team_row_by_slug(connection, ctx, slug).await?, "slug")
             }
             TeamRef::Slug(_) => (None, "slug"),
         };
-        let row = match id {
-            Some(id) => self.row(connection, ctx, &TEAM, id).await?,
-            None => None,
-        };
         row.ok_or_else(|| UserError::not_found([path], "the team").into())
+    }
+
+    pub(super) async fn team_row_by_slug(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        slug: &str,
+    ) -> Result<Option<Row>> {
+        match tables::id_by_slug(connection, ctx.tenant, slug).await? {
+            Some(id) => self.row(connection, ctx, &TEAM, id).await,
+            None => Ok(None),
+        }
     }
 
     /// One visible record, unmasked.

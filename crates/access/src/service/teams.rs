@@ -33,15 +33,22 @@ impl Access {
             .write(ctx, "teamCreate", move |tx| {
                 let (access, team) = (access.clone(), team.clone());
                 Box::pin(async move {
+                    let row = access.insert_team_in(tx, &team).await?;
                     let ctx = tx.ctx().clone();
-                    tables::insert_team_in(tx, &team).await?;
-                    let row = access.reload_team_in(tx, &ctx, team.id).await?;
-                    tx.emit(events::on_record(TEAM_CREATED, SUBJECT_TEAM, &TEAM, &row, events::created(&TEAM, &row)));
                     access.answer_team(tx, &ctx, &row)
                 })
             })
             .await?;
         self.answer(ctx, written, |id| self.team_by_id(ctx, id)).await
+    }
+
+    /// Makes a team; answers it unmasked.
+    pub(super) async fn insert_team_in(&self, tx: &mut Tx, team: &NewTeam) -> Result<Row> {
+        let ctx = tx.ctx().clone();
+        tables::insert_team_in(tx, team).await?;
+        let row = self.reload_team_in(tx, &ctx, team.id).await?;
+        tx.emit(events::on_record(TEAM_CREATED, SUBJECT_TEAM, &TEAM, &row, events::created(&TEAM, &row)));
+        Ok(row)
     }
 
     /// Changes a team.
@@ -174,7 +181,7 @@ async fn add_in(tx: &Tx, team: &Row, user: &Row) -> Result<bool> {
     tables::add_member_in(tx, team.id(), user.id()).await
 }
 
-fn checked_team(ctx: &Ctx, command: &TeamCreate) -> Result<NewTeam> {
+pub(super) fn checked_team(ctx: &Ctx, command: &TeamCreate) -> Result<NewTeam> {
     let mut problems = Problems::default();
     let slug = problems.take(checked_slug("slug", &command.slug))?;
     let name = problems.take(checked_name("name", &command.name))?;

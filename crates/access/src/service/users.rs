@@ -70,27 +70,40 @@ impl Access {
             .write(ctx, name, move |tx| {
                 let (access, actor, roles, hash) = (access.clone(), actor.clone(), roles.clone(), hash.clone());
                 Box::pin(async move {
-                    let ctx = tx.ctx().clone();
-                    let wanted = access.wanted_roles_in(tx, &ctx, &roles).await?;
-                    tables::insert_actor_in(tx, &actor).await?;
-                    for assignment in &wanted {
-                        tables::insert_assignment_in(tx, actor.id, assignment).await?;
-                    }
-                    if let Some(hash) = &hash {
-                        tables::set_password_in(tx, actor.id, hash).await?;
-                    }
-                    let row = access.reload_in(tx, &ctx, actor.id).await?;
-                    let mut changes = events::created(&ACTOR, &row);
-                    if !wanted.is_empty() {
-                        changes.push(roles_change(&[], &wanted));
-                    }
-                    tx.emit(events::on_record(event, SUBJECT_ACTOR, &ACTOR, &row, changes));
+                    let row = access.insert_actor_in(tx, event, &actor, &roles, hash.as_deref()).await?;
                     tx.answers_with(RecordRef { id: Id::new(actor.kind.prefix(), actor.id), version: 1 });
-                    Ok(Account::from_row(&access.masked(&ctx, &ACTOR, &row)))
+                    Ok(Account::from_row(&access.masked(tx.ctx(), &ACTOR, &row)))
                 })
             })
             .await?;
         self.answer(ctx, written, |id| self.account(ctx, id)).await
+    }
+
+    /// Makes an actor with its roles; answers it unmasked.
+    pub(super) async fn insert_actor_in(
+        &self,
+        tx: &mut Tx,
+        event: &'static str,
+        actor: &NewActor,
+        roles: &[RoleInput],
+        password_hash: Option<&str>,
+    ) -> Result<Row> {
+        let ctx = tx.ctx().clone();
+        let wanted = self.wanted_roles_in(tx, &ctx, roles).await?;
+        tables::insert_actor_in(tx, actor).await?;
+        for assignment in &wanted {
+            tables::insert_assignment_in(tx, actor.id, assignment).await?;
+        }
+        if let Some(hash) = password_hash {
+            tables::set_password_in(tx, actor.id, hash).await?;
+        }
+        let row = self.reload_in(tx, &ctx, actor.id).await?;
+        let mut changes = events::created(&ACTOR, &row);
+        if !wanted.is_empty() {
+            changes.push(roles_change(&[], &wanted));
+        }
+        tx.emit(events::on_record(event, SUBJECT_ACTOR, &ACTOR, &row, changes));
+        Ok(row)
     }
 
     /// Changes a user or a service account.
@@ -289,7 +302,7 @@ async fn check_administrators_in(
     Ok(())
 }
 
-fn checked_user(access: &Access, command: &UserCreate) -> Result<NewActor> {
+pub(super) fn checked_user(access: &Access, command: &UserCreate) -> Result<NewActor> {
     let mut problems = Problems::default();
     let email = problems.take(checked_email("email", &command.email))?;
     let name = problems.take(checked_name("name", &command.name))?;

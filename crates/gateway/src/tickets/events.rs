@@ -236,6 +236,9 @@ events! {
         TicketAssigned {}
         /// The state of a ticket changed.
         TicketTransitioned {}
+        /// What another system had recorded of a ticket was taken over. `occurredAt` and `actor` are those of the other
+        /// system; `recordedAt` is the time of the import.
+        TicketImported {}
         /// A comment was added.
         CommentAdded {
             /// The comment; null when the viewer may not read it.

@@ -40,6 +40,32 @@ pub async fn insert_unique_in(tx: &Tx, tenant: Uuid, record: &'static RecordType
     Ok(())
 }
 
+/// How many parameters one statement binds at most: SQLite takes 32,766, PostgreSQL 65,535.
+const MAX_PARAMETERS: usize = 30_000;
+
+/// Inserts many rows of one type, a statement per table (or as many as their values need). The writer has looked that
+/// what must be unique is free: when somebody took it meanwhile, the write is run again.
+///
+/// # Errors
+/// Database errors.
+pub async fn insert_all_in(tx: &Tx, tenant: Uuid, record: &'static RecordType, rows: &[Row]) -> Result<()> {
+    for part in record.base.into_iter().chain([record]) {
+        let at_once = MAX_PARAMETERS / (part.fields.len() + 2);
+        for rows in rows.chunks(at_once) {
+            let Some((first, others)) = rows.split_first() else { continue };
+            let mut statement = insert(tenant, first, part.table, part.fields)?;
+            for row in others {
+                statement.values(values(tenant, row, part.fields)?).map_err(Error::internal)?;
+            }
+            match tx.execute(&statement).await {
+                Err(error) if is_unique_violation(&error) => return Err(tx.retry()),
+                other => other.map_err(database_error)?,
+            };
+        }
+    }
+    Ok(())
+}
+
 /// The statements that insert a row: the base's table first.
 fn inserts(tenant: Uuid, record: &'static RecordType, row: &Row) -> Result<Vec<InsertStatement>> {
     let base = record.base.map(|base| insert(tenant, row, base.table, base.fields));
@@ -47,19 +73,27 @@ fn inserts(tenant: Uuid, record: &'static RecordType, row: &Row) -> Result<Vec<I
 }
 
 fn insert(tenant: Uuid, row: &Row, table: &'static str, fields: &'static [Field]) -> Result<InsertStatement> {
-    let mut columns = vec![Alias::new("tenant_id")];
-    let mut values = vec![Expr::val(tenant)];
-    if !fields.iter().any(|field| field.name == "id") {
-        columns.push(Alias::new("id"));
-        values.push(Expr::val(row.id()));
-    }
-    for field in fields {
-        columns.push(Alias::new(field.column));
-        values.push(bound(row.get(field.name), &field.kind)?);
-    }
+    let id = (!holds_id(fields)).then_some("id");
+    let columns = ["tenant_id"].into_iter().chain(id).chain(fields.iter().map(|field| field.column));
     let mut insert = Sql::insert();
-    insert.into_table(Alias::new(table)).columns(columns).values(values).map_err(Error::internal)?;
+    insert
+        .into_table(Alias::new(table))
+        .columns(columns.map(Alias::new))
+        .values(values(tenant, row, fields)?)
+        .map_err(Error::internal)?;
     Ok(insert)
+}
+
+/// The values of one row, in the order of [`insert`]'s columns.
+fn values(tenant: Uuid, row: &Row, fields: &'static [Field]) -> Result<Vec<Expr>> {
+    let id = (!holds_id(fields)).then(|| Ok(Expr::val(row.id())));
+    let own = fields.iter().map(|field| bound(row.get(field.name), &field.kind));
+    [Ok(Expr::val(tenant))].into_iter().chain(id).chain(own).collect()
+}
+
+/// Whether the id is among these fields; an extension has it from its base.
+fn holds_id(fields: &'static [Field]) -> bool {
+    fields.iter().any(|field| field.name == "id")
 }
 
 /// Updates the named fields of a row, provided that it still has `version` (where the type has one). Answers whether it had.

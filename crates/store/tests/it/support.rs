@@ -108,6 +108,7 @@ pub fn event(kind: &'static str, subject: Uuid, version: i32) -> NewEvent {
         facts: [("team".to_owned(), serde_json::json!("a"))].into_iter().collect(),
         payload: serde_json::Value::Null,
         occurred_at: None,
+        actor: None,
     }
 }
 
