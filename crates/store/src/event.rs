@@ -127,7 +127,12 @@ pub(crate) fn insert(engine: Engine, events: &[Event]) -> Result<Statement> {
             // On SQLite the order of insertion is the position: one writer, one transaction.
             values.extend([Bound::from(event.position), Bound::from(event.position)]);
         }
-        let places = (first..=values.len()).map(|place| format!("${place}")).collect::<Vec<_>>();
+        // SQLite looks numbered parameters up one by one among all of the statement: plain ones for it.
+        let places = (first..=values.len()).map(|place| match engine {
+            Engine::Sqlite => "?".to_owned(),
+            Engine::Postgres => format!("${place}"),
+        });
+        let places: Vec<String> = places.collect();
         rows.push(format!("({})", places.join(", ")));
     }
     let order = if numbered { ", position, log_order" } else { "" };

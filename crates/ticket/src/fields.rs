@@ -228,7 +228,8 @@ pub static EVENT: RecordType = RecordType {
     base: None,
     fields: &[
         silent(unordered(fact("id", "id", FieldType::Id))),
-        silent(nullable(fact("position", "position", FieldType::Int))),
+        // Absent until it is numbered; lists leave those out. Not nullable here: the order by it must be an index's.
+        silent(fact("position", "position", FieldType::Int)),
         silent(unordered(fact("kind", "kind", FieldType::Text))),
         silent(unordered(fact("subjectKind", "subject_kind", FieldType::Text))),
         silent(unordered(fact("subject", "subject_id", FieldType::Id))),

@@ -32,6 +32,11 @@ use crate::config::Config;
 const REQUEST: &str = "import";
 /// How many records one batch may make beside its steps: each is an event, and a write takes a thousand.
 const MAX_NAMES: usize = 400;
+/// How long one batch may take.
+const BATCH_DEADLINE: Duration = Duration::from_secs(60);
+/// How often a batch is tried when the database is away or busy, and the pause before the second time, doubled each time.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(1);
 /// Between two lines of progress where there is no terminal.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
@@ -45,7 +50,10 @@ pub async fn csv(arguments: ImportCsv) -> Result<()> {
     let mapping = Mapping::load(&arguments.mapping)?;
     config.make_data_folder()?;
     // As a server does: an embedded database that somebody serves is refused.
-    let store = migrations::open(config.store()?, Clock::System).await?;
+    let mut store = config.store()?;
+    // Nobody waits for one batch; it may take its time.
+    (store.limits.closure_deadline, store.limits.statement_timeout) = (BATCH_DEADLINE, BATCH_DEADLINE);
+    let store = migrations::open(store, Clock::System).await?;
     let access = Access::new(store.clone(), Arc::new(gateway::platform::catalogue()?), Settings::default())?;
     let tickets = gateway::platform::tickets(access.clone())?;
     let bar = progress(&arguments)?;
@@ -274,22 +282,34 @@ impl Import {
             found: self.found.clone(),
             batch,
         });
-        let running = Arc::clone(&work);
-        let written = self
-            .tickets
-            .store()
-            .write(&self.ctx, "import", move |tx| {
-                let work = Arc::clone(&running);
-                Box::pin(async move { work.run_in(tx).await })
-            })
-            .await
-            .map_err(tell)?;
-        let Written::Fresh { value: done, .. } = written else { bail!("an import was taken for a replay") };
+        let done = self.attempt(&work).await?;
         self.account(&work.batch, &done)?;
         if !self.ctx.mutation.dry_run {
             self.found.extend(done.found);
         }
         Ok(())
+    }
+
+    /// Writes a batch; when the database does not answer, again after a while. What was stored after all is recognised.
+    async fn attempt(&self, work: &Arc<Work>) -> Result<Done> {
+        let mut attempt = 1;
+        loop {
+            let running = Arc::clone(work);
+            let written = self.tickets.store().write(&self.ctx, "import", move |tx| {
+                let work = Arc::clone(&running);
+                Box::pin(async move { work.run_in(tx).await })
+            });
+            match written.await {
+                Ok(Written::Fresh { value, .. }) => return Ok(value),
+                Ok(Written::Replayed { .. }) => bail!("an import was taken for a replay"),
+                Err(error) if error.code().retryable() && attempt < ATTEMPTS => {
+                    self.bar.suspend(|| eprintln!("{error}; trying again"));
+                    tokio::time::sleep(PAUSE * 2u32.pow(attempt - 1)).await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(tell(error)).context("run the same import again to take it up from here"),
+            }
+        }
     }
 
     /// Our own numbers for tickets that are new and bring none.
