@@ -15,6 +15,7 @@ mod non_interference;
 mod queues;
 mod replicas;
 mod revocation;
+mod rust_client;
 mod sdl;
 mod shapes;
 mod statements;

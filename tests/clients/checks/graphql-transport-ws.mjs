@@ -27,6 +27,7 @@ export function cases(context) {
     ...initialisation(context),
     ...invalidMessages(context),
     ...keepAlive(context),
+    ...closing(context),
     ...operations(context),
     ...subscriptions(context),
     ...limits(context),
@@ -252,6 +253,27 @@ function keepAlive(context) {
       },
     },
   ];
+}
+
+function closing(context) {
+  const stages = {
+    "before connection_init": () => open(context),
+    "when idle": () => connect(context),
+    "with a subscription": async () => {
+      const socket = await connect(context);
+      socket.subscribe("events", EVENTS);
+      return socket;
+    },
+  };
+  return Object.entries(stages).map(([stage, reach]) => ({
+    name: `close: the client's close frame is answered ${stage}`,
+    run: async () => {
+      const socket = await reach();
+      socket.close();
+      // Without an answer, it would be 1006: a connection that broke.
+      await socket.expectClose(1000);
+    },
+  }));
 }
 
 function operations(context) {

@@ -20,17 +20,37 @@ export async function request({ url, token }, query, variables) {
   return data;
 }
 
-export const INCIDENT_CREATE = `mutation ($title: String!) {
-  incidentCreate(input: { title: $title }) { incident { id } userErrors { message } }
+export const INCIDENT_CREATE = `mutation ($title: String!, $tags: [String!], $team: TeamRefInput) {
+  incidentCreate(input: { title: $title, tags: $tags, team: $team }) { incident { id } userErrors { message } }
 }`;
+
+/** The agent's team in the demo company: what is in it, the agent may change. */
+export const TEAM = { slug: "service-desk" };
 
 let created = 0;
 
 /** Makes something happen that subscriptions hear of, and returns the incident's id. */
-export async function createIncident(context) {
+export async function createIncident(context, { title, tags, team } = {}) {
   created += 1;
-  const title = `Conformance ${created}`;
-  const { incidentCreate } = await request(context, INCIDENT_CREATE, { title });
+  title ??= `Conformance ${created}`;
+  const { incidentCreate } = await request(context, INCIDENT_CREATE, { title, tags, team });
   assert.deepEqual(incidentCreate.userErrors, []);
   return incidentCreate.incident.id;
+}
+
+const TOKEN_CREATE = `mutation {
+  apiTokenCreate(input: { name: "conformance" }) { token apiToken { id } userErrors { message } }
+}`;
+const TOKEN_REVOKE = `mutation ($id: ID!) {
+  apiTokenRevoke(input: { id: $id }) { apiToken { revokedAt } userErrors { message } }
+}`;
+
+/** Makes another token of the same agent: { context, revoke }. */
+export async function createToken(context) {
+  const { token, apiToken } = (await request(context, TOKEN_CREATE)).apiTokenCreate;
+  const revoke = async () => {
+    const { apiTokenRevoke } = await request(context, TOKEN_REVOKE, { id: apiToken.id });
+    assert.ok(apiTokenRevoke.apiToken.revokedAt, JSON.stringify(apiTokenRevoke));
+  };
+  return { context: { ...context, token }, revoke };
 }

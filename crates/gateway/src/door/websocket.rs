@@ -113,6 +113,8 @@ struct Output {
 enum End {
     /// With a close frame.
     Close(CloseCode, String),
+    /// The client has sent a close frame, which is owed one in return.
+    Left,
     /// The client is gone.
     Gone,
 }
@@ -148,17 +150,25 @@ impl<E: Executor> Socket<E> {
         // First of all nothing runs on for a client that is gone or may not.
         self.operations.clear();
         self.session = None;
-        if let End::Close(code, reason) = end {
-            self.say_goodbye(code, &reason).await;
+        match end {
+            End::Close(code, reason) => self.say_goodbye(Some((code, &reason))).await,
+            End::Left => self.say_goodbye(None).await,
+            End::Gone => {}
         }
     }
 
-    async fn say_goodbye(mut self, code: CloseCode, reason: &str) {
-        let frame = CloseFrame { code: (code as u16).into(), reason: protocol::reason(reason).into() };
+    /// Closes with a code and a reason, or answers the client's own close frame: without that, the client would take
+    /// the connection for one that broke.
+    async fn say_goodbye(mut self, with: Option<(CloseCode, &str)>) {
         let goodbye = async {
-            if self.stream.close(Some(frame)).await.is_ok() {
-                while let Some(Ok(_)) = self.stream.next().await {}
+            if let Some((code, reason)) = with {
+                let frame = CloseFrame { code: (code as u16).into(), reason: protocol::reason(reason).into() };
+                if self.stream.close(Some(frame)).await.is_err() {
+                    return;
+                }
             }
+            // Reading on sends what is owed.
+            while let Some(Ok(_)) = self.stream.next().await {}
         };
         let _ = timeout(CLOSE_WAIT, goodbye).await;
     }
@@ -292,7 +302,7 @@ impl<E: Executor> Socket<E> {
                 Err(reason) => close(CloseCode::BadRequest, reason),
             },
             Some(Ok(Message::Binary(_))) => close(CloseCode::BadRequest, "messages are text"),
-            Some(Ok(Message::Close(_))) => Err(End::Gone),
+            Some(Ok(Message::Close(_))) => Err(End::Left),
             Some(Ok(_)) => Ok(None),
             Some(Err(tungstenite::Error::Capacity(_))) => {
                 let limit = self.door.limits.body_bytes;

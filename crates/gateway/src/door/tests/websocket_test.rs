@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -124,6 +126,22 @@ async fn queries_mutations_and_subscriptions() {
     assert_eq!(client.next().await["type"], "complete");
     client.subscribe("v", "{ requestId }").await;
     assert_ne!(client.next().await["payload"]["data"]["requestId"], first, "each operation has a request id");
+}
+
+#[tokio::test]
+async fn a_client_that_closes_is_answered() {
+    let server = serve(quick()).await;
+    for initialised in [false, true] {
+        let mut client = match initialised {
+            true => init(&server, json!({"Authorization": "Bearer alice"})).await,
+            false => connect(&server, &[]).await.unwrap(),
+        };
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "Normal Closure".into() };
+        client.0.send(Message::Close(Some(frame))).await.unwrap();
+        assert_eq!(client.closed().await.0, 1000);
+        let end = timeout(PATIENCE, client.0.next()).await.expect("the connection ends");
+        assert!(end.is_none(), "after the close frame: {end:?}");
+    }
 }
 
 #[tokio::test]
