@@ -14,6 +14,7 @@ import {
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { relayStylePagination } from "@apollo/client/utilities";
 import { OperationTypeNode } from "graphql";
+import WebSocket from "ws";
 
 import { TEAM, createIncident } from "../lib/http.mjs";
 import { introspect } from "../lib/schema.mjs";
@@ -22,6 +23,9 @@ import { until } from "../lib/wait.mjs";
 import { clientOf } from "./graphql-ws.mjs";
 
 export const name = "apollo-client";
+
+// Apollo's link asks for the browser's own, which Node.js has from version 22 on.
+globalThis.WebSocket ??= WebSocket;
 
 const TICKETS = gql`
   query Tickets($tag: String!, $first: Int, $after: Cursor) {
