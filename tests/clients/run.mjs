@@ -5,7 +5,8 @@
 //
 // A check is a module that exports
 //   name        what it is called,
-//   cases       (context) => [{ name, run }]; a case fails when `run` throws or takes too long,
+//   cases       (context) => [{ name, run, timeout }]; a case fails when `run` throws or takes
+//               longer than `timeout` milliseconds, a minute by default,
 //   caseCount   optional: how many cases there must be, where others have counted them.
 // `context` is { url, token }: the server's origin and the API token of an agent. Cases of one
 // check run one after another, so that each has the server for itself.
@@ -51,12 +52,12 @@ async function runCheck(check) {
     console.log(`FAIL ${check.name}: there are ${cases.length} cases, not ${check.caseCount}`);
     result.failed += 1;
   }
-  for (const { name, run } of cases) {
+  for (const { name, run, timeout = CASE_TIMEOUT_MS } of cases) {
     const full = `${check.name}/${name}`;
     if (wanted.length > 0 && !wanted.some((part) => full.includes(part))) continue;
     const started = performance.now();
     try {
-      await withTimeout(run());
+      await withTimeout(run(), timeout);
       result.passed += 1;
       console.log(`ok   ${full} (${Math.round(performance.now() - started)} ms)`);
     } catch (error) {
@@ -67,12 +68,12 @@ async function runCheck(check) {
   return result;
 }
 
-function withTimeout(promise) {
+function withTimeout(promise, timeout) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(
-      () => reject(new Error(`not finished within ${CASE_TIMEOUT_MS} ms`)),
-      CASE_TIMEOUT_MS,
+      () => reject(new Error(`not finished within ${timeout} ms`)),
+      timeout,
     );
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));

@@ -9,6 +9,7 @@ use kernel::ErrorCode;
 use super::convert;
 use super::limits::Limits;
 use super::structure::{self, Size};
+use super::values;
 use crate::error::{MAX_ERRORS, refusal};
 
 /// What an operation does.
@@ -88,6 +89,7 @@ impl Document {
         let checked = ast
             .to_executable_validate(schema)
             .map_err(|failed| diagnostics(&failed.errors, ErrorCode::GraphqlValidationFailed))?;
+        values::check(schema, &checked)?;
         Self::new(checked, structure.operations)
     }
 

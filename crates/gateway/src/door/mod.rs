@@ -29,6 +29,7 @@ mod sse;
 pub mod structure;
 #[cfg(test)]
 mod tests;
+mod values;
 mod websocket;
 
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Exactly one field of a `@oneOf` input: the one rule of the specification that the validator does not know.
+//! Exactly one field of a `@oneOf` input: a rule of the specification that the validator does not know.
 
 use apollo_compiler::ast::{Type, Value};
 use apollo_compiler::executable::{Operation, Selection, SelectionSet};

@@ -174,6 +174,46 @@ fn exactly_one_of() {
 }
 
 #[test]
+fn variables_fit_their_place_inside_literals_too() {
+    let patch = |variables: &str, fields: &str| format!("query ({variables}) {{ patch(input: {{ {fields} }}) }}");
+    let fits = [
+        patch("$a: String!", "title: $a"),
+        patch("$a: String = \"x\"", "title: $a"),
+        patch("$a: Int", "title: \"x\", priority: $a"),
+        patch("$a: PatchInput", "title: \"x\", nested: $a"),
+        patch("$a: String!", "title: \"x\", nested: { title: $a }"),
+        "query ($a: String!) { ...F } fragment F on Query { patch(input: { title: $a }) }".to_owned(),
+    ];
+    for document in fits {
+        let given = serde_json::json!({"a": null});
+        let outcome =
+            check(&document, if document.contains("$a: String!") { serde_json::json!({"a": "x"}) } else { given });
+        let message = outcome.map(|_| ()).err().map(|error| error.1).unwrap_or_default();
+        assert!(!message.contains("used in position"), "{document}: {message}");
+    }
+    let fits_not = [
+        patch("$a: String", "title: $a"),
+        patch("$a: String = null", "title: $a"),
+        patch("$a: [String!]!", "title: $a"),
+        patch("$a: String", "title: \"x\", nested: { title: $a }"),
+        "query ($a: String) { ...F } fragment F on Query { patch(input: { title: $a }) }".to_owned(),
+        "query ($a: String) { ...F ...F } fragment F on Query { patch(input: { title: $a }) }".to_owned(),
+    ];
+    for document in fits_not {
+        assert!(refused(&document).1.contains("used in position expecting"), "{document}");
+    }
+    assert!(refused("query ($a: String) { by(by: { id: $a }) }").1.contains("must not be null in a @oneOf input"));
+    let twice = [
+        patch("$a: Int", "title: \"x\", title: \"y\", priority: $a"),
+        "query ($a: PatchInput = { title: \"x\", title: \"y\" }) { patch(input: { title: \"x\", nested: $a }) }"
+            .to_owned(),
+    ];
+    for document in twice {
+        assert!(refused(&document).1.contains("only one input field named \"title\""), "{document}");
+    }
+}
+
+#[test]
 fn operations_are_chosen_by_name() {
     let gate = gate(Limits::default());
     let both = "query a { hello } mutation b { touch }";
