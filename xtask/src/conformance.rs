@@ -2,6 +2,7 @@
 //! protocols, judge a running server.
 
 mod clients;
+mod python;
 mod server;
 
 use std::path::PathBuf;
@@ -14,17 +15,23 @@ use crate::process;
 use crate::workspace::{self, Profile};
 use server::{LOG_LINES, Server};
 
+/// How long Schemathesis makes up documents, unless told otherwise.
+const FUZZ_SECONDS: u32 = 120;
+
 /// Let third-party clients judge the running server
 ///
 /// Builds the server as the tests do, starts it with the demo company on a free port and an empty
-/// data folder, and runs the Node.js programs in tests/clients against it: graphql-http's server
-/// audits, and a frame-level check of the graphql-transport-ws protocol. Needs Node.js 20 or later
-/// with npm.
+/// data folder, and runs the checks in tests/clients against it: graphql-http's server audits, the
+/// graphql-transport-ws protocol frame by frame, the clients of graphql-ws, graphql-sse, Apollo and
+/// urql, graphql-codegen with TypeScript, the Relay compiler, graphql-eslint, the verdicts of
+/// graphql-js on valid and invalid documents, and Schemathesis' fuzzing. Needs Node.js 20.19 or later
+/// with npm, and Python 3.11 or later with venv, which it installs with apt-get where it can.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask conformance
   cargo xtask conformance --postgres
   cargo xtask conformance --release
+  cargo xtask conformance --fuzz-seconds 1800 -- schemathesis
   cargo xtask conformance -- graphql-transport-ws
   cargo xtask conformance -- graphql-transport-ws/4409")]
 pub struct Arguments {
@@ -40,6 +47,12 @@ pub struct Arguments {
     /// Show the server's log when a check fails, all of it.
     #[arg(long)]
     full_log: bool,
+    /// How long Schemathesis makes up documents.
+    #[arg(long, value_name = "SECONDS", default_value_t = FUZZ_SECONDS)]
+    fuzz_seconds: u32,
+    /// The seed of what is made up, as a run before has printed it.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u32>,
     /// Only the checks whose name contains one of these, as CHECK or CHECK/CASE.
     #[arg(last = true, value_name = "CHECKS")]
     checks: Vec<String>,
@@ -48,6 +61,7 @@ pub struct Arguments {
 /// Builds, starts, judges, stops.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let clients = clients::prepare()?;
+    let python = python::is_wanted(&arguments.checks).then(python::prepare).transpose()?;
     let binary = match &arguments.binary {
         Some(binary) => std::path::absolute(binary)?,
         None if arguments.release => workspace::deskwire_binary(Profile::Release)?,
@@ -57,14 +71,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let database = postgres.as_ref().map(Postgres::url);
     let mut server = Server::start(&binary, database.as_deref())?;
     let token = server.create_token()?;
-    let status = process::status(
-        Command::new("node")
-            .arg("run.mjs")
-            .args(&arguments.checks)
-            .current_dir(clients)
-            .env("DESKWIRE_CONFORMANCE_URL", server.url())
-            .env("DESKWIRE_CONFORMANCE_TOKEN", token),
-    )?;
+    let mut judges = Command::new("node");
+    judges
+        .arg("run.mjs")
+        .args(&arguments.checks)
+        .current_dir(clients)
+        .env("DESKWIRE_CONFORMANCE_URL", server.url())
+        .env("DESKWIRE_CONFORMANCE_TOKEN", token)
+        .env("DESKWIRE_CONFORMANCE_FUZZ_SECONDS", arguments.fuzz_seconds.to_string());
+    if let Some(python) = python {
+        judges.env("DESKWIRE_CONFORMANCE_PYTHON", python);
+    }
+    if let Some(seed) = arguments.seed {
+        judges.env("DESKWIRE_CONFORMANCE_SEED", seed.to_string());
+    }
+    let status = process::status(&mut judges)?;
     if let Some(end) = server.ended()? {
         eprintln!("{}", server.log_tail(LOG_LINES));
         anyhow::bail!("the server ended during the checks ({end})");

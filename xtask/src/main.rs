@@ -3,6 +3,7 @@
 //! Each command works on a machine that has only Rust, a C compiler, Debian's package manager and
 //! (for `conformance`) Node.js: what else it needs it finds or installs, or it says what to install.
 
+mod apt;
 mod conformance;
 mod postgres;
 mod process;

@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::apt;
 use crate::process;
 use crate::workspace;
 use locate::Installation;
@@ -202,18 +203,13 @@ fn configuration(port: u16, settings: &[(String, String)]) -> String {
 
 /// PostgreSQL refuses to run as root: then an unprivileged user owns and runs it.
 fn unprivileged_owner() -> Result<Option<Owner>> {
-    if effective_user()? != 0 {
+    if apt::effective_user()? != 0 {
         return Ok(None);
     }
     let users = fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
     let owner = UNPRIVILEGED_USERS.iter().find_map(|name| owner_in(&users, name));
     ensure!(owner.is_some(), "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it");
     Ok(owner)
-}
-
-/// The effective user's number.
-fn effective_user() -> Result<u32> {
-    process::output(Command::new("id").arg("-u"))?.trim().parse().context("`id -u` printed no number")
 }
 
 /// A user's numbers in the text of /etc/passwd.

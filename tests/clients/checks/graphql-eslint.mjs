@@ -87,6 +87,13 @@ const WRONG = {
   "a mutation that answers a scalar": ['extend type Mutation { "Do." thingDo: Boolean }', "no-scalar-result-type-on-mutation"],
 };
 
+/** And in an operation. */
+const WRONG_OPERATIONS = {
+  "an operation without a name": ["{ __typename }", "no-anonymous-operations"],
+  "a variable that is not used": ["query Unused($id: ID) { __typename }", "no-unused-variables"],
+  "a field that there is not": ["query Colour { viewer { colour } }", "fields-on-correct-type"],
+};
+
 export function cases(context) {
   return [
     { name: "the SDL", run: () => lintSchema(context) },
@@ -94,6 +101,10 @@ export function cases(context) {
     ...Object.entries(WRONG).map(([what, [text, rule]]) => ({
       name: `finds ${what}`,
       run: () => finds(context, text, rule),
+    })),
+    ...Object.entries(WRONG_OPERATIONS).map(([what, [text, rule]]) => ({
+      name: `finds ${what}`,
+      run: () => findsInOperation(context, text, rule),
     })),
   ];
 }
@@ -159,4 +170,10 @@ async function finds(context, text, rule) {
   const found = await lint(linter(sdl, SCHEMA_RULES), sdl, "schema.graphql");
   const first = sdl.split("\n").length - 1;
   assert.ok(found.some((one) => one.rule === rule && one.line >= first), JSON.stringify(found, null, 1));
+}
+
+async function findsInOperation(context, text, rule) {
+  const eslint = linter(await schemaText(context), OPERATION_RULES, text);
+  const found = await lint(eslint, text, join(OPERATIONS, "wrong.graphql"));
+  assert.ok(found.some((one) => one.rule === rule), JSON.stringify(found, null, 1));
 }

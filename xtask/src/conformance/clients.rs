@@ -10,16 +10,16 @@ use anyhow::{Context, Result, ensure};
 use crate::process;
 use crate::workspace;
 
-/// The oldest major version of Node.js that the programs run on.
-const MINIMUM_NODE: u32 = 20;
-const NODE_ADVICE: &str = "Node.js 20 or later with npm is needed: install it from \
+/// The oldest version of Node.js that the programs run on.
+const MINIMUM_NODE: (u32, u32) = (20, 19);
+const NODE_ADVICE: &str = "Node.js 20.19 or later with npm is needed: install it from \
     https://nodejs.org or with your package manager (`apt-get install nodejs npm`)";
 
 /// Checks Node.js, installs what the lock file names, and returns the package's folder.
 pub fn prepare() -> Result<PathBuf> {
     let version = process::output(Command::new("node").arg("--version")).context(NODE_ADVICE)?;
     ensure!(
-        node_major(&version).is_some_and(|major| major >= MINIMUM_NODE),
+        major_and_minor(&version).is_some_and(|found| found >= MINIMUM_NODE),
         "this is Node.js {}. {NODE_ADVICE}",
         version.trim()
     );
@@ -50,9 +50,10 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// The major version in `v20.20.2`.
-fn node_major(version: &str) -> Option<u32> {
-    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+/// The first two numbers in `v20.20.2`.
+fn major_and_minor(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.trim().strip_prefix('v')?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -63,9 +64,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_read() {
-        assert_eq!(node_major("v20.20.2\n"), Some(20));
-        assert_eq!(node_major("nonsense"), None);
+    fn the_version_is_read() {
+        assert_eq!(major_and_minor("v20.20.2\n"), Some((20, 20)));
+        assert_eq!(major_and_minor("nonsense"), None);
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::effective_user;
 use super::locate::{Installation, locate};
+use crate::apt;
 use crate::process;
 
 /// What to do by hand when we cannot.
@@ -34,30 +33,11 @@ pub fn find_or_install() -> Result<Installation> {
 }
 
 fn install() -> Result<()> {
-    process::run(apt_get()?.arg("update"))?;
-    process::run(apt_get()?.args(["install", "postgresql-common"]))?;
+    apt::update()?;
+    apt::install(&["postgresql-common"])?;
     // Else the next package would create a cluster on port 5432 and start it.
     forbid_main_cluster()?;
-    process::run(apt_get()?.args(["install", "postgresql"]))
-}
-
-fn apt_get() -> Result<Command> {
-    let mut command = privileged("apt-get")?;
-    command.args(["--yes", "--no-install-recommends", "-q"]);
-    Ok(command)
-}
-
-/// A command that runs as root: directly, or with a `sudo` that asks for no password.
-fn privileged(program: &str) -> Result<Command> {
-    let mut command = if effective_user()? == 0 {
-        Command::new("env")
-    } else {
-        let mut command = Command::new("sudo");
-        command.args(["--non-interactive", "env"]);
-        command
-    };
-    command.args(["DEBIAN_FRONTEND=noninteractive", program]);
-    Ok(command)
+    apt::install(&["postgresql"])
 }
 
 fn forbid_main_cluster() -> Result<()> {
@@ -65,7 +45,7 @@ fn forbid_main_cluster() -> Result<()> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let file = tempfile::NamedTempFile::new()?;
     fs::write(file.path(), without_main_cluster(&text))?;
-    process::run(privileged("cp")?.arg(file.path()).arg(path))
+    process::run(apt::privileged("cp")?.arg(file.path()).arg(path))
 }
 
 /// The configuration with `create_main_cluster = false` as its only word on the matter.
