@@ -9,6 +9,7 @@ use tests::installation::each_engine;
 type Cursor = String;
 type DateTime = chrono::DateTime<chrono::Utc>;
 type EmailAddress = String;
+#[allow(clippy::upper_case_acronyms, reason = "the generated code looks for the scalar's own name")]
 type JSON = serde_json::Value;
 type Markdown = String;
 type TimePoint = String;

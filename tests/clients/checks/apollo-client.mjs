@@ -218,7 +218,8 @@ function subscription(context) {
     await withClient(context, "HTTP", (other) => retitle(other, id, title));
     await until(`title from the stream (${kinds})`, () =>
       watched.getCurrentResult().data.tickets.edges[0].node.title === title);
-    assert.deepEqual(kinds.filter((kind) => kind !== "BOOKMARK"), ["CHANGED"]);
+    // On PostgreSQL the opening itself may get its place in the log after the list was read.
+    assert.deepEqual(kinds.filter((kind) => !["BOOKMARK", "ADDED"].includes(kind)), ["CHANGED"]);
     stream.unsubscribe();
     seen.unsubscribe();
   });

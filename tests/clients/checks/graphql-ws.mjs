@@ -1,6 +1,7 @@
 // The client of graphql-ws, the reference implementation of graphql-transport-ws.
 
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 
@@ -76,7 +77,7 @@ function mutation(context) {
 
 function subscription(context) {
   return withClient(context, {}, async (client) => {
-    const tag = "heard-by-graphql-ws";
+    const tag = `heard-by-graphql-ws-${randomUUID()}`;
     const variables = { after: await logEnd(context) };
     await createIncident(context, { tags: [tag] });
     for await (const { data, errors } of client.iterate({ query: EVENTS, variables })) {
@@ -91,18 +92,19 @@ function twoSubscriptions(context) {
   let sockets = 0;
   return withClient(context, { on: { opened: () => (sockets += 1) } }, async (client) => {
     const heard = [[], []];
+    const tags = [`two-subscriptions-${randomUUID()}`];
     const after = await logEnd(context);
     const stops = heard.map((list) =>
       client.subscribe({ query: EVENTS, variables: { after } }, {
-        next: ({ data }) => data.ticketEvents.event && list.push(data.ticketEvents.event.id),
+        next: ({ data: { ticketEvents: { event } } }) => event?.ticket?.tags.includes(tags[0]) && list.push(event.id),
         error: (error) => list.push(error),
         complete: () => list.push("complete"),
       }));
-    await createIncident(context);
+    await createIncident(context, { tags });
     await until("event for both", () => heard.every((list) => list.length === 1));
     assert.equal(sockets, 1);
     stops[0]();
-    await createIncident(context);
+    await createIncident(context, { tags });
     await until("second event", () => heard[1].length === 2);
     assert.equal(heard[0][0], heard[1][0]);
     assert.deepEqual(heard[0].slice(1), ["complete"], "the first one ended and heard nothing more");
