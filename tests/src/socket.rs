@@ -15,6 +15,18 @@ use crate::soon;
 /// An open socket.
 pub struct Socket(WebSocketStream<TcpStream>);
 
+fn request(address: SocketAddr) -> tokio_tungstenite::tungstenite::handshake::client::Request {
+    let mut request = format!("ws://{address}/graphql").into_client_request().expect("the address is one");
+    let protocol = "graphql-transport-ws".parse().expect("it is a header's value");
+    request.headers_mut().insert("sec-websocket-protocol", protocol);
+    request
+}
+
+fn init(token: Option<&str>) -> Value {
+    let payload = token.map(|token| json!({ "Authorization": format!("Bearer {token}") }));
+    json!({ "type": "connection_init", "payload": payload.unwrap_or(json!({})) })
+}
+
 /// What came in.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
@@ -33,9 +45,7 @@ impl Socket {
     /// # Panics
     /// When there is no server.
     pub async fn connect(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        let mut request = format!("ws://{address}/graphql").into_client_request().expect("the address is one");
-        let protocol = "graphql-transport-ws".parse().expect("it is a header's value");
-        request.headers_mut().insert("sec-websocket-protocol", protocol);
+        let mut request = request(address);
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("it is a header's value"));
         }
@@ -47,14 +57,28 @@ impl Socket {
         }
     }
 
+    /// Opens a socket over this connection and initialises it, where the server may be gone at any moment.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub async fn try_open(tcp: TcpStream, token: Option<&str>) -> Result<Self, String> {
+        let address = tcp.peer_addr().map_err(|error| error.to_string())?;
+        let (stream, _) = client_async(request(address), tcp).await.map_err(|error| error.to_string())?;
+        let mut socket = Self(stream);
+        socket.try_send(init(token)).await;
+        match socket.read().await {
+            Frame::Message(message) if message["type"] == "connection_ack" => Ok(socket),
+            other => Err(format!("no acknowledgement: {other:?}")),
+        }
+    }
+
     /// Opens a socket and initialises it.
     ///
     /// # Panics
     /// When it is refused.
     pub async fn open(address: SocketAddr, token: Option<&str>) -> Self {
         let mut socket = Self::connect(address, &[]).await.expect("the socket opens");
-        let payload = token.map(|token| json!({ "Authorization": format!("Bearer {token}") }));
-        socket.send(json!({ "type": "connection_init", "payload": payload.unwrap_or(json!({})) })).await;
+        socket.send(init(token)).await;
         let acknowledged = socket.frame().await;
         assert!(
             matches!(&acknowledged, Frame::Message(message) if message["type"] == "connection_ack"),
@@ -69,6 +93,11 @@ impl Socket {
     /// When the socket is closed.
     pub async fn send(&mut self, message: Value) {
         self.0.send(Message::text(message.to_string())).await.expect("the socket is open");
+    }
+
+    /// Sends a message; whether the socket was open.
+    pub async fn try_send(&mut self, message: Value) -> bool {
+        self.0.send(Message::text(message.to_string())).await.is_ok()
     }
 
     /// Starts an operation.
@@ -90,7 +119,11 @@ impl Socket {
         tokio::time::timeout(time, self.read()).await.ok()
     }
 
-    async fn read(&mut self) -> Frame {
+    /// The next message or the end, however long it takes.
+    ///
+    /// # Panics
+    /// When a message is no JSON.
+    pub async fn read(&mut self) -> Frame {
         loop {
             match self.0.next().await {
                 Some(Ok(Message::Text(text))) => {

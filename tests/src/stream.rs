@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::soon;
 
+/// The longest that a stream lives, whatever a client allows its other requests.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 type Body = Pin<Box<dyn futures_util::Stream<Item = Vec<u8>> + Send>>;
 
 /// An open stream.
@@ -33,14 +36,24 @@ impl Stream {
     /// # Panics
     /// When it is refused.
     pub async fn open(request: reqwest::RequestBuilder) -> Self {
-        let response = request.timeout(Duration::from_secs(600)).send().await.expect("the server answers");
-        assert_eq!(response.status().as_u16(), 200);
-        assert!(response.headers()["content-type"].to_str().is_ok_and(|kind| kind.starts_with("text/event-stream")));
+        Self::try_open(request).await.expect("the server answers with a stream")
+    }
+
+    /// The same, where the server may be gone at any moment.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub async fn try_open(request: reqwest::RequestBuilder) -> Result<Self, String> {
+        let response = request.timeout(LONGEST).send().await.map_err(|error| error.to_string())?;
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if response.status().as_u16() != 200 || !kind.starts_with("text/event-stream") {
+            return Err(format!("{} {kind}", response.status()));
+        }
         let chunks = response.bytes_stream();
         let body = chunks
             .take_while(|chunk| std::future::ready(chunk.is_ok()))
             .map(|chunk| chunk.unwrap_or_default().to_vec());
-        Self { body: Box::pin(body), buffer: String::new() }
+        Ok(Self { body: Box::pin(body), buffer: String::new() })
     }
 
     /// The next event; comments are passed over.
@@ -51,7 +64,11 @@ impl Stream {
         soon("an event", self.read()).await
     }
 
-    async fn read(&mut self) -> StreamEvent {
+    /// The next event, however long it takes.
+    ///
+    /// # Panics
+    /// When a result is no JSON.
+    pub async fn read(&mut self) -> StreamEvent {
         loop {
             if let Some(end) = self.buffer.find("\n\n") {
                 let block: String = self.buffer.drain(..end + 2).collect();

@@ -1,10 +1,11 @@
-//! Developer commands: `cargo xtask test | tidy | schema | conformance`.
+//! Developer commands: `cargo xtask test | tidy | schema | conformance | faults`.
 //!
 //! Each command works on a machine that has only Rust, a C compiler, Debian's package manager and
 //! (for `conformance`) Node.js: what else it needs it finds or installs, or it says what to install.
 
 mod apt;
 mod conformance;
+mod faults;
 mod postgres;
 mod process;
 mod schema;
@@ -31,6 +32,7 @@ enum Command {
     Tidy(tidy::Arguments),
     Schema(schema::Arguments),
     Conformance(conformance::Arguments),
+    Faults(faults::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Tidy(arguments) => tidy::run(arguments),
         Command::Schema(arguments) => schema::run(arguments),
         Command::Conformance(arguments) => conformance::run(arguments),
+        Command::Faults(arguments) => faults::run(arguments),
     }
 }
 

@@ -91,7 +91,18 @@ impl Postgres {
         self.port
     }
 
-    fn data(&self) -> PathBuf {
+    /// The folder of its programs.
+    pub fn programs(&self) -> &Path {
+        &self.installation.folder
+    }
+
+    /// User and group that it runs as, where that is not the caller.
+    pub fn owner(&self) -> Option<(u32, u32)> {
+        self.owner.as_ref().map(|owner| (owner.user, owner.group))
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 

@@ -40,18 +40,23 @@ pub enum Profile {
 
 /// Builds the `deskwire` binary and returns its path.
 pub fn deskwire_binary(profile: Profile) -> Result<PathBuf> {
+    binary(profile, "deskwire", "deskwire")
+}
+
+/// Builds a package's binary and returns its path.
+pub fn binary(profile: Profile, package: &str, name: &str) -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
     match profile {
         // Cargo chooses the features of the dependencies by what is selected. `--workspace` and a
-        // test target select what `cargo test --workspace` does; `-p deskwire` alone would build
-        // many dependencies a second time.
-        Profile::Dev => command.args(["--workspace", "--bin", "deskwire", "--test", "xtask_help"]),
-        Profile::Release => command.args(["--release", "-p", "deskwire", "--bin", "deskwire"]),
+        // test target select what `cargo test --workspace` does; one package alone would build many
+        // dependencies a second time.
+        Profile::Dev => command.args(["--workspace", "--bin", name, "--test", "xtask_help"]),
+        Profile::Release => command.args(["--release", "-p", package, "--bin", name]),
     };
     command.stdout(Stdio::piped());
-    let messages = process::output(&mut command).context("cannot build deskwire")?;
-    executable(&messages, "deskwire").context("cargo built deskwire but did not say where it is")
+    let messages = process::output(&mut command).with_context(|| format!("cannot build {name}"))?;
+    executable(&messages, name).with_context(|| format!("cargo built {name} but did not say where it is"))
 }
 
 /// The path of a binary in cargo's JSON messages.

@@ -1,7 +1,7 @@
 //! The help texts teach: every command is listed and says what it is for.
 //!
 //! The name of this target is also what `xtask` builds beside the server, see
-//! `workspace::deskwire_binary`.
+//! `workspace::binary`.
 
 use std::process::{Command, Output};
 
@@ -18,14 +18,14 @@ fn help(arguments: &[&str]) -> String {
 #[test]
 fn every_command_is_listed() {
     let text = help(&["--help"]);
-    for command in ["test", "tidy", "schema", "conformance"] {
+    for command in ["test", "tidy", "schema", "conformance", "faults"] {
         assert!(text.lines().any(|line| line.trim_start().starts_with(command)), "{text}");
     }
 }
 
 #[test]
 fn a_command_explains_itself_with_an_example() {
-    for command in ["test", "tidy", "schema", "conformance"] {
+    for command in ["test", "tidy", "schema", "conformance", "faults"] {
         let text = help(&[command, "--help"]);
         assert!(text.contains(&format!("cargo xtask {command}")), "{text}");
         assert!(text.contains("Examples:"), "{text}");
