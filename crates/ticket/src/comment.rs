@@ -42,6 +42,7 @@ impl Tickets {
                 let (tickets, command) = (tickets.clone(), command_in.clone());
                 Box::pin(async move {
                     let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
+                    edit.hold_in(tx).await?;
                     let comment = tickets.comment_in(tx, &mut edit, &command.body, command.visibility).await?;
                     let version = edit.reference().version;
                     tx.answers_with(RecordRef { id: Id::new(id::prefix::COMMENT, comment.id()), version });

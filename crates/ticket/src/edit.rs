@@ -6,7 +6,7 @@ use access::Access;
 use kernel::{Ctx, Result, UserError};
 use predicate::{Policy, Value, evaluate};
 use serde_json::Value as Json;
-use store::query::{Row, update_in};
+use store::query::{Row, hold_in, update_in};
 use store::{Audience, NewEvent, RecordRef, Tx};
 
 use crate::events;
@@ -109,6 +109,18 @@ impl Edit {
         }
         tx.emit(self.event(access, kind, payload));
         Ok(true)
+    }
+
+    /// Makes sure that an event without a change tells of the ticket as it is: on PostgreSQL somebody else could change
+    /// it between its being read and the event, which would then come later in the log with what was before.
+    ///
+    /// # Errors
+    /// A lost race is run again.
+    pub async fn hold_in(&self, tx: &Tx) -> Result<()> {
+        match hold_in(tx, tx.ctx().tenant, self.rules.record(), self.before.id(), self.version()).await? {
+            true => Ok(()),
+            false => Err(tx.retry()),
+        }
     }
 
     /// The event that tells what changed.

@@ -44,6 +44,7 @@ impl Tickets {
             let (tickets, command) = (tickets.clone(), command.clone());
             Box::pin(async move {
                 let edit = tickets.edit_in(tx, &command.ticket, "id").await?;
+                edit.hold_in(tx).await?;
                 let actor = tickets.watcher_in(tx, &edit, &command).await?;
                 let found = tickets.watchers_in(tx, edit.after.id()).await?;
                 let existing = found.iter().any(|row| row.get("actor").as_id() == Some(actor));

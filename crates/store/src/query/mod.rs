@@ -19,7 +19,7 @@ use crate::error::to_error as database_error;
 use compile::Compiler;
 pub use cursor::fingerprint;
 pub use row::Row;
-pub use write::{delete_in, insert_all_in, insert_in, insert_unique_in, update_in};
+pub use write::{delete_in, hold_in, insert_all_in, insert_in, insert_unique_in, update_in};
 
 /// Whose data a statement reads, and what of it.
 #[derive(Clone, Copy, Debug)]

@@ -3,11 +3,11 @@
 use kernel::{Error, Result, Uuid};
 use predicate::{Field, FieldType, RecordType, Value};
 use sea_orm::ConnectionTrait;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, InsertStatement, Query as Sql};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, InsertStatement, LockType, Query as Sql};
 
 use super::Row;
-use crate::Tx;
 use crate::error::{is_unique_violation, to_error as database_error};
+use crate::{Engine, Tx};
 
 /// Inserts a row into its table and, where its type extends another, into the base's table first.
 ///
@@ -94,6 +94,29 @@ fn values(tenant: Uuid, row: &Row, fields: &'static [Field]) -> Result<Vec<Expr>
 /// Whether the id is among these fields; an extension has it from its base.
 fn holds_id(fields: &'static [Field]) -> bool {
     fields.iter().any(|field| field.name == "id")
+}
+
+/// Keeps others from changing a row until this write is over, provided that it still has `version`. Answers whether it
+/// had: else what was read of it is old. For a write that tells of a record and does not change it; an update of the
+/// row does as much by itself. On SQLite nobody else writes meanwhile.
+///
+/// # Errors
+/// Database errors.
+pub async fn hold_in(tx: &Tx, tenant: Uuid, record: &'static RecordType, id: Uuid, version: i32) -> Result<bool> {
+    if tx.engine() == Engine::Sqlite {
+        return Ok(true);
+    }
+    let mut select = Sql::select();
+    select
+        .column(Alias::new("version"))
+        .from(Alias::new(record.base.map_or(record.table, |base| base.table)))
+        .and_where(Expr::col(Alias::new("tenant_id")).eq(tenant))
+        .and_where(Expr::col(Alias::new("id")).eq(id))
+        .lock(LockType::NoKeyUpdate);
+    match tx.query_one(&select).await.map_err(database_error)? {
+        Some(row) => Ok(row.try_get::<i32>("", "version").map_err(database_error)? == version),
+        None => Ok(false),
+    }
 }
 
 /// Updates the named fields of a row, provided that it still has `version` (where the type has one). Answers whether it had.
