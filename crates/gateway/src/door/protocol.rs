@@ -20,7 +20,7 @@ pub enum CloseCode {
     TooLarge = 1009,
     /// The server restarts: connect again.
     Restart = 1012,
-    /// Come back later.
+    /// Come back later; the client takes nothing.
     TryAgainLater = 1013,
     /// A message that is not of the protocol.
     BadRequest = 4400,

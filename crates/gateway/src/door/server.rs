@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 use super::connection::{Activity, Held, Peer, TimedStream, TrackedBody, Verdict};
 use super::metrics::Counted;
+use super::websocket::CLOSE_WAIT;
 use super::{Inner, routes};
 
 /// Said to a connection beyond the cap, before it is closed.
@@ -111,7 +112,8 @@ async fn connection<E: Executor>(server: &Server<E>, stream: TcpStream, address:
             Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, in_flight)))
         }
     });
-    let io = TokioIo::new(TimedStream::new(stream, limits.send_timeout.duration()));
+    // A socket notices by itself that its client takes nothing; the time beyond is for its goodbye.
+    let io = TokioIo::new(TimedStream::new(stream, limits.send_timeout.duration() + CLOSE_WAIT));
     let connection = builder.serve_connection_with_upgrades(io, service);
     tokio::pin!(connection);
     let [first, idle] = [limits.header_timeout, limits.idle_timeout].map(|limit| limit.0.max(1));

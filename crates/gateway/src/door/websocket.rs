@@ -31,8 +31,9 @@ use super::{Inner, Principal, http as door_http};
 
 /// Read and write buffers of a socket, in bytes: small, since there may be thousands.
 const BUFFER_BYTES: usize = 4 << 10;
-/// How long a closed socket waits for the client's close frame.
-const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long a closed socket waits for the client's close frame. A client that takes nothing has this long to begin
+/// again and hear why it is closed.
+pub const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Serves the socket that the connection becomes, until it is closed.
 pub async fn open<E: Executor>(
@@ -117,6 +118,8 @@ enum End {
     Left,
     /// The client is gone.
     Gone,
+    /// The client takes nothing.
+    Stalled,
 }
 
 fn close<T>(code: CloseCode, reason: impl Into<String>) -> Result<T, End> {
@@ -223,10 +226,16 @@ impl<E: Executor> Socket<E> {
             let draining = self.door.draining.is_cancelled();
             if draining && self.only_subscriptions() {
                 let cursor = self.cursor().await;
-                return End::Close(CloseCode::Restart, cursor);
+                return End::Close(CloseCode::Restart, cursor.unwrap_or_else(|| "the server restarts".into()));
             }
-            if let Err(end) = self.step(draining).await {
-                return end;
+            match self.step(draining).await {
+                Ok(()) => {}
+                Err(End::Stalled) => {
+                    tracing::info!(request_id = %self.caller.request_id, "a client takes nothing; its socket is closed");
+                    let cursor = self.cursor().await;
+                    return End::Close(CloseCode::TryAgainLater, cursor.unwrap_or_else(|| "too slow".into()));
+                }
+                Err(end) => return end,
             }
         }
     }
@@ -235,16 +244,16 @@ impl<E: Executor> Socket<E> {
         self.operations.values().all(|running| running.kind == OperationKind::Subscription)
     }
 
-    async fn cursor(&mut self) -> String {
+    /// A place in the log that none of this socket's subscriptions misses anything behind. A socket without any has none:
+    /// what its client will ask for, or has asked for and was not heard, may lie further back.
+    async fn cursor(&mut self) -> Option<String> {
+        let subscribed = self.operations.values().any(|running| running.kind == OperationKind::Subscription);
         let ctx = match &self.session {
-            Some(session) => session.current().ctx,
-            None => return "the server restarts".into(),
+            Some(session) if subscribed => session.current().ctx,
+            _ => return None,
         };
         let asked = timeout(CLOSE_WAIT, self.door.backend.log_cursor(&ctx)).await;
-        match asked {
-            Ok(Some(cursor)) if cursor.len() <= protocol::MAX_REASON_BYTES => cursor,
-            _ => "the server restarts".into(),
-        }
+        asked.ok().flatten().filter(|cursor| cursor.len() <= protocol::MAX_REASON_BYTES)
     }
 
     /// Waits for whatever comes first and deals with it.
@@ -421,7 +430,8 @@ impl<E: Executor> Socket<E> {
     async fn write(&mut self, message: Message) -> Result<(), End> {
         match timeout(self.door.limits.send_timeout.duration(), self.stream.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(End::Gone),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Stalled),
         }
     }
 }

@@ -342,6 +342,18 @@ async fn a_client_that_reads_nothing_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_again_learns_why_it_was_closed() {
+    let server = serve(Limits { send_timeout: Milliseconds(100), ..quick() }).await;
+    let running = server.counts.running.clone();
+    let count = || running.load(std::sync::atomic::Ordering::SeqCst);
+    let mut client = init(&server, json!({"authorization": "Bearer alice"})).await;
+    client.subscribe("hot", "subscription { count(to: 2000000000, everyMs: 0) }").await;
+    until("the subscription", || count() == 1).await;
+    until("its end", || count() == 0).await;
+    assert_eq!(client.closed().await, (1013, "cursor-of-1".into()), "behind all that was on its way");
+}
+
+#[tokio::test]
 async fn there_is_a_cap_on_sockets() {
     let server = serve(Limits { sockets: 1, ..quick() }).await;
     let first = init(&server, json!({})).await;
@@ -386,6 +398,7 @@ async fn shutdown_closes_with_the_cursor() {
     let server = serve(quick()).await;
     let mut client = init(&server, json!({"authorization": "Bearer alice"})).await;
     let mut anonymous = init(&server, json!({})).await;
+    let mut idle = init(&server, json!({"authorization": "Bearer alice"})).await;
     client.subscribe("s", "subscription { count(to: 1, everyMs: 60000) }").await;
     client.subscribe("m", "mutation { touchSlowly(ms: 150) }").await;
     client.send(json!({"type": "ping"})).await;
@@ -394,5 +407,7 @@ async fn shutdown_closes_with_the_cursor() {
     assert_eq!(client.next().await["payload"]["data"]["touchSlowly"], 1, "what has begun finishes");
     assert_eq!(client.closed().await, (1012, "cursor-of-1".into()));
     assert_eq!(anonymous.closed().await, (1012, "the server restarts".into()));
+    // What it has not heard yet may lie before any place that we know of.
+    assert_eq!(idle.closed().await, (1012, "the server restarts".into()));
     timeout(PATIENCE, server.served).await.expect("the server ends").unwrap().unwrap();
 }
