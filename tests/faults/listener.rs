@@ -85,11 +85,6 @@ impl Listener {
         Self { heard, number, stop, task }
     }
 
-    /// What it was told so far.
-    pub fn heard(&self) -> Heard {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Waits until it was told of so many events, then ends it.
     pub async fn finish(mut self, events: usize) -> Result<Heard> {
         let reached = self.number.wait_for(|number| *number >= events);

@@ -99,6 +99,15 @@ pub struct Manner {
     pub seed: u64,
     /// How many bytes of text comments carry.
     pub padding: usize,
+    /// How many tickets each of them opens at most.
+    pub tickets: usize,
+}
+
+impl Manner {
+    /// As many as wanted, with nothing special about them.
+    pub fn new(writers: usize, addresses: &[SocketAddr], seed: u64) -> Self {
+        Self { writers, addresses: addresses.to_vec(), seed, padding: 0, tickets: usize::MAX }
+    }
 }
 
 /// Running writers.
@@ -122,6 +131,7 @@ impl Load {
                 at: number,
                 rng: StdRng::seed_from_u64(manner.seed.wrapping_mul(1_000).wrapping_add(number as u64)),
                 padding: manner.padding,
+                tickets: manner.tickets,
                 own: Vec::new(),
                 ledger: Arc::clone(&ledger),
                 report: Arc::clone(report),
@@ -189,6 +199,7 @@ struct Writer {
     at: usize,
     rng: StdRng,
     padding: usize,
+    tickets: usize,
     /// The tickets that this writer alone takes through their workflow, with their states.
     own: Vec<(String, &'static str)>,
     ledger: Arc<Ledger>,
@@ -219,7 +230,8 @@ impl Writer {
             let number = tickets.len();
             (number > 0).then(|| tickets[self.rng.random_range(0..number)].clone())
         };
-        let (mutation, mut input) = match (self.rng.random_range(0..10), any, self.own.get_mut(own)) {
+        let least = if self.own.len() < self.tickets { 0 } else { 3 };
+        let (mutation, mut input) = match (self.rng.random_range(least..10), any, self.own.get_mut(own)) {
             (3..5, Some(ticket), _) => ("incidentUpdate", json!({ "id": ticket, "title": mark })),
             (5..8, Some(ticket), _) => {
                 ("commentAdd", json!({ "id": ticket, "body": format!("{mark} {}", ".".repeat(self.padding)) }))

@@ -5,11 +5,16 @@
 //! guarantees is in CONTRIBUTING.md. The last line on the standard output is JSON: seed, faults, counts, violations.
 
 mod audit;
+mod disk;
 mod listener;
 mod load;
 mod place;
 mod postgres;
+mod queue;
+mod replicas;
 mod report;
+mod resume;
+mod slow;
 mod storm;
 
 use std::panic::AssertUnwindSafe;
@@ -68,8 +73,18 @@ enum Scenario {
     Kill,
     /// PostgreSQL killed under load, the server alive.
     PostgresKill,
-    /// SIGTERM under load.
+    /// SIGTERM under load: sockets closed with 1012 and a cursor.
     Sigterm,
+    /// A subscription resumed behind every frame.
+    Resume,
+    /// A list, and a subscription from its cursor, under writers.
+    ListThenSubscribe,
+    /// Readers that take nothing.
+    SlowReader,
+    /// A full disk beneath the embedded database.
+    DiskFull,
+    /// Three processes on one PostgreSQL, killed and ended in turn.
+    Replicas,
 }
 
 impl Scenario {
@@ -78,13 +93,19 @@ impl Scenario {
             Scenario::Kill => "kill",
             Scenario::PostgresKill => "postgres-kill",
             Scenario::Sigterm => "sigterm",
+            Scenario::Resume => "resume",
+            Scenario::ListThenSubscribe => "list-then-subscribe",
+            Scenario::SlowReader => "slow-reader",
+            Scenario::DiskFull => "disk-full",
+            Scenario::Replicas => "replicas",
         }
     }
 
     /// On which engines there is something to see.
     const fn engines(self) -> &'static [Engine] {
         match self {
-            Scenario::PostgresKill => &[Engine::Postgres],
+            Scenario::PostgresKill | Scenario::Replicas => &[Engine::Postgres],
+            Scenario::DiskFull => &[Engine::Sqlite],
             _ => &[Engine::Sqlite, Engine::Postgres],
         }
     }
@@ -94,6 +115,11 @@ impl Scenario {
             Scenario::Kill => storm::kill(run).boxed_local(),
             Scenario::PostgresKill => storm::postgres_kill(run).boxed_local(),
             Scenario::Sigterm => storm::sigterm(run).boxed_local(),
+            Scenario::Resume => resume::resume(run).boxed_local(),
+            Scenario::ListThenSubscribe => queue::list_then_subscribe(run).boxed_local(),
+            Scenario::SlowReader => slow::slow_reader(run).boxed_local(),
+            Scenario::DiskFull => disk::disk_full(run).boxed_local(),
+            Scenario::Replicas => replicas::replicas(run).boxed_local(),
         }
     }
 }

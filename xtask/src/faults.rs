@@ -51,7 +51,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     eprintln!("xtask: {} on port {}", postgres.version(), postgres.port());
     let mut command = Command::new(runner);
     command.arg("--binary").arg(binary).args(&arguments.runner);
-    command.env(POSTGRES_URL, postgres.url());
+    // What failed is told in words; nobody asks where in the harness.
+    command.env(POSTGRES_URL, postgres.url()).env("RUST_BACKTRACE", "0");
     command.arg("--postgres-bin").arg(postgres.programs()).arg("--postgres-data").arg(postgres.data());
     if let Some((user, group)) = postgres.owner() {
         command.args(["--postgres-owner", &format!("{user}:{group}")]);

@@ -5,6 +5,7 @@ mod events;
 mod faults;
 mod idempotent;
 mod jobs;
+mod log_race;
 mod opening;
 mod support;
 mod times;
