@@ -1,6 +1,9 @@
 //! Comments: who says and who reads what.
 
-use kernel::{Page, PageDirection, Uuid};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use kernel::{ErrorCode, Page, PageDirection, Uuid};
 use predicate::Predicate;
 use serde_json::json;
 use store::Audience;
@@ -203,6 +206,49 @@ async fn the_first_or_last_of_each_ticket_come_by_one_statement() {
             }
         }
         assert!(world.tickets.comments_of(&world.ctx("ada"), &[], PageDirection::Forward, 5).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comment_tells_of_the_ticket_as_it_is_whoever_changes_it_meanwhile() {
+    const TIMES: usize = 12;
+    in_each_world(|world| async move {
+        let row = world.open_for_network("x").await;
+        let world = Arc::new(world);
+        let people = (0..6).map(|number| {
+            let (world, row) = (Arc::clone(&world), row.clone());
+            tokio::spawn(async move {
+                let ctx = world.ctx("ada");
+                for time in 0..TIMES {
+                    let title = format!("{number}-{time}");
+                    loop {
+                        let done = match number % 3 {
+                            0 => world.incidents.update(&ctx, retitle(&row, &title)).await.map(|_| ()),
+                            1 => world.tickets.add_comment(&ctx, comment(&row, &title, Public)).await.map(|_| ()),
+                            _ if time % 2 == 0 => world.tickets.watch(&ctx, watch(&row, None)).await.map(|_| ()),
+                            _ => world.tickets.unwatch(&ctx, watch(&row, None)).await.map(|_| ()),
+                        };
+                        match done {
+                            Ok(()) => break,
+                            Err(error) => assert_eq!(error.code(), ErrorCode::Unavailable, "{error}"),
+                        }
+                    }
+                }
+            })
+        });
+        join_all(people).await.into_iter().for_each(|joined| joined.unwrap());
+        world.store.number_events().await.unwrap();
+        let page = world.store.log().read_after(world.root.tenant, 0, 1_000).await.unwrap();
+        let told: Vec<_> = page.events.iter().filter(|event| event.subject == row.id()).collect();
+        assert!(told.is_sorted_by_key(|event| event.version), "an older version comes after a newer one");
+        let mut title = json!("x");
+        for event in told {
+            if let Some(change) = event.changes.iter().find(|change| change.field == "title") {
+                title = change.after.clone();
+            }
+            assert_eq!(event.facts["title"], title, "{} tells of what was before", event.kind);
+        }
     })
     .await;
 }
