@@ -156,7 +156,7 @@ impl<E: Executor> Socket<E> {
         match end {
             End::Close(code, reason) => self.say_goodbye(Some((code, &reason))).await,
             End::Left => self.say_goodbye(None).await,
-            End::Gone => {}
+            End::Gone | End::Stalled => {}
         }
     }
 
