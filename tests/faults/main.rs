@@ -101,9 +101,11 @@ impl Scenario {
         }
     }
 
-    /// On which engines there is something to see.
-    const fn engines(self) -> &'static [Engine] {
+    /// On which engines there is something to see. What does not touch the database is seen on one in a short run.
+    fn engines(self, arguments: &Arguments) -> &'static [Engine] {
+        let brief = !arguments.long && arguments.engine == Engines::Both;
         match self {
+            Scenario::SlowReader if brief => &[Engine::Sqlite],
             Scenario::PostgresKill | Scenario::Replicas => &[Engine::Postgres],
             Scenario::DiskFull => &[Engine::Sqlite],
             _ => &[Engine::Sqlite, Engine::Postgres],
@@ -191,7 +193,7 @@ async fn run_all(arguments: &Arguments) -> Result<bool> {
     let named = |scenario: &Scenario| arguments.scenarios.is_empty() || arguments.scenarios.contains(scenario);
     let (mut runs, mut clean) = (Vec::new(), true);
     for scenario in Scenario::value_variants().iter().copied().filter(named) {
-        for engine in scenario.engines().iter().copied() {
+        for engine in scenario.engines(arguments).iter().copied() {
             let other = if engine == Engine::Sqlite { Engines::Postgres } else { Engines::Sqlite };
             if arguments.engine == other {
                 continue;

@@ -82,7 +82,9 @@ pub async fn replicas(run: &Run) -> Result<()> {
         let start = |transport, cut| Listener::start(transport, token, &order, &after, cut);
         subscribers.push(("over WebSocket", start(Transport::WebSocket, None)));
         subscribers.push(("over Server-Sent Events", start(Transport::ServerSentEvents, None)));
-        subscribers.push(("from one process to the next after each event", start(Transport::WebSocket, Some(1))));
+        if at == 0 {
+            subscribers.push(("from one process to the next after each event", start(Transport::WebSocket, Some(1))));
+        }
     }
     let manner = Manner::new(9, &addresses, run.seed);
     let load = Load::start(&place, &manner, &run.report);

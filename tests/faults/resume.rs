@@ -96,7 +96,7 @@ pub async fn resume(run: &Run) -> Result<()> {
     let after = log_end(&place, &client).await?;
     let manner = Manner::new(8, &[address], run.seed);
     let load = Load::start(&place, &manner, &run.report);
-    load.ledger.more(run.rounds(40, 600)).await?;
+    load.ledger.more(run.rounds(30, 600)).await?;
     let ledger = load.finish(&run.report).await?;
     let log = audit(&place, &client, &ledger, &run.report).await?;
     for (field, document) in SUBSCRIPTIONS {

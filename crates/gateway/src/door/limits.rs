@@ -105,7 +105,8 @@ limits! {
     idle_timeout: Milliseconds = Milliseconds(60_000),
     /// Time for one request or operation that is not a subscription.
     request_deadline: Milliseconds = Milliseconds(10_000),
-    /// Time for a client to take what is sent to it, before its connection is dropped.
+    /// Time for a client to take what is sent to it. A second later its connection is dropped; a socket offers its goodbye
+    /// meanwhile.
     send_timeout: Milliseconds = Milliseconds(10_000),
     /// Time for `connection_init` on a new socket.
     socket_init_timeout: Milliseconds = Milliseconds(5_000),
