@@ -1,6 +1,7 @@
 //! Three processes on one PostgreSQL, one killed and one ended under load: all are told the same, jobs run once.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
 use chrono::Duration;
@@ -21,13 +22,18 @@ const PROCESSES: usize = 3;
 /// How many tickets wake up by themselves in each round.
 const SLEEPING: usize = 12;
 
+/// When they wake up, in milliseconds from now: in a long run while processes are killed. What a killed process had begun
+/// is another one's a minute later, so that a short run lets them sleep a little longer.
+const WAKING: (Range<i64>, Range<i64>) = (8_000..10_000, 1_000..4_000);
+
 /// Opens tickets that wake up by themselves within the next seconds; their ids.
-async fn put_to_sleep(client: &Client, rng: &mut rand::rngs::StdRng) -> Result<Vec<String>> {
+async fn put_to_sleep(run: &Run, client: &Client, rng: &mut rand::rngs::StdRng) -> Result<Vec<String>> {
+    let waking = if run.long { WAKING.1 } else { WAKING.0 };
     let mut tickets = Vec::new();
     for number in 0..SLEEPING {
         let input = json!({ "title": format!("sleeps {number}"), "team": { "slug": "network" } });
         let ticket = until_done(client, "incidentCreate", &input).await?["incident"]["id"].clone();
-        let until = Clock::System.now() + Duration::milliseconds(rng.random_range(1_000..4_000));
+        let until = Clock::System.now() + Duration::milliseconds(rng.random_range(waking.clone()));
         let fields = json!({ "waitingReason": "SCHEDULE", "waitingUntil": until.to_rfc3339() });
         let input = json!({ "id": ticket, "transition": "hold", "fields": fields });
         until_done(client, "ticketTransition", &input).await?;
@@ -91,7 +97,7 @@ pub async fn replicas(run: &Run) -> Result<()> {
     let mut sleeping = Vec::new();
     for _ in 0..run.rounds(1, 12) {
         load.ledger.more(20).await?;
-        sleeping.extend(put_to_sleep(&steady, &mut rng).await?);
+        sleeping.extend(put_to_sleep(run, &steady, &mut rng).await?);
         any_moment(&mut rng, 2_000).await;
         // The last process stays: whoever is cut off finds somebody.
         let ended = processes.remove(1);
@@ -107,8 +113,8 @@ pub async fn replicas(run: &Run) -> Result<()> {
         processes.insert(1, place.serve(addresses[1]).await?);
     }
     load.ledger.more(20).await?;
-    awake(&steady, &sleeping).await?;
     let ledger = load.finish(&run.report).await?;
+    awake(&steady, &sleeping).await?;
     let log = audit(&place, &steady, &ledger, &run.report).await?;
     finish_subscribers(run, subscribers, &log).await?;
     let mut woken: HashMap<&str, usize> = HashMap::new();
