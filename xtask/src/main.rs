@@ -1,9 +1,10 @@
-//! Developer commands: `cargo xtask test | tidy | schema | conformance | faults`.
+//! Developer commands: `cargo xtask test | tidy | schema | conformance | faults | bench`.
 //!
 //! Each command works on a machine that has only Rust, a C compiler, Debian's package manager and
 //! (for `conformance`) Node.js: what else it needs it finds or installs, or it says what to install.
 
 mod apt;
+mod bench;
 mod conformance;
 mod faults;
 mod postgres;
@@ -33,6 +34,7 @@ enum Command {
     Schema(schema::Arguments),
     Conformance(conformance::Arguments),
     Faults(faults::Arguments),
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +55,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Schema(arguments) => schema::run(arguments),
         Command::Conformance(arguments) => conformance::run(arguments),
         Command::Faults(arguments) => faults::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
     }
 }
 

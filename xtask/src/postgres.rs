@@ -22,6 +22,9 @@ use locate::Installation;
 
 /// The superuser role of the private instance.
 const ROLE: &str = "deskwire";
+/// What [`Postgres::save`] keeps of an instance: the data folder and the password that it was made with.
+const KEPT: [&str; 2] = ["data", PASSWORD_FILE];
+const PASSWORD_FILE: &str = "password";
 /// Attempts to start, because another process may take the free port first.
 const START_ATTEMPTS: u32 = 3;
 /// Seconds that `pg_ctl` waits for the server to start or stop.
@@ -62,6 +65,39 @@ impl Postgres {
     /// Finds or installs PostgreSQL and starts an instance with further settings, which win over
     /// those for tests.
     pub fn start(settings: &[(String, String)]) -> Result<Self> {
+        let mut postgres = Self::prepare()?;
+        postgres.create().context("cannot create a PostgreSQL data folder")?;
+        postgres.serve(settings)?;
+        Ok(postgres)
+    }
+
+    /// The same with the data of an instance that [`Postgres::save`] has kept.
+    pub fn start_from(saved: &Path, settings: &[(String, String)]) -> Result<Self> {
+        let mut postgres = Self::prepare()?;
+        for name in KEPT {
+            process::run(Command::new("cp").arg("-a").arg(saved.join(name)).arg(postgres.folder.path()))?;
+        }
+        postgres.password = fs::read_to_string(postgres.folder.path().join(PASSWORD_FILE))?;
+        postgres.serve(settings)?;
+        Ok(postgres)
+    }
+
+    /// Stops the server and keeps its data in a folder that does not exist yet.
+    pub fn save(self, to: &Path) -> Result<()> {
+        process::quiet(
+            self.program("pg_ctl")
+                .args(["stop", "--mode", "fast", "--wait", "--timeout", WAIT_SECONDS])
+                .arg("--pgdata")
+                .arg(self.data()),
+        )?;
+        fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+        for name in KEPT {
+            process::run(Command::new("cp").arg("-a").arg(self.folder.path().join(name)).arg(to))?;
+        }
+        Ok(())
+    }
+
+    fn prepare() -> Result<Self> {
         let installation = install::find_or_install()?;
         let owner = unprivileged_owner()?;
         // In the system's temporary folder: the owner may not be able to enter the checkout.
@@ -70,10 +106,7 @@ impl Postgres {
             chown(folder.path(), Some(owner.user), Some(owner.group))?;
         }
         let password = random_password()?;
-        let mut postgres = Self { installation, folder, owner, port: 0, password };
-        postgres.create().context("cannot create a PostgreSQL data folder")?;
-        postgres.serve(settings)?;
-        Ok(postgres)
+        Ok(Self { installation, folder, owner, port: 0, password })
     }
 
     /// A URL with the superuser role.
@@ -101,17 +134,30 @@ impl Postgres {
         self.owner.as_ref().map(|owner| (owner.user, owner.group))
     }
 
+    /// A program that came with the server, if it did.
+    pub fn installed(&self, name: &str) -> Option<PathBuf> {
+        Some(self.installation.folder.join(name)).filter(|program| program.is_file())
+    }
+
+    /// The server's first process.
+    pub fn postmaster(&self) -> Result<u32> {
+        let file = self.data().join("postmaster.pid");
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        text.lines().next().and_then(|line| line.trim().parse().ok()).context("postmaster.pid holds no process")
+    }
+
     /// Its data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    fn log(&self) -> PathBuf {
+    /// What the server logs.
+    pub fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
     fn create(&self) -> Result<()> {
-        let password_file = self.folder.path().join("password");
+        let password_file = self.folder.path().join(PASSWORD_FILE);
         fs::write(&password_file, &self.password)?;
         if let Some(owner) = &self.owner {
             chown(&password_file, Some(owner.user), Some(owner.group))?;

@@ -59,6 +59,27 @@ pub fn binary(profile: Profile, package: &str, name: &str) -> Result<PathBuf> {
     executable(&messages, name).with_context(|| format!("cargo built {name} but did not say where it is"))
 }
 
+/// Builds the server and the benchmark's program with a profile by its name; returns both paths.
+pub fn bench_binaries(profile: &str) -> Result<(PathBuf, PathBuf)> {
+    let mut command = cargo();
+    command
+        .args(["build", "--quiet", "--message-format=json-render-diagnostics", "--profile", profile])
+        .args(["-p", "deskwire", "-p", "bench", "--bins"])
+        .stdout(Stdio::piped());
+    let messages = process::output(&mut command).context("cannot build deskwire and bench")?;
+    let found = |name| executable(&messages, name).with_context(|| format!("cargo built {name} but did not say where"));
+    Ok((found("deskwire")?, found("bench")?))
+}
+
+/// Where cargo puts what it builds.
+pub fn target() -> Result<PathBuf> {
+    let metadata =
+        process::output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]).stdout(Stdio::piped()))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    let folder = metadata["target_directory"].as_str().context("cargo metadata names no target folder")?;
+    Ok(PathBuf::from(folder))
+}
+
 /// The path of a binary in cargo's JSON messages.
 fn executable(messages: &str, binary: &str) -> Option<PathBuf> {
     messages

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 /// The top-level folders that hold our sources.
-const FOLDERS: [&str; 4] = ["crates", "migrations", "tests", "xtask"];
+const FOLDERS: [&str; 5] = ["bench", "crates", "migrations", "tests", "xtask"];
 /// Folders that hold what others wrote or what is generated.
 const SKIPPED: [&str; 2] = ["target", "node_modules"];
 

@@ -34,7 +34,7 @@ const MIGRATIONS: &str = "migrations";
 const MIGRATIONS_MAY_USE: [&str; 1] = ["store"];
 const MIGRATIONS_USERS: [&str; 1] = ["deskwire"];
 /// Packages that may depend on anything, and that nothing may depend on.
-const FREE: [&str; 2] = ["tests", "xtask"];
+const FREE: [&str; 3] = ["bench", "tests", "xtask"];
 
 /// A package of the workspace.
 pub struct Member {

@@ -1,0 +1,437 @@
+//! The rows, and the protocol by which each is measured: warm-up, then in each repetition ours, the limit, and ours again.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+
+use crate::capture::{self, Wanted};
+use crate::fanout;
+use crate::load::{Load, Pace, Workload, histogram};
+use crate::pgbench::{Key, Measured, Script};
+use crate::report::{Limit, Row, Spread};
+use crate::server::{Server, free_address};
+use crate::setup::{Engine, Place, Setup};
+use crate::usage::{Spent, Watched, memory, rest};
+use crate::workload::{Bare, Create, PAGE, Queue, Readers, Ticket};
+
+/// Open tickets of the agent's team, at least: a page and more.
+const QUEUE: u64 = 2 * PAGE;
+/// Clients that write to SQLite at once.
+const SQLITE_WRITERS: usize = 64;
+/// How long a server stands idle before its memory is read.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The rows by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// One ticket with requester, assignee, team and five comments, read by an agent.
+    Ticket,
+    /// The same by a lead, over all tickets.
+    TicketLead,
+    /// The same by as many agents as there are connections.
+    TicketAgents,
+    /// A page of 50 of an agent's queue.
+    Queue,
+    /// An agent opens incidents.
+    Create,
+    /// 1,000 subscribers, 40 changes a second.
+    Fanout,
+    /// From the start of the process until it is ready, and its memory when idle.
+    Start,
+    /// The medians of ticket and queue at each scale, one connection.
+    Growth,
+    /// A bare JSON endpoint on the same libraries.
+    Bare,
+}
+
+impl Kind {
+    fn name(self) -> String {
+        clap::ValueEnum::to_possible_value(&self).map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// How long and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Protocol {
+    /// Of each measurement.
+    pub duration: Duration,
+    /// How often each is repeated.
+    pub repetitions: usize,
+    /// Subscribers of the fan-out.
+    pub subscribers: usize,
+    /// Changes a second of the fan-out.
+    pub updates: f64,
+}
+
+impl Protocol {
+    fn warm_up(&self) -> Duration {
+        self.duration.min(Duration::from_secs(2))
+    }
+}
+
+/// Measures one row on one database.
+///
+/// # Errors
+/// At the first wrong answer.
+pub fn row(
+    setup: &Setup,
+    place: &Place,
+    kind: Kind,
+    connections: usize,
+    rate: Option<f64>,
+    protocol: Protocol,
+) -> Result<Vec<Row>> {
+    let bench = Bench { setup, place, protocol };
+    match kind {
+        Kind::Start => bench.start().map(|row| vec![row]),
+        Kind::Fanout => bench.fanout().map(|row| vec![row]),
+        Kind::Growth => Ok(vec![bench.requests(Kind::Ticket, 1, None)?, bench.requests(Kind::Queue, 1, None)?]),
+        Kind::Create if place.engine == Engine::Sqlite => {
+            bench.requests(kind, connections.max(SQLITE_WRITERS), rate).map(|row| vec![row])
+        }
+        _ => bench.requests(kind, connections, rate).map(|row| vec![row]),
+    }
+}
+
+struct Bench<'a> {
+    setup: &'a Setup,
+    place: &'a Place,
+    protocol: Protocol,
+}
+
+/// One measurement of ours.
+struct Ours {
+    rate: f64,
+    latencies: Histogram<u64>,
+    spent: Spent,
+    operations: u64,
+    statements: f64,
+}
+
+impl Bench<'_> {
+    fn server(&self, connections: usize) -> Result<Server> {
+        Server::start(&self.setup.binary, self.place, u32::try_from(connections).unwrap_or(u32::MAX).max(2))
+    }
+
+    fn watched(&self, server: u32) -> Watched {
+        Watched { server: Some(server), postmaster: self.place.postmaster }
+    }
+
+    fn workload(&self, kind: Kind) -> Result<Arc<dyn Workload>> {
+        let manifest = self.place.manifest()?;
+        let agent = manifest.agent(QUEUE)?;
+        Ok(match kind {
+            Kind::Queue => Arc::new(Queue::new(agent)),
+            Kind::Create => Arc::new(Create::new(agent)),
+            Kind::TicketLead => {
+                let lead = manifest.leads().next().context("the data set has no lead")?.clone();
+                Arc::new(Ticket::new(&manifest, Readers::Lead(lead))?)
+            }
+            Kind::TicketAgents => {
+                let agents = manifest.agents.iter().filter(|agent| !agent.lead).cloned().collect();
+                Arc::new(Ticket::new(&manifest, Readers::Agents(agents))?)
+            }
+            _ => Arc::new(Ticket::new(&manifest, Readers::Agent(agent.clone()))?),
+        })
+    }
+
+    /// A row of requests and answers.
+    fn requests(&self, kind: Kind, connections: usize, rate: Option<f64>) -> Result<Row> {
+        let workload = self.workload(kind)?;
+        if kind == Kind::Bare {
+            return self.bare(workload, connections);
+        }
+        // As many connections to the database as pgbench gets.
+        let server = self.server(connections)?;
+        let script = if kind == Kind::TicketAgents { None } else { self.script(kind, &server)? };
+        let pgbench = self.setup.pgbench.as_deref().zip(self.place.url()).zip(script.as_ref());
+        let limit = |duration: Duration| {
+            pgbench
+                .map(|((pgbench, url), script)| {
+                    script.run(pgbench, url, connections, duration, self.watched(server.pid()))
+                })
+                .transpose()
+        };
+        let mut load = Load::connect(server.address(), connections, workload)?;
+        let pace = Pace { connections, duration: self.protocol.duration, rate };
+        load.run(Pace { duration: self.protocol.warm_up(), ..pace })?;
+        limit(self.protocol.warm_up())?;
+        let (mut first, mut second, mut limits) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..self.protocol.repetitions {
+            first.push(self.ours(&server, &mut load, pace)?);
+            limits.extend(limit(self.protocol.duration)?);
+            second.push(self.ours(&server, &mut load, pace)?);
+        }
+        let memory = memory(server.pid())?;
+        let mut row = self.summary(kind, connections, &first, &second, memory)?;
+        row.limit = self.compared(&first, &limits)?;
+        for measured in &limits {
+            row.others = row.others.max(measured.spent.others);
+        }
+        if let Some(rate) = rate {
+            row.further.push(("at a fixed rate of".to_owned(), rate));
+        }
+        Ok(row)
+    }
+
+    fn ours(&self, server: &Server, load: &mut Load, pace: Pace) -> Result<Ours> {
+        let watched = self.watched(server.pid());
+        let (statements, usage) = (server.statements()?, watched.usage()?);
+        let sample = load.run(pace)?;
+        let spent = usage.until(watched.usage()?);
+        let statements = server.statements()? - statements;
+        ensure!(sample.operations > 0, "nothing was answered");
+        Ok(Ours { rate: sample.rate(), operations: sample.operations, latencies: sample.latencies, spent, statements })
+    }
+
+    fn summary(&self, kind: Kind, connections: usize, first: &[Ours], second: &[Ours], memory: u64) -> Result<Row> {
+        let all = || first.iter().chain(second);
+        let mut latencies = histogram();
+        for ours in all() {
+            latencies.add(&ours.latencies)?;
+        }
+        let operations = all().map(|ours| ours.operations).sum::<u64>() as f64;
+        let microseconds =
+            |part: fn(&Spent) -> f64| all().map(|ours| part(&ours.spent)).sum::<f64>() * 1e6 / operations;
+        let database_cpu = self.place.postmaster.map(|_| microseconds(|spent| spent.database));
+        Ok(Row {
+            row: kind.name(),
+            engine: self.place.engine,
+            tickets: self.place.tickets,
+            connections,
+            rate: Spread::of(all().map(|ours| ours.rate)).context("no repetitions")?,
+            p50: latencies.value_at_quantile(0.5) as f64,
+            p99: latencies.value_at_quantile(0.99) as f64,
+            server_cpu: microseconds(|spent| spent.server),
+            database_cpu,
+            memory,
+            statements: Some(all().map(|ours| ours.statements).sum::<f64>() / operations),
+            limit: None,
+            again: Spread::of(first.iter().zip(second).map(|(first, second)| second.rate / first.rate)),
+            further: Vec::new(),
+            others: all().map(|ours| ours.spent.others).fold(0.0, f64::max),
+        })
+    }
+
+    fn compared(&self, first: &[Ours], limits: &[Measured]) -> Result<Option<Limit>> {
+        let Some(rate) = Spread::of(limits.iter().map(|limit| limit.rate)) else { return Ok(None) };
+        let ratio = Spread::of(first.iter().zip(limits).map(|(ours, limit)| ours.rate / limit.rate));
+        let transactions: f64 = limits.iter().map(|limit| limit.rate * limit.spent.seconds).sum();
+        let database: f64 = limits.iter().map(|limit| limit.spent.database).sum();
+        Ok(Some(Limit {
+            what: "pgbench".to_owned(),
+            rate,
+            database_cpu: Some(database * 1e6 / transactions),
+            ratio: ratio.context("no repetitions")?,
+        }))
+    }
+
+    /// The statements that the server sends for this kind, as a script for pgbench.
+    fn script(&self, kind: Kind, server: &Server) -> Result<Option<Script>> {
+        let (Some(url), Some(log)) = (self.place.url(), self.place.log.as_deref()) else { return Ok(None) };
+        let seen = Arc::new(Mutex::new(0));
+        let recorder = Arc::new(Recorder { inner: self.workload(kind)?, seen: Arc::clone(&seen) });
+        let mut load = Load::connect(server.address(), 1, recorder)?;
+        let once = || load.once();
+        let wanted = if kind == Kind::Create { Wanted::Insert } else { Wanted::Reads };
+        let statements = capture::statements(url, log, wanted, once)?;
+        let index = *seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let folder = self.place.folder();
+        let manifest = self.place.manifest()?;
+        let script = match kind {
+            Kind::Create => Script::of_insert(folder, &kind.name(), &statements)?,
+            Kind::Queue => Script::of_reads(folder, &kind.name(), &statements, manifest.scale()?, None)?,
+            _ => {
+                let team = if kind == Kind::TicketLead { None } else { Some(manifest.agent(QUEUE)?.team) };
+                Script::of_reads(folder, &kind.name(), &statements, manifest.scale()?, Some(Key { index, team }))?
+            }
+        };
+        Ok(Some(script))
+    }
+
+    fn bare(&self, workload: Arc<dyn Workload>, connections: usize) -> Result<Row> {
+        let mut endpoint = Endpoint::start()?;
+        let mut load = Load::connect(&endpoint.address, connections, Arc::new(Bare::new(workload)))?;
+        let pace = Pace { connections, duration: self.protocol.duration, rate: None };
+        load.run(Pace { duration: self.protocol.warm_up(), ..pace })?;
+        let watched = Watched { server: Some(endpoint.child.id()), postmaster: None };
+        let mut measure = || {
+            let usage = watched.usage()?;
+            let sample = load.run(pace)?;
+            let spent = usage.until(watched.usage()?);
+            let (rate, operations) = (sample.rate(), sample.operations);
+            Ok::<_, anyhow::Error>(Ours { rate, operations, latencies: sample.latencies, spent, statements: 0.0 })
+        };
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for _ in 0..self.protocol.repetitions {
+            first.push(measure()?);
+            second.push(measure()?);
+        }
+        let memory = memory(endpoint.child.id())?;
+        endpoint.stop();
+        let mut row = self.summary(Kind::Bare, connections, &first, &second, memory)?;
+        (row.statements, row.database_cpu) = (None, None);
+        Ok(row)
+    }
+
+    fn fanout(&self) -> Result<Row> {
+        let manifest = self.place.manifest()?;
+        let most = fanout::most_updates(manifest.scale()?) as f64 / self.protocol.updates;
+        let plan = fanout::Plan {
+            subscribers: self.protocol.subscribers,
+            rate: self.protocol.updates,
+            duration: (self.protocol.duration * 3).min(Duration::from_secs_f64(most)),
+        };
+        let (mut runs, mut memories) = (Vec::new(), Vec::new());
+        for _ in 0..self.protocol.repetitions.min(3) {
+            let server = self.server(16)?;
+            let statements = server.statements()?;
+            let delivered = fanout::run(&server, &manifest, plan, self.watched(server.pid()))?;
+            memories.push(delivered.bytes_per_connection);
+            runs.push((server.statements()? - statements, delivered));
+        }
+        let deliveries: u64 = runs.iter().map(|(_, run)| run.deliveries).sum();
+        let updates: u64 = runs.iter().map(|(_, run)| run.updates).sum();
+        let mut latencies = histogram();
+        for (_, run) in &runs {
+            latencies.add(&run.latencies)?;
+        }
+        let per = |part: fn(&Spent) -> f64| {
+            runs.iter().map(|(_, run)| part(&run.spent)).sum::<f64>() * 1e6 / deliveries as f64
+        };
+        let spread = |of: fn(&fanout::Delivered) -> f64| {
+            Spread::of(runs.iter().map(|(_, run)| of(run))).context("no repetitions")
+        };
+        let (server_cpu, database_cpu) =
+            (per(|spent| spent.server), self.place.postmaster.map(|_| per(|spent| spent.database)));
+        let cpu = spread(|run| run.spent.server * 1e6 / run.deliveries as f64)?;
+        let memory_spread = Spread::of(memories).context("no repetitions")?;
+        Ok(Row {
+            row: Kind::Fanout.name(),
+            engine: self.place.engine,
+            tickets: self.place.tickets,
+            connections: plan.subscribers,
+            rate: spread(|run| run.deliveries as f64 / run.spent.seconds)?,
+            p50: latencies.value_at_quantile(0.5) as f64,
+            p99: latencies.value_at_quantile(0.99) as f64,
+            server_cpu,
+            database_cpu,
+            memory: runs.iter().map(|(_, run)| run.memory).max().unwrap_or(0),
+            statements: Some(runs.iter().map(|(statements, _)| statements).sum::<f64>() / updates as f64),
+            limit: None,
+            again: None,
+            further: vec![
+                ("server µs per delivery, least".to_owned(), cpu.least),
+                ("most".to_owned(), cpu.most),
+                ("KiB per connection".to_owned(), memory_spread.median / 1_024.0),
+                ("changes".to_owned(), updates as f64),
+                ("deliveries".to_owned(), deliveries as f64),
+            ],
+            others: runs.iter().map(|(_, run)| run.spent.others).fold(0.0, f64::max),
+        })
+    }
+
+    fn start(&self) -> Result<Row> {
+        let (mut ready, mut idle, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
+        let mut others = 0.0_f64;
+        for _ in 0..self.protocol.repetitions {
+            let before = Watched { server: None, postmaster: self.place.postmaster }.usage()?;
+            let started = Instant::now();
+            let server = self.server(16)?;
+            let usage = self.watched(server.pid()).usage()?;
+            // Until it was ready, the server's own time is all that it has used so far.
+            cpu.push(before.until(usage).server * 1e6);
+            ready.push(server.ready_after.as_secs_f64());
+            ensure!(started.elapsed() >= server.ready_after, "time went backwards");
+            rest(IDLE);
+            let spent = usage.until(self.watched(server.pid()).usage()?);
+            others = others.max(spent.others);
+            idle.push(memory(server.pid())? as f64);
+        }
+        let ready = Spread::of(ready).context("no repetitions")?;
+        let idle = Spread::of(idle).context("no repetitions")?;
+        Ok(Row {
+            row: Kind::Start.name(),
+            engine: self.place.engine,
+            tickets: self.place.tickets,
+            connections: 0,
+            rate: Spread { median: 1.0 / ready.median, least: 1.0 / ready.most, most: 1.0 / ready.least },
+            p50: ready.median * 1e6,
+            p99: ready.most * 1e6,
+            server_cpu: Spread::of(cpu).context("no repetitions")?.median,
+            database_cpu: None,
+            memory: idle.median as u64,
+            statements: None,
+            limit: None,
+            again: None,
+            further: vec![
+                ("ready after ms, least".to_owned(), ready.least * 1e3),
+                ("most".to_owned(), ready.most * 1e3),
+                ("idle MiB, most".to_owned(), idle.most / f64::from(1 << 20)),
+            ],
+            others,
+        })
+    }
+}
+
+/// Remembers what was asked last.
+struct Recorder {
+    inner: Arc<dyn Workload>,
+    seen: Arc<Mutex<u64>>,
+}
+
+impl Workload for Recorder {
+    fn request(&self, connection: usize, random: &mut crate::random::Random, into: &mut Vec<u8>) -> u64 {
+        let asked = self.inner.request(connection, random, into);
+        *self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = asked;
+        asked
+    }
+
+    fn check(&self, asked: u64, body: &[u8]) -> Result<()> {
+        self.inner.check(asked, body)
+    }
+}
+
+/// The bare endpoint as a process of its own.
+struct Endpoint {
+    child: Child,
+    address: String,
+}
+
+impl Endpoint {
+    fn start() -> Result<Self> {
+        let address = free_address()?;
+        let program = std::env::current_exe().context("we do not know our own program")?;
+        let child = Command::new(program).args(["bare", &address]).stdin(Stdio::null()).spawn()?;
+        let endpoint = Self { child, address };
+        let started = Instant::now();
+        while std::net::TcpStream::connect(&endpoint.address).is_err() {
+            ensure!(started.elapsed() < Duration::from_secs(10), "the bare endpoint does not start");
+            rest(Duration::from_millis(10));
+        }
+        Ok(endpoint)
+    }
+
+    fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Writes the rows as JSON.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_json(file: &Path, rows: &[Row]) -> Result<()> {
+    std::fs::write(file, serde_json::to_vec_pretty(rows)?).with_context(|| format!("cannot write {}", file.display()))
+}
