@@ -183,7 +183,7 @@ fn belonging(wanted: Wanted, statements: &[Statement]) -> Vec<Statement> {
                 return Vec::new();
             };
             let own: Vec<_> = statements.iter().filter(|statement| statement.backend == *backend).collect();
-            let insert = own.iter().position(|statement| inserts(statement)).unwrap_or(0);
+            let insert = own.iter().position(inserts).unwrap_or(0);
             let starts = own[..insert].iter().rposition(|statement| statement.sql.starts_with("BEGIN"));
             let ends = own[insert..].iter().position(|statement| statement.sql == "COMMIT");
             match (starts, ends) {
