@@ -13,6 +13,8 @@ use crate::report::Report;
 
 /// How many calls are repeated afterwards under their old keys.
 const REPLAYED: usize = 25;
+/// How many errors of the server's own log are shown beside a violation.
+const LOGGED: usize = 20;
 /// How many pieces of the log are read from the database at once.
 const PAGE: u32 = 1_000;
 
@@ -65,8 +67,11 @@ pub async fn audit(place: &Place, client: &Client, ledger: &Ledger, report: &Rep
     effects(&entries, &log, report);
     states(client, &entries, &log, report).await;
     replays(client, &entries, report).await;
-    let panics = place.panics()?;
+    let panics = place.logged("panicked")?;
     report.check(panics.is_empty(), || format!("a server panicked: {panics:?}"));
+    if !report.clean() {
+        place.logged("ERROR")?.iter().take(LOGGED).for_each(|line| eprintln!("faults: the server says: {line}"));
+    }
     Ok(log)
 }
 

@@ -117,14 +117,14 @@ impl Place {
         self.folder.path().join(format!("{}.log", address.port()))
     }
 
-    /// The lines of all logs that tell of a panic.
-    pub fn panics(&self) -> Result<Vec<String>> {
+    /// The lines of all logs that hold this word.
+    pub fn logged(&self, word: &str) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(self.folder.path())? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "log") {
                 let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
-                found.extend(text.lines().filter(|line| line.contains("panicked")).map(str::to_owned));
+                found.extend(text.lines().filter(|line| line.contains(word)).map(str::to_owned));
             }
         }
         Ok(found)
