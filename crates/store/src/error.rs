@@ -46,6 +46,10 @@ pub(crate) fn classify(error: &DbErr) -> Failure {
     match error {
         DbErr::ConnectionAcquire(_) => Failure::Unavailable,
         DbErr::Custom(text) if text == STATEMENT_DEADLINE => Failure::Deadline,
+        // A server that is going down or coming up may answer a newcomer with anything.
+        DbErr::Conn(RuntimeErr::SqlxError(error)) if matches!(**error, sqlx::Error::Protocol(_)) => {
+            Failure::Unavailable
+        }
         DbErr::Conn(RuntimeErr::SqlxError(error))
         | DbErr::Exec(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error)) => classify_sqlx(error),
@@ -214,6 +218,14 @@ mod tests {
         assert!(!violation.involves("slug"));
         let violation = read_sqlite_message("UNIQUE constraint failed: index 'team_name'");
         assert_eq!(violation.constraint.as_deref(), Some("team_name"));
+    }
+
+    #[test]
+    fn a_server_that_is_coming_up_is_no_fault_of_ours() {
+        let strange =
+            || RuntimeErr::SqlxError(sqlx::Error::Protocol("unexpected response from SSLRequest: 0x45".into()).into());
+        assert_eq!(classify(&DbErr::Conn(strange())), Failure::Unavailable);
+        assert_eq!(classify(&DbErr::Query(strange())), Failure::Fault, "on an open connection it is one");
     }
 
     #[test]
