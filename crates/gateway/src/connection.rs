@@ -26,8 +26,8 @@ impl PageInfo {
         Self {
             has_next_page: slice.has_next,
             has_previous_page: slice.has_previous,
-            start_cursor: slice.cursors.first().cloned().map(Cursor),
-            end_cursor: slice.cursors.last().cloned().map(Cursor),
+            start_cursor: slice.cursors.first().map(Cursor),
+            end_cursor: slice.cursors.last().map(Cursor),
         }
     }
 }
@@ -136,10 +136,10 @@ macro_rules! connection {
         impl $connection {
             /// The records of this page, each with its cursor.
             async fn edges(&self) -> Vec<$edge> {
-                let pairs = self.slice.rows.iter().zip(&self.slice.cursors);
+                let pairs = self.slice.rows.iter().zip(self.slice.cursors.iter());
                 pairs
                     .map(|(row, cursor)| $edge {
-                        cursor: $crate::scalars::Cursor(cursor.clone()),
+                        cursor: $crate::scalars::Cursor(cursor),
                         node: <$node>::from_row(row.clone()),
                     })
                     .collect()

@@ -14,12 +14,14 @@ mod check;
 mod memory;
 mod model;
 mod value;
+mod visibilities;
 
 pub use catalogue::{Catalogue, CatalogueError, Field, FieldType, Policy, RecordType, Relation, RelationKind, Rule};
 pub use check::{MAX_DEPTH, MAX_LIST, MAX_TERMS, MAX_TEXT, Use, check};
 pub use memory::{Facts, evaluate, masked_value};
 pub use model::{Operand, Path, Predicate, Test, ViewerValues, resolve};
 pub use value::Value;
+pub use visibilities::Visibilities;
 
 /// What a viewer may see of one record type: a row rule, and a mask for each field that is not always readable.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +38,3 @@ impl Visibility {
         self.masks.get(field)
     }
 }
-
-/// What a viewer may see, for every record type of the catalogue, by its name.
-pub type Visibilities = std::collections::BTreeMap<&'static str, Visibility>;

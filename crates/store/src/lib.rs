@@ -17,6 +17,7 @@ mod error;
 mod event;
 mod idempotency;
 mod job;
+mod lease;
 mod lock;
 mod log;
 mod observe;
@@ -53,6 +54,7 @@ pub use sea_orm::ConnectionTrait;
 pub use tx::{RecordRef, Tx};
 pub use write::Written;
 
+use lease::Connections;
 use observe::Observer;
 use secret::ServerSecret;
 use sequencer::Sequencer;
@@ -71,12 +73,15 @@ pub(crate) struct Inner {
     clock: Clock,
     pub(crate) limits: Arc<Limits>,
     observer: Arc<Observer>,
-    reads: DatabaseConnection,
+    /// The pools, to be closed at the end.
+    pools: Vec<DatabaseConnection>,
+    /// What is borrowed from them.
+    connections: Connections,
+    background: Connections,
     writes: WritePath,
     #[cfg(feature = "testing")]
     sequencer: Option<Sequencer>,
     log: EventLog,
-    log_pool: Option<DatabaseConnection>,
     cursors: CursorSealer,
     secret: ServerSecret,
     pub(crate) jobs: Arc<tokio::sync::Notify>,
@@ -135,24 +140,38 @@ impl Store {
             Engine::Postgres => connect::postgres_pool_of(&config).await?,
         };
         let platform = secret::load(&writes, engine, &clock).await?;
+        let wait = limits.acquire_timeout;
         let (reads, log_pool) = match engine {
             Engine::Sqlite => (connect::sqlite_readers(&config).await?, None),
             Engine::Postgres => (writes.clone(), Some(connect::postgres_log_pool(&config).await?)),
         };
+        let connections = match engine {
+            Engine::Sqlite => Connections::of_sqlite(reads.get_sqlite_connection_pool().clone(), wait),
+            Engine::Postgres => Connections::of_postgres(reads.get_postgres_connection_pool().clone(), 0, wait),
+        };
+        let background = match &log_pool {
+            // The listener keeps its own.
+            Some(pool) => Connections::of_postgres(pool.get_postgres_connection_pool().clone(), 1, wait),
+            None => connections.clone(),
+        };
 
         let log_reader =
-            |connection| Reader::new(connection, Arc::clone(&observer), engine, "log", limits.statement_timeout);
-        let background = log_reader(log_pool.clone().unwrap_or_else(|| reads.clone()));
-        let log =
-            EventLog::new(log_reader(reads.clone()), background, platform.epoch, platform.position, platform.oldest);
+            |connections| Reader::new(connections, Arc::clone(&observer), engine, "log", limits.statement_timeout);
+        let log = EventLog::new(
+            log_reader(connections.clone()),
+            log_reader(background.clone()),
+            platform.epoch,
+            platform.position,
+            platform.oldest,
+        );
         let cursors = CursorSealer::new(&platform.secret, platform.epoch, log.oldest());
         let jobs = Arc::new(tokio::sync::Notify::new());
         let aftermath = Aftermath { log: log.clone(), jobs: Arc::clone(&jobs) };
 
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(log::follow(log.clone(), log_pool.clone(), limits.log_poll, stop.clone()));
-        let sequencer = log_pool.clone().map(|connection| Sequencer {
-            connection,
+        let sequencer = log_pool.is_some().then(|| Sequencer {
+            connections: background.clone(),
             observer: Arc::clone(&observer),
             log: log.clone(),
             batch: limits.sequencer_batch,
@@ -174,7 +193,7 @@ impl Store {
                 WritePath::Sqlite(writer)
             }
             Engine::Postgres => WritePath::Postgres(Box::new(PostgresWriter {
-                connection: writes,
+                connections: connections.clone(),
                 observer: Arc::clone(&observer),
                 limits: Arc::clone(&limits),
                 aftermath,
@@ -186,12 +205,13 @@ impl Store {
                 clock,
                 limits,
                 observer,
-                reads,
+                pools: std::iter::once(reads).chain(log_pool).collect(),
+                connections,
+                background,
                 writes,
                 #[cfg(feature = "testing")]
                 sequencer,
                 log,
-                log_pool,
                 cursors,
                 secret: platform.secret,
                 jobs,
@@ -222,7 +242,7 @@ impl Store {
     pub fn read(&self, name: &'static str) -> Reader {
         let inner = &self.inner;
         Reader::new(
-            inner.reads.clone(),
+            inner.connections.clone(),
             Arc::clone(&inner.observer),
             inner.engine,
             name,
@@ -311,7 +331,9 @@ impl Store {
         inner.stop.cancel();
         inner.tasks.close();
         inner.tasks.wait().await;
-        for connection in std::iter::once(&inner.reads).chain(&inner.log_pool) {
+        inner.connections.close();
+        inner.background.close();
+        for connection in &inner.pools {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(%error, "a connection could not be closed");
             }

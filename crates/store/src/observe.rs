@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use tracing::Instrument;
 
 use crate::error::STATEMENT_DEADLINE;
+use crate::lease::Connections;
 use crate::{Engine, time};
 
 /// The names of reads and writes that [`Store::statement_count`](crate::Store::statement_count) leaves out:
@@ -125,7 +126,7 @@ impl Rows for Vec<QueryResult> {
 /// Each statement sees its own snapshot.
 #[derive(Clone)]
 pub struct Reader {
-    connection: DatabaseConnection,
+    connections: Connections,
     observer: Arc<Observer>,
     engine: Engine,
     name: &'static str,
@@ -134,13 +135,13 @@ pub struct Reader {
 
 impl Reader {
     pub(crate) fn new(
-        connection: DatabaseConnection,
+        connections: Connections,
         observer: Arc<Observer>,
         engine: Engine,
         name: &'static str,
         deadline: Duration,
     ) -> Self {
-        Self { connection, observer, engine, name, deadline }
+        Self { connections, observer, engine, name, deadline }
     }
 
     /// Which engine answers.
@@ -176,22 +177,22 @@ impl ConnectionTrait for Reader {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let statement = time::bind(self.engine, statement);
         let sql = statement.sql.clone();
-        self.bounded(&sql, self.connection.execute_raw(statement)).await
+        self.bounded(&sql, async { self.connections.lease().await?.execute(statement).await }).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.bounded(sql, self.connection.execute_unprepared(sql)).await
+        self.bounded(sql, async { self.connections.lease().await?.execute_unprepared(sql).await }).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let statement = time::bind(self.engine, statement);
         let sql = statement.sql.clone();
-        self.bounded(&sql, self.connection.query_one_raw(statement)).await
+        self.bounded(&sql, async { self.connections.lease().await?.query_one(statement).await }).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let statement = time::bind(self.engine, statement);
         let sql = statement.sql.clone();
-        self.bounded(&sql, self.connection.query_all_raw(statement)).await
+        self.bounded(&sql, async { self.connections.lease().await?.query_all(statement).await }).await
     }
 }

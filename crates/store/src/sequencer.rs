@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::Result;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
+use sea_orm::Statement;
 use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
 use crate::error::DbResult;
+use crate::lease::{Connections, Lease};
 use crate::log::EventLog;
 use crate::observe::Observer;
 
@@ -39,7 +40,7 @@ const NUMBER: &str = "WITH batch AS ( \
 
 #[derive(Clone)]
 pub(crate) struct Sequencer {
-    pub(crate) connection: DatabaseConnection,
+    pub(crate) connections: Connections,
     pub(crate) observer: Arc<Observer>,
     pub(crate) log: EventLog,
     pub(crate) batch: u32,
@@ -63,43 +64,44 @@ impl Sequencer {
 
     /// Numbers until there is nothing left; answers how many.
     pub(crate) async fn number_all(&self) -> Result<u64> {
+        let mut lease = self.connections.lease().await.db()?;
         let mut total = 0;
-        while self.has_unnumbered().await? {
-            total += self.number_batch().await?;
+        while self.has_unnumbered(&mut lease).await? {
+            total += self.number_batch(&mut lease).await?;
         }
         Ok(total)
     }
 
-    async fn has_unnumbered(&self) -> Result<bool> {
+    async fn has_unnumbered(&self, lease: &mut Lease) -> Result<bool> {
         let statement = Statement::from_string(Engine::Postgres.backend(), PENDING);
-        Ok(self.observer.observe(NAME, PENDING, self.connection.query_one_raw(statement)).await.db()?.is_some())
+        Ok(self.observer.observe(NAME, PENDING, lease.query_one(statement)).await.db()?.is_some())
     }
 
-    async fn number_batch(&self) -> Result<u64> {
-        let transaction = self.connection.begin().await.db()?;
+    async fn number_batch(&self, lease: &mut Lease) -> Result<u64> {
+        lease.begin().await.db()?;
         // A statement of its own: the next one takes its snapshot with the lock in hand, and so sees all that
         // the sequencer before has numbered.
-        transaction.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await.db()?;
+        lease.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await.db()?;
         let statement =
             Statement::from_sql_and_values(Engine::Postgres.backend(), NUMBER, [i64::from(self.batch).into()]);
-        let row = self.observer.observe(NAME, NUMBER, transaction.query_one_raw(statement)).await.db()?;
-        transaction.commit().await.db()?;
+        let row = self.observer.observe(NAME, NUMBER, lease.query_one(statement)).await.db()?;
+        lease.commit().await.db()?;
         let Some(row) = row else { return Ok(0) };
         let position: i64 = row.try_get("", "position").db()?;
         let numbered: i64 = row.try_get("", "numbered").db()?;
         if numbered > 0 {
             self.log.advance(position);
-            self.notify(position).await?;
+            self.notify(lease, position).await?;
         }
         Ok(numbered.unsigned_abs())
     }
 
     /// Tells the other replicas, once per batch, outside of any transaction.
-    async fn notify(&self, position: i64) -> Result<()> {
+    async fn notify(&self, lease: &mut Lease, position: i64) -> Result<()> {
         let sql = "SELECT pg_notify($1, $2)";
         let values = [CHANNEL.into(), position.to_string().into()];
         let statement = Statement::from_sql_and_values(Engine::Postgres.backend(), sql, values);
-        self.observer.observe(NAME, sql, self.connection.query_one_raw(statement)).await.db()?;
+        self.observer.observe(NAME, sql, lease.query_one(statement)).await.db()?;
         Ok(())
     }
 }

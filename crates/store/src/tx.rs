@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kernel::{Ctx, Error, Id, Result, Timestamp, random};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use tokio::sync::Mutex;
 
 use crate::config::{MAX_EVENTS_PER_WRITE, MAX_JOBS_PER_WRITE};
 use crate::error::{DbResult, Failure, classify, unavailable};
 use crate::event::{self, Event, NewEvent};
 use crate::job::{self, NewJob};
+use crate::lease::Lease;
 use crate::observe::{Observer, Rows};
 use crate::{Engine, time};
 
@@ -22,13 +24,52 @@ pub struct RecordRef {
     pub version: i32,
 }
 
+/// Where a write's statements run.
+#[derive(Clone)]
+pub(crate) enum Session {
+    /// SQLite: the transaction of the group.
+    Group(Arc<DatabaseTransaction>),
+    /// PostgreSQL: a connection of its own, in a transaction.
+    Own(Arc<Mutex<Lease>>),
+}
+
+impl Session {
+    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match self {
+            Session::Group(transaction) => transaction.execute_raw(statement).await,
+            Session::Own(lease) => lease.lock().await.execute(statement).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        match self {
+            Session::Group(transaction) => transaction.execute_unprepared(sql).await,
+            Session::Own(lease) => lease.lock().await.execute_unprepared(sql).await,
+        }
+    }
+
+    async fn query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match self {
+            Session::Group(transaction) => transaction.query_one_raw(statement).await,
+            Session::Own(lease) => lease.lock().await.query_one(statement).await,
+        }
+    }
+
+    async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match self {
+            Session::Group(transaction) => transaction.query_all_raw(statement).await,
+            Session::Own(lease) => lease.lock().await.query_all(statement).await,
+        }
+    }
+}
+
 /// A write's transaction.
 ///
 /// Statements run through [`ConnectionTrait`]. A failed statement ends the write on both engines (PostgreSQL
 /// aborts the transaction): answer an error then, a plain one or [`Error::Refused`] when the failure tells the
 /// user something.
 pub struct Tx {
-    connection: Arc<DatabaseTransaction>,
+    session: Session,
     observer: Arc<Observer>,
     engine: Engine,
     ctx: Ctx,
@@ -42,16 +83,10 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(crate) fn new(
-        connection: Arc<DatabaseTransaction>,
-        observer: Arc<Observer>,
-        engine: Engine,
-        ctx: Ctx,
-        name: &'static str,
-    ) -> Self {
+    pub(crate) fn new(session: Session, observer: Arc<Observer>, engine: Engine, ctx: Ctx, name: &'static str) -> Self {
         let now = ctx.now();
         Self {
-            connection,
+            session,
             observer,
             engine,
             ctx,
@@ -237,22 +272,22 @@ impl ConnectionTrait for Tx {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let statement = time::bind(self.engine, statement);
         let sql = statement.sql.clone();
-        self.run(&sql, self.connection.execute_raw(statement)).await
+        self.run(&sql, self.session.execute(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.run(sql, self.connection.execute_unprepared(sql)).await
+        self.run(sql, self.session.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let statement = time::bind(self.engine, statement);
         let sql = statement.sql.clone();
-        self.run(&sql, self.connection.query_one_raw(statement)).await
+        self.run(&sql, self.session.query_one(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let statement = time::bind(self.engine, statement);
         let sql = statement.sql.clone();
-        self.run(&sql, self.connection.query_all_raw(statement)).await
+        self.run(&sql, self.session.query_all(statement)).await
     }
 }

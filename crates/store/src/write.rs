@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kernel::{Ctx, Error, ErrorCode, Result, random};
-use sea_orm::{DatabaseConnection, TransactionTrait};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::Engine;
@@ -15,9 +15,10 @@ use crate::config::Limits;
 use crate::error::{DbResult, unavailable};
 use crate::event::Event;
 use crate::idempotency::{self, CallKey};
+use crate::lease::Connections;
 use crate::log::EventLog;
 use crate::observe::Observer;
-use crate::tx::{RecordRef, Tx};
+use crate::tx::{RecordRef, Session, Tx};
 
 /// What a write answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +142,7 @@ pub(crate) fn retry_pause(attempt: u32) -> Duration {
 /// Writes on PostgreSQL: each write a transaction of its own, READ COMMITTED.
 #[derive(Clone)]
 pub(crate) struct PostgresWriter {
-    pub(crate) connection: DatabaseConnection,
+    pub(crate) connections: Connections,
     pub(crate) observer: Arc<Observer>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) aftermath: Aftermath,
@@ -170,26 +171,37 @@ impl PostgresWriter {
     where
         F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     {
-        let transaction = Arc::new(self.connection.begin().await.db()?);
-        let mut tx = Tx::new(Arc::clone(&transaction), Arc::clone(&self.observer), Engine::Postgres, ctx.clone(), name);
+        let mut lease = self.connections.lease().await.db()?;
+        lease.begin().await.db()?;
+        let lease = Arc::new(Mutex::new(lease));
+        let session = Session::Own(Arc::clone(&lease));
+        let mut tx = Tx::new(session, Arc::clone(&self.observer), Engine::Postgres, ctx.clone(), name);
         let result = attempt(&mut tx, &self.limits, work).await;
         let again = tx.wants_retry();
         drop(tx);
-        let transaction = Arc::into_inner(transaction)
-            .ok_or_else(|| Error::internal("a write's transaction outlived its closure"))?;
+        let lease =
+            Arc::into_inner(lease).ok_or_else(|| Error::internal("a write's transaction outlived its closure"))?;
+        let mut lease = lease.into_inner();
         match result {
             Ok((written, _)) if ctx.mutation.dry_run => {
-                transaction.rollback().await.db()?;
+                lease.rollback().await.db()?;
                 Ok(written)
             }
             Ok((written, traces)) => {
                 self.observer.fault(name).db()?;
-                transaction.commit().await.db()?;
+                lease.commit().await.db()?;
                 self.aftermath.committed(traces);
                 Ok(written)
             }
-            // Dropping queues the roll-back; a statement that still runs on the server delays nobody.
-            Err(error) => Err(Failed { error, again }),
+            Err(error) => {
+                // In the background: a statement that still runs on the server delays nobody.
+                tokio::spawn(async move {
+                    if let Err(error) = lease.rollback().await {
+                        tracing::debug!(%error, "a transaction ends with its connection");
+                    }
+                });
+                Err(Failed { error, again })
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::connect;
 use crate::error::{to_error, unavailable};
 use crate::idempotency::{CallKey, InFlight, Running};
 use crate::observe::Observer;
-use crate::tx::Tx;
+use crate::tx::{Session, Tx};
 use crate::write::{Aftermath, Traces, Written, attempt};
 
 /// Where writes wait for the writer.
@@ -258,8 +258,13 @@ impl WriterTask {
         let (ctx, name) = member.identity();
         for number in 1.. {
             transaction.execute_unprepared("SAVEPOINT member").await?;
-            let mut tx =
-                Tx::new(Arc::clone(transaction), Arc::clone(&self.observer), Engine::Sqlite, ctx.clone(), name);
+            let mut tx = Tx::new(
+                Session::Group(Arc::clone(transaction)),
+                Arc::clone(&self.observer),
+                Engine::Sqlite,
+                ctx.clone(),
+                name,
+            );
             let verdict = member.attempt(&mut tx, &self.limits).await;
             let again = tx.wants_retry();
             drop(tx);

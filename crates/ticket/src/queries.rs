@@ -286,7 +286,8 @@ impl Tickets {
         };
         let reader = self.store().read("event.list");
         let mut slice = query::list(&reader, &self.access().scoped(ctx, &visible), &query, cursors, &[]).await?;
-        slice.cursors = slice.rows.iter().map(|row| cursors.seal_log(ctx.tenant, row.int("position"))).collect();
+        let places = slice.rows.iter().map(|row| cursors.seal_log(ctx.tenant, row.int("position")));
+        slice.cursors = places.collect::<Vec<_>>().into();
         slice.has_previous |= after.is_some();
         slice.has_next |= before.is_some();
         Ok(slice)

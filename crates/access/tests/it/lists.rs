@@ -34,7 +34,7 @@ async fn users_come_in_pages_without_bots_and_system() {
         assert_eq!(names(&first), ["ada", "bob", "cem"]);
         assert!(first.has_next);
         let mut next = all_by("name", 3);
-        next.page.after = first.cursors.last().cloned();
+        next.page.after = first.cursors.last();
         let second = world.access.users(&world.root, next.clone()).await.unwrap();
         assert_eq!(names(&second), ["dan"]);
         next.order = by("createdAt");

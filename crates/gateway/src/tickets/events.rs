@@ -463,7 +463,7 @@ impl EventConnection {
     /// The events of this page, each with its cursor.
     async fn edges(&self) -> Vec<EventEdge> {
         let pairs = self.slice.cursors.iter().zip(&self.events);
-        pairs.map(|(cursor, event)| EventEdge { cursor: Cursor(cursor.clone()), node: event.clone() }).collect()
+        pairs.map(|(cursor, event)| EventEdge { cursor: Cursor(cursor), node: event.clone() }).collect()
     }
 
     /// The events of this page.
@@ -508,13 +508,14 @@ pub async fn list(ctx: &Context<'_>, filter: Predicate, page: Page) -> Result<Ev
     let mut slice = platform.tickets.events(&viewer, filter.clone(), &page).await?;
     let rows = std::mem::take(&mut slice.rows);
     let cursors = std::mem::take(&mut slice.cursors);
-    let mut events = Vec::with_capacity(rows.len());
+    let (mut events, mut places) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     // An event of a kind that this version does not know is passed over, cursor and all.
-    for (row, cursor) in rows.iter().zip(cursors) {
+    for (row, cursor) in rows.iter().zip(cursors.iter()) {
         if let Some(event) = from_row(&viewer, platform, row, cursor.clone()) {
             events.push(event);
-            slice.cursors.push(cursor);
+            places.push(cursor);
         }
     }
+    slice.cursors = places.into();
     Ok(EventConnection { slice, events, filter, count: OnceCell::new() })
 }

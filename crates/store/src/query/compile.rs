@@ -4,14 +4,18 @@
 //! reading the same as the two-valued one in memory. Text columns compare by bytes on both engines, and `lower` knows ASCII
 //! alone there.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use predicate::{
     Field, FieldType, Operand, Path, Policy, Predicate, RecordType, RelationKind, Test, Value, Visibility,
 };
-use sea_orm::DbBackend;
 use sea_orm::sea_query::{
-    Alias, CaseStatement, Condition, Expr, ExprTrait, Func, JoinType, Order, OverStatement, Query as Sql,
-    SelectStatement, WindowStatement,
+    Alias, CaseStatement, Condition, Expr, ExprTrait, Func, JoinType, Order, OverStatement, PostgresQueryBuilder,
+    Query as Sql, SelectStatement, SqliteQueryBuilder, WindowStatement,
 };
+use sea_orm::{DbBackend, Statement, Value as Bound};
 
 use super::cursor::Position;
 use super::row::Shape;
@@ -19,6 +23,10 @@ use super::{OrderTerm, Scoped};
 
 /// The alias of the root record's own table.
 const ROOT: &str = "r";
+/// How a statement begins.
+const SELECT: &str = "SELECT ";
+/// Stands for the columns until the head is put in its place.
+const COLUMNS: &str = "NULL";
 
 /// The id column of an extension's own table: null for a record that is not extended.
 static EXTENSION_ID: Field = Field {
@@ -39,8 +47,28 @@ pub(super) struct Compiler<'a> {
     scoped: &'a Scoped<'a>,
     record: &'static RecordType,
     joins: Vec<Join>,
+    head: Arc<Head>,
+}
+
+/// The columns that a statement selects, with all that they need: the same for every statement of a viewer that reads a record
+/// with the same relations, and the larger part of its text.
+#[derive(Debug, Default)]
+struct Head {
+    columns: String,
+    values: Vec<Bound>,
+    joins: Vec<Join>,
     shape: Shape,
 }
+
+/// Engine, record and relations.
+type HeadKey = (bool, &'static str, Vec<&'static str>);
+
+/// The heads of one viewer's statements.
+#[derive(Default)]
+struct Heads(Mutex<HashMap<HeadKey, Arc<Head>>>);
+
+/// How many heads are kept for a viewer: the selections of a few screens.
+const HEADS: usize = 16;
 
 /// A joined table: the record at the end of a path of relations, or the base of the record there.
 #[derive(Clone, Debug)]
@@ -56,12 +84,69 @@ struct Join {
 
 impl<'a> Compiler<'a> {
     pub(super) fn new(backend: DbBackend, scoped: &'a Scoped<'a>, record: &'static RecordType) -> Self {
-        Self { backend, scoped, record, joins: Vec::new(), shape: Shape::default() }
+        Self { backend, scoped, record, joins: Vec::new(), head: Arc::default() }
     }
 
-    /// Selects all fields and the relations of the visible rows that match. Call [`Self::join`] when the statement is complete.
+    /// Selects all fields and the relations of the visible rows that match. End with [`Self::finish`].
     pub(super) fn select(&mut self, relations: &[&'static str], filter: &Predicate) -> SelectStatement {
+        self.head = self.known_head(relations);
+        self.joins.clone_from(&self.head.joins);
         let mut statement = self.visible(filter);
+        statement.expr(Expr::cust(COLUMNS));
+        statement
+    }
+
+    /// The statement of [`Self::select`] as it is sent.
+    pub(super) fn finish(&self, mut statement: SelectStatement) -> Statement {
+        self.join(&mut statement);
+        let (rest, values) = match self.backend {
+            DbBackend::Postgres => statement.build(PostgresQueryBuilder),
+            _ => statement.build(SqliteQueryBuilder),
+        };
+        let rest = rest.strip_prefix(SELECT).and_then(|rest| rest.strip_prefix(COLUMNS)).unwrap_or(&rest);
+        let mut sql = String::with_capacity(SELECT.len() + self.head.columns.len() + rest.len() + 16);
+        sql.push_str(SELECT);
+        sql.push_str(&self.head.columns);
+        self.push_shifted(&mut sql, rest);
+        let values = self.head.values.iter().cloned().chain(values.0);
+        Statement::from_sql_and_values(self.backend, sql, values)
+    }
+
+    /// On PostgreSQL parameters have numbers, and the first are those of the head. Nothing else in a statement has a dollar:
+    /// values are bound, and names are ours.
+    fn push_shifted(&self, sql: &mut String, rest: &str) {
+        let shift = self.head.values.len();
+        if self.backend != DbBackend::Postgres || shift == 0 {
+            sql.push_str(rest);
+            return;
+        }
+        let mut rest = rest;
+        while let Some((before, after)) = rest.split_once('$') {
+            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+            let place = after[..digits].parse::<usize>().unwrap_or_default();
+            // Writing to a string cannot fail.
+            let _ = write!(sql, "{before}${}", place + shift);
+            rest = &after[digits..];
+        }
+        sql.push_str(rest);
+    }
+
+    fn known_head(&self, relations: &[&'static str]) -> Arc<Head> {
+        let make = || Arc::new(Compiler::new(self.backend, self.scoped, self.record).make_head(relations));
+        let Some(heads) = self.scoped.visible.derived(Heads::default) else { return make() };
+        let mut heads = heads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (self.backend == DbBackend::Postgres, self.record.name, relations.to_vec());
+        if let Some(known) = heads.get(&key) {
+            return Arc::clone(known);
+        }
+        if heads.len() >= HEADS {
+            heads.clear();
+        }
+        Arc::clone(heads.entry(key).or_insert_with(make))
+    }
+
+    fn make_head(mut self, relations: &[&'static str]) -> Head {
+        let mut statement = Sql::select();
         let mut shape = Shape { record: self.record.name, ..Shape::default() };
         for field in self.record.all_fields() {
             statement.expr(self.masked(&[], self.record, field));
@@ -82,8 +167,12 @@ impl<'a> Compiler<'a> {
             }
             shape.relations.push((name, Shape { record: target.name, fields, relations: Vec::new() }));
         }
-        self.shape = shape;
-        statement
+        let (columns, values) = match self.backend {
+            DbBackend::Postgres => statement.build(PostgresQueryBuilder),
+            _ => statement.build(SqliteQueryBuilder),
+        };
+        let columns = columns.strip_prefix(SELECT).unwrap_or(&columns).to_owned();
+        Head { columns, values: values.0, joins: self.joins, shape }
     }
 
     /// Selects the number one for each visible row that matches.
@@ -114,7 +203,7 @@ impl<'a> Compiler<'a> {
     }
 
     pub(super) fn shape(&self) -> &Shape {
-        &self.shape
+        &self.head.shape
     }
 
     /// Adds the joins that were asked for. Last, because conditions and orders ask for them.

@@ -33,17 +33,98 @@ pub fn fingerprint(viewer: Uuid, record: &RecordType, filter: &Predicate, order:
     short
 }
 
-pub(super) fn seal(
-    sealer: &CursorSealer,
-    tenant: Uuid,
-    fingerprint: &[u8],
-    row: &Row,
-    order: &[OrderTerm],
-) -> Result<String> {
-    let position = Position { values: order.iter().map(|term| row.get(&term.field).clone()).collect(), id: row.id() };
-    let mut bytes = fingerprint.to_vec();
-    bytes.extend(serde_json::to_vec(&position).map_err(Error::internal)?);
-    Ok(sealer.seal_page(tenant, &bytes))
+/// The cursors of a slice's rows, sealed when they are asked for: most clients ask for the last alone.
+#[derive(Clone, Default)]
+pub struct Cursors(Made);
+
+#[derive(Clone, Default)]
+enum Made {
+    /// Rows that are no list of their own have none.
+    #[default]
+    None,
+    Texts(Vec<String>),
+    Pages {
+        sealer: CursorSealer,
+        tenant: Uuid,
+        fingerprint: Vec<u8>,
+        positions: Vec<Position>,
+    },
+}
+
+impl std::fmt::Debug for Cursors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl From<Vec<String>> for Cursors {
+    fn from(texts: Vec<String>) -> Self {
+        Self(Made::Texts(texts))
+    }
+}
+
+impl Cursors {
+    pub(super) fn of_page(
+        sealer: &CursorSealer,
+        tenant: Uuid,
+        fingerprint: &[u8],
+        rows: &[Row],
+        order: &[OrderTerm],
+    ) -> Self {
+        let position = |row: &Row| Position {
+            values: order.iter().map(|term| row.get(&term.field).clone()).collect(),
+            id: row.id(),
+        };
+        Self(Made::Pages {
+            sealer: sealer.clone(),
+            tenant,
+            fingerprint: fingerprint.to_vec(),
+            positions: rows.iter().map(position).collect(),
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Made::None => 0,
+            Made::Texts(texts) => texts.len(),
+            Made::Pages { positions, .. } => positions.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The cursor of the row at this place.
+    pub fn get(&self, place: usize) -> Option<String> {
+        match &self.0 {
+            Made::None => None,
+            Made::Texts(texts) => texts.get(place).cloned(),
+            Made::Pages { sealer, tenant, fingerprint, positions } => {
+                let mut bytes = fingerprint.clone();
+                // Values of fields are plain data, which JSON can always hold.
+                bytes.extend(serde_json::to_vec(positions.get(place)?).unwrap_or_default());
+                Some(sealer.seal_page(*tenant, &bytes))
+            }
+        }
+    }
+
+    /// The cursor of the first row.
+    pub fn first(&self) -> Option<String> {
+        self.get(0)
+    }
+
+    /// The cursor of the last row.
+    pub fn last(&self) -> Option<String> {
+        self.get(self.len().checked_sub(1)?)
+    }
+
+    /// The cursors of all rows.
+    pub fn iter(&self) -> impl Iterator<Item = String> {
+        (0..self.len()).filter_map(|place| self.get(place))
+    }
 }
 
 pub(super) fn open(

@@ -17,7 +17,7 @@ use crate::CursorSealer;
 use crate::error::to_error as database_error;
 
 use compile::Compiler;
-pub use cursor::fingerprint;
+pub use cursor::{Cursors, fingerprint};
 pub use row::Row;
 pub use write::{delete_in, hold_in, insert_all_in, insert_in, insert_unique_in, update_in};
 
@@ -64,7 +64,7 @@ pub struct Slice {
     /// The records in the list's order.
     pub rows: Vec<Row>,
     /// The page cursor of each.
-    pub cursors: Vec<String>,
+    pub cursors: Cursors,
     /// Whether the list goes on behind.
     pub has_next: bool,
     /// Whether the list begins before.
@@ -110,8 +110,7 @@ pub async fn list(
     }
     compiler.order(&mut statement, &query.order, backward);
     statement.limit(u64::from(query.page.limit) + 1);
-    compiler.join(&mut statement);
-    let results = connection.query_all(&statement).await.map_err(database_error)?;
+    let results = connection.query_all_raw(compiler.finish(statement)).await.map_err(database_error)?;
     let more = results.len() > query.page.limit as usize;
     let mut rows = results
         .iter()
@@ -121,10 +120,7 @@ pub async fn list(
     if backward {
         rows.reverse();
     }
-    let cursors = rows
-        .iter()
-        .map(|row| cursor::seal(sealer, scoped.tenant, fingerprint, row, &query.order))
-        .collect::<Result<Vec<_>>>()?;
+    let cursors = Cursors::of_page(sealer, scoped.tenant, fingerprint, &rows, &query.order);
     let (has_next, has_previous) = if backward { (before.is_some(), more) } else { (more, after.is_some()) };
     Ok(Slice { rows, cursors, has_next, has_previous })
 }
@@ -201,8 +197,7 @@ pub async fn all(
     let mut statement = compiler.select(relations, filter);
     compiler.order(&mut statement, &[], false);
     statement.limit(limit);
-    compiler.join(&mut statement);
-    let results = connection.query_all(&statement).await.map_err(database_error)?;
+    let results = connection.query_all_raw(compiler.finish(statement)).await.map_err(database_error)?;
     results.iter().map(|result| row::decode(result, compiler.shape())).collect()
 }
 
@@ -255,7 +250,6 @@ pub async fn by_parents(
         .and_where(Expr::col(Alias::new("rank")).lte(limit));
     statement.and_where(compiler.id_column().in_subquery(top));
     compiler.order(&mut statement, &[], false);
-    compiler.join(&mut statement);
-    let results = connection.query_all(&statement).await.map_err(database_error)?;
+    let results = connection.query_all_raw(compiler.finish(statement)).await.map_err(database_error)?;
     results.iter().map(|result| row::decode(result, compiler.shape())).collect()
 }

@@ -1,18 +1,22 @@
 //! One row as it was read: values by field, and the rows of joined relations.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use kernel::{Result, Timestamp, Uuid};
 use predicate::{Facts, Field, FieldType, Path, RecordType, Value};
 use sea_orm::QueryResult;
+use sea_orm::sqlx::postgres::{PgRow, PgValueFormat};
+use sea_orm::sqlx::{Row as _, ValueRef as _};
 
 use crate::error::to_error as database_error;
 
-/// A record as the viewer may read it.
+/// A record as the viewer may read it. Cheap to clone: copies share what neither has changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     record: &'static str,
-    fields: Vec<(&'static str, Value)>,
-    relations: Vec<(&'static str, Option<Row>)>,
+    fields: Arc<Vec<(&'static str, Value)>>,
+    relations: Arc<Vec<(&'static str, Option<Row>)>>,
 }
 
 impl Row {
@@ -80,23 +84,25 @@ impl Row {
 
     /// Replaces a field's value, as an update in the making does.
     pub fn set(&mut self, field: &'static str, value: Value) {
-        match self.fields.iter_mut().find(|(name, _)| *name == field) {
+        let fields = Arc::make_mut(&mut self.fields);
+        match fields.iter_mut().find(|(name, _)| *name == field) {
             Some((_, current)) => *current = value,
-            None => self.fields.push((field, value)),
+            None => fields.push((field, value)),
         }
     }
 
     /// Replaces the joined record of a relation.
     pub fn set_relation(&mut self, relation: &'static str, row: Option<Row>) {
-        match self.relations.iter_mut().find(|(name, _)| *name == relation) {
+        let relations = Arc::make_mut(&mut self.relations);
+        match relations.iter_mut().find(|(name, _)| *name == relation) {
             Some((_, current)) => *current = row,
-            None => self.relations.push((relation, row)),
+            None => relations.push((relation, row)),
         }
     }
 
     /// A row with these values, as a record in the making is.
     pub fn new(record: &'static RecordType, fields: Vec<(&'static str, Value)>) -> Self {
-        Self { record: record.name, fields, relations: Vec::new() }
+        Self { record: record.name, fields: Arc::new(fields), relations: Arc::default() }
     }
 
     /// All values that were read.
@@ -143,18 +149,21 @@ fn decode_from(result: &QueryResult, shape: &Shape, index: &mut usize) -> Result
         let row = decode_from(result, inner, index)?;
         relations.push((*name, (!row.get("id").is_null()).then_some(row)));
     }
-    Ok(Row { record: shape.record, fields, relations })
+    Ok(Row { record: shape.record, fields: Arc::new(fields), relations: Arc::new(relations) })
 }
 
 fn decode_value(result: &QueryResult, index: usize, kind: &FieldType) -> Result<Value> {
+    if let Some(row) = result.try_as_pg_row()
+        && let Some(value) = postgres_value(row, index, kind)
+    {
+        return Ok(value);
+    }
     let value = match kind {
         FieldType::Id => result.try_get_by_index::<Option<Uuid>>(index).map(Value::from),
         FieldType::Text | FieldType::Enum(_) => result.try_get_by_index::<Option<String>>(index).map(Value::from),
-        // `integer` is 32 bits wide on PostgreSQL and 64 on SQLite.
-        FieldType::Int => result
-            .try_get_by_index::<Option<i64>>(index)
-            .or_else(|_| result.try_get_by_index::<Option<i32>>(index).map(|value| value.map(i64::from)))
-            .map(|value| value.map_or(Value::Null, Value::Int)),
+        FieldType::Int => {
+            result.try_get_by_index::<Option<i64>>(index).map(|value| value.map_or(Value::Null, Value::Int))
+        }
         FieldType::Bool => result.try_get_by_index::<Option<bool>>(index).map(Value::from),
         FieldType::Time => result.try_get_by_index::<Option<DateTime<Utc>>>(index).map(Value::from),
         FieldType::TextList => result
@@ -166,3 +175,43 @@ fn decode_value(result: &QueryResult, index: usize, kind: &FieldType) -> Result<
     };
     value.map_err(database_error)
 }
+
+/// Reads PostgreSQL's binary form of a value without asking for its type again: the statement was made from the same
+/// declaration. `None` for what does not look like it.
+///
+/// A page of 50 tickets has some 3,500 values; the general way takes several times as long for each.
+fn postgres_value(row: &PgRow, index: usize, kind: &FieldType) -> Option<Value> {
+    let raw = row.try_get_raw(index).ok()?;
+    if raw.is_null() {
+        return Some(Value::Null);
+    }
+    if raw.format() != PgValueFormat::Binary {
+        return None;
+    }
+    let bytes = raw.as_bytes().ok()?;
+    Some(match kind {
+        FieldType::Id => Value::Id(Uuid::from_slice(bytes).ok()?),
+        FieldType::Text | FieldType::Enum(_) => Value::Text(std::str::from_utf8(bytes).ok()?.to_owned()),
+        // `integer` or `bigint`.
+        FieldType::Int => match bytes.len() {
+            4 => Value::Int(i64::from(i32::from_be_bytes(bytes.try_into().ok()?))),
+            _ => Value::Int(i64::from_be_bytes(bytes.try_into().ok()?)),
+        },
+        FieldType::Bool => Value::Bool(*bytes.first()? != 0),
+        FieldType::Time => {
+            let microseconds = i64::from_be_bytes(bytes.try_into().ok()?);
+            Value::Time(DateTime::from_timestamp_micros(microseconds.checked_add(POSTGRES_EPOCH)?)?)
+        }
+        FieldType::TextList | FieldType::Json => {
+            // `jsonb` begins with the version of its form.
+            let json = serde_json::from_slice(bytes.strip_prefix(&[1])?).ok()?;
+            match kind {
+                FieldType::TextList => Value::from_json(kind, &json).unwrap_or(Value::Null),
+                _ => Value::Json(json),
+            }
+        }
+    })
+}
+
+/// PostgreSQL counts microseconds from the year 2000 on.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;

@@ -45,7 +45,7 @@ async fn listed(world: &World, ctx: &Ctx, request: ListRequest) -> kernel::Resul
         if !slice.has_next {
             return Ok(rows);
         }
-        request.page.after = slice.cursors.last().cloned();
+        request.page.after = slice.cursors.last();
     }
 }
 
