@@ -119,8 +119,8 @@ impl Backend for Platform {
         self.tickets.store().log().head().await.map(|_| ()).map_err(|error| error.to_string())
     }
 
-    async fn log_cursor(&self, ctx: &Ctx) -> Option<String> {
-        let settled = self.hub.settled(ctx.tenant);
+    async fn log_cursor(&self, ctx: &Ctx, behind: Option<i64>) -> Option<String> {
+        let settled = self.hub.settled(ctx.tenant).min(behind.unwrap_or(i64::MAX));
         Some(self.tickets.store().cursors().seal_log(ctx.tenant, settled))
     }
 

@@ -37,6 +37,8 @@ impl OperationKind {
 /// A document that fits the limits and the schema.
 #[derive(Debug)]
 pub struct Document {
+    /// Names its text.
+    pub key: [u8; 32],
     /// The document with its types.
     pub checked: Valid<ExecutableDocument>,
     /// Its operations.
@@ -52,6 +54,8 @@ pub struct Operation {
     pub kind: OperationKind,
     /// How large it is with its fragments spread.
     pub size: Size,
+    /// The variables that are places in a log: a subscription's begin, which it soon leaves behind.
+    pub places: Vec<String>,
     /// The operation and the fragments it reaches, as the executor takes them.
     pub executable: async_graphql::parser::types::ExecutableDocument,
 }
@@ -63,12 +67,15 @@ impl Operation {
     }
 }
 
+/// The argument of a subscription that says behind what to begin.
+const RESUME: &str = "after";
+
 impl Document {
     /// Reads and checks a document.
     ///
     /// # Errors
     /// `COST_EXCEEDED`, `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`, at most five.
-    pub fn parse(text: &str, schema: &Valid<Schema>, limits: &Limits) -> Result<Self, Vec<ServerError>> {
+    pub fn parse(text: &str, key: [u8; 32], schema: &Valid<Schema>, limits: &Limits) -> Result<Self, Vec<ServerError>> {
         if text.len() > limits.document_bytes {
             return Err(vec![refusal(
                 ErrorCode::CostExceeded,
@@ -90,10 +97,11 @@ impl Document {
             .to_executable_validate(schema)
             .map_err(|failed| diagnostics(&failed.errors, ErrorCode::GraphqlValidationFailed))?;
         values::check(schema, &checked)?;
-        Self::new(checked, structure.operations)
+        Self::new(key, checked, structure.operations)
     }
 
     fn new(
+        key: [u8; 32],
         checked: Valid<ExecutableDocument>,
         sizes: Vec<(Option<apollo_compiler::Name>, Size)>,
     ) -> Result<Self, Vec<ServerError>> {
@@ -112,10 +120,11 @@ impl Document {
                     apollo_compiler::ast::OperationType::Subscription => OperationKind::Subscription,
                 },
                 size,
+                places: places(&checked, operation),
                 executable: convert::operation(&checked, operation).map_err(|error| vec![error])?,
             });
         }
-        Ok(Self { checked, operations })
+        Ok(Self { key, checked, operations })
     }
 
     /// The operation to run, by its position in [`Document::operations`].
@@ -135,6 +144,28 @@ impl Document {
                 .ok_or_else(|| refused(format!("the document has no operation named `{name}`"))),
         }
     }
+}
+
+/// The variables that say where a subscription begins, and nothing else: given to its root field's argument `after`, and named
+/// nowhere but there and in their declaration.
+fn places(document: &ExecutableDocument, operation: &apollo_compiler::executable::Operation) -> Vec<String> {
+    if !operation.is_subscription() {
+        return Vec::new();
+    }
+    let fields = operation.selection_set.selections.iter().filter_map(|selection| selection.as_field());
+    let after = fields.filter_map(|field| field.arguments.iter().find(|argument| argument.name == RESUME));
+    let variables = after.filter_map(|argument| argument.value.as_variable()).map(ToString::to_string);
+    let named = |variable: &str| -> usize {
+        let texts = document.sources.values().map(|source| source.source_text());
+        texts.map(|text| mentions(text, variable)).sum()
+    };
+    variables.filter(|variable| named(variable) == 2).collect()
+}
+
+/// How often a text has this variable.
+fn mentions(text: &str, variable: &str) -> usize {
+    let ends = |rest: &str| !rest.starts_with(|next: char| next == '_' || next.is_ascii_alphanumeric());
+    text.split('$').skip(1).filter(|rest| rest.trim_start().strip_prefix(variable).is_some_and(ends)).count()
 }
 
 fn too_much(name: &str, limit: usize) -> ServerError {

@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::answer::Answer;
 use super::document::OperationKind;
 use super::gate::{Checked, Parameters};
+use super::place::Place;
 use super::rate::{Allowance, RateKey};
 use super::{Inner, Principal, Viewer};
 
@@ -32,6 +33,8 @@ pub struct Caller {
     pub live: Option<watch::Receiver<Ctx>>,
     /// Whether the answer is to tell what it cost.
     pub wants_cost: bool,
+    /// For subscriptions that may be shared: where this one stands.
+    pub place: Option<Arc<Place>>,
 }
 
 impl Caller {
@@ -50,12 +53,13 @@ impl Caller {
             request_id: self.request_id.clone(),
             clock: door.clock.clone(),
             address: self.address,
+            place: self.place.clone(),
         }
     }
 }
 
 /// An operation that may run, and what its answer is to tell about its cost.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Admitted {
     /// The operation.
     pub checked: Checked,
@@ -149,27 +153,32 @@ pub async fn execute<E: Executor>(door: &Arc<Inner<E>>, admitted: Admitted, call
 
 /// The answers of a subscription. A panic is its last.
 pub fn subscribe<E: Executor>(door: &Arc<Inner<E>>, admitted: Admitted, caller: &Caller) -> BoxStream<'static, Answer> {
+    let counted = super::metrics::Counted::new(&door.metrics.subscriptions);
+    answers(door, admitted, caller).map(move |answer| (answer, &counted).0).boxed()
+}
+
+/// The same, not counted as a subscription of its own.
+pub fn answers<E: Executor>(door: &Arc<Inner<E>>, admitted: Admitted, caller: &Caller) -> BoxStream<'static, Answer> {
     let Admitted { checked, mut cost } = admitted;
     let span = span(&checked, caller);
     let request = checked.into_request().data(caller.viewer(door));
     let request_id = caller.request_id.clone();
-    let counted = super::metrics::Counted::new(&door.metrics.subscriptions);
     let responses = {
         let _entered = span.enter();
         door.executor.execute_stream(request, None)
     };
     let guarded = AssertUnwindSafe(responses).catch_unwind();
-    futures_util::stream::unfold(Some((guarded, counted)), move |state| {
+    futures_util::stream::unfold(Some(guarded), move |state| {
         let (request_id, cost, span) = (request_id.clone(), cost.take(), span.clone());
         async move {
-            let (mut guarded, counted) = state?;
+            let mut guarded = state?;
             match guarded.next().instrument(span).await? {
                 Ok(response) => {
                     let mut answer = Answer::executed(response, &request_id);
                     if let Some(cost) = cost {
                         answer.extensions.insert("cost".into(), cost);
                     }
-                    Some((answer, Some((guarded, counted))))
+                    Some((answer, Some(guarded)))
                 }
                 Err(_) => {
                     tracing::error!(%request_id, "a subscription panicked");

@@ -38,8 +38,16 @@ pub struct Parameters {
     pub extensions: Option<JsonMap>,
 }
 
+/// What is asked: operations with equal identities ask for the same, but for where in the log they begin.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    document: [u8; 32],
+    operation: usize,
+    variables: String,
+}
+
 /// An operation that may run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checked {
     /// What it does.
     pub kind: OperationKind,
@@ -60,6 +68,19 @@ impl Checked {
     /// The operation's name, for traces.
     pub fn name(&self) -> Option<&str> {
         self.operation().name.as_deref()
+    }
+
+    /// What is asked.
+    pub fn identity(&self) -> Identity {
+        let places = &self.operation().places;
+        let asked = self.variables.iter().filter(|(name, _)| !places.iter().any(|place| place == name.as_str()));
+        let asked: Vec<_> = asked.collect();
+        Identity {
+            document: self.document.key,
+            operation: self.operation,
+            // Names and JSON values can always be written.
+            variables: serde_json::to_string(&asked).unwrap_or_default(),
+        }
     }
 
     /// The request for the executor, its document parsed and its variables coerced.
@@ -139,7 +160,7 @@ impl Gate {
         if let Some(known) = self.documents.get(&key) {
             return Ok(known);
         }
-        let document = Arc::new(Document::parse(text, &self.schema, &self.limits)?);
+        let document = Arc::new(Document::parse(text, key, &self.schema, &self.limits)?);
         self.documents.insert(key, document.clone());
         Ok(document)
     }

@@ -157,8 +157,14 @@ async fn answer<E: Executor>(door: Arc<Inner<E>>, request: Request<Body>, reques
     };
     let peer = parts.extensions.get::<Peer>();
     let wants_cost = parts.headers.get(&WANTS_COST).is_some_and(|value| value != "0" && value != "false");
-    let caller =
-        Caller { principal, request_id: request_id.clone(), address: peer.map(Peer::address), live: None, wants_cost };
+    let caller = Caller {
+        principal,
+        request_id: request_id.clone(),
+        address: peer.map(Peer::address),
+        live: None,
+        wants_cost,
+        place: None,
+    };
     let admitted = match engine::admit(&door, &parameters, &caller) {
         Ok(admitted) => admitted,
         Err(answer) if media == Media::EventStream && answer.status(false) == StatusCode::OK => {

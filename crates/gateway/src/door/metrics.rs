@@ -83,6 +83,11 @@ impl Metrics {
         }
     }
 
+    /// Counts a message of a subscription that was made once for several.
+    pub fn shared(&self, transport: &str) {
+        self.operations.with_label_values(&[transport, OperationKind::Subscription.as_str(), "ok"]).inc();
+    }
+
     /// Counts the time of a query or mutation.
     pub fn took(&self, kind: OperationKind, seconds: f64) {
         self.seconds.with_label_values(&[kind.as_str()]).observe(seconds);

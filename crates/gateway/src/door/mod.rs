@@ -20,11 +20,13 @@ pub mod limits;
 mod metrics;
 mod negotiation;
 mod one_of;
+pub mod place;
 mod protocol;
 mod rate;
 pub mod routes;
 mod server;
 mod session;
+mod shared;
 mod sse;
 pub mod structure;
 #[cfg(test)]
@@ -59,8 +61,9 @@ pub trait Backend: Send + Sync + 'static {
     async fn ready(&self) -> Result<(), String>;
 
     /// A cursor of the tenant's log that no open stream of this process has yet to catch up with, told in the close reason
-    /// when draining: resuming from it repeats some events and misses none. `None` if unknown.
-    async fn log_cursor(&self, ctx: &Ctx) -> Option<String>;
+    /// when draining: resuming from it repeats some events and misses none. `None` if unknown. `behind`: where the socket's
+    /// own subscriptions stand that share a stream.
+    async fn log_cursor(&self, ctx: &Ctx, behind: Option<i64>) -> Option<String>;
 
     /// More metrics in Prometheus' text format; may be empty.
     fn metrics_text(&self) -> String;
@@ -88,6 +91,8 @@ pub struct Viewer {
     pub clock: Clock,
     /// The network address that the request came from, if known.
     pub address: Option<IpAddr>,
+    /// For subscriptions: where they are to begin, and where they say how far they have come.
+    pub place: Option<Arc<place::Place>>,
 }
 
 /// How the doors are set.
@@ -130,6 +135,7 @@ struct Inner<E> {
     clock: Clock,
     rates: rate::RateLimiter,
     metrics: metrics::Metrics,
+    groups: shared::Groups,
     sockets: Arc<Semaphore>,
     /// Everything that shutdown waits for.
     tasks: TaskTracker,
@@ -153,6 +159,7 @@ impl<E: Executor> Door<E> {
             backend,
             rates: rate::RateLimiter::new(&limits, clock.clone()),
             metrics: metrics::Metrics::new().map_err(Error::internal)?,
+            groups: shared::Groups::default(),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
             limits,
             allowed_origins,

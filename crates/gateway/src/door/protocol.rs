@@ -139,8 +139,12 @@ pub fn result(id: &str, answer: &Answer) -> String {
     if answer.data.is_none() && !answer.errors.is_empty() {
         return format!(r#"{{"id":{},"type":"error","payload":{}}}"#, quoted(id), answer.errors_json());
     }
-    let json = answer.to_json();
-    format!(r#"{{"id":{},"type":"next","payload":{}}}"#, quoted(id), String::from_utf8_lossy(&json))
+    next(id, &String::from_utf8_lossy(&answer.to_json()))
+}
+
+/// `next`, with an answer as JSON.
+pub fn next(id: &str, payload: &str) -> String {
+    format!(r#"{{"id":{},"type":"next","payload":{payload}}}"#, quoted(id))
 }
 
 /// `complete`.

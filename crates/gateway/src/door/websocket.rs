@@ -5,15 +5,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_graphql::Executor;
-use futures_util::future::AbortHandle;
+use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{BoxStream, SelectAll};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use kernel::{Error, ErrorCode};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use kernel::{Ctx, Error, ErrorCode};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -25,8 +26,10 @@ use super::document::OperationKind;
 use super::engine::{self, Caller};
 use super::gate::Parameters;
 use super::metrics::Counted;
+use super::place::{Place, Resume, Settled};
 use super::protocol::{self, ClientMessage, CloseCode};
 use super::session::Session;
+use super::shared::{self, Heard, Joining, Listener};
 use super::{Inner, Principal, http as door_http};
 
 /// Read and write buffers of a socket, in bytes: small, since there may be thousands.
@@ -71,6 +74,7 @@ pub async fn open<E: Executor>(
             address: peer.as_ref().map(Peer::address),
             live: None,
             wants_cost: false,
+            place: None,
         },
         handshake_token,
         session: None,
@@ -93,6 +97,7 @@ struct Running {
     serial: u64,
     kind: OperationKind,
     abort: AbortHandle,
+    subscription: Option<Arc<Subscription>>,
 }
 
 impl Drop for Running {
@@ -102,12 +107,32 @@ impl Drop for Running {
     }
 }
 
+/// A subscription, on its own or listening to a shared one.
+struct Subscription {
+    admitted: engine::Admitted,
+    caller: Caller,
+    /// The position behind which its client has been told nothing yet, while it listens to a shared one; else [`i64::MAX`].
+    behind: AtomicI64,
+    _counted: Counted,
+}
+
 /// What an operation hands over.
 struct Output {
     id: Arc<str>,
     serial: u64,
-    message: String,
+    what: What,
     last: bool,
+}
+
+enum What {
+    /// A message.
+    Text(String),
+    /// A message that others get too.
+    Shared(Arc<shared::Message>),
+    /// It has ended on its own and listens to a shared one from now on.
+    Listen(Box<Listener>),
+    /// It goes on on its own, behind this position.
+    Alone(i64, watch::Receiver<Ctx>),
 }
 
 /// Why the loop ends.
@@ -252,7 +277,9 @@ impl<E: Executor> Socket<E> {
             Some(session) if subscribed => session.current().ctx,
             _ => return None,
         };
-        let asked = timeout(CLOSE_WAIT, self.door.backend.log_cursor(&ctx)).await;
+        let subscriptions = self.operations.values().filter_map(|running| running.subscription.as_ref());
+        let behind = subscriptions.map(|subscription| subscription.behind.load(Ordering::Relaxed)).min();
+        let asked = timeout(CLOSE_WAIT, self.door.backend.log_cursor(&ctx, behind)).await;
         asked.ok().flatten().filter(|cursor| cursor.len() <= protocol::MAX_REASON_BYTES)
     }
 
@@ -379,6 +406,13 @@ impl<E: Executor> Socket<E> {
     fn start(&mut self, id: Arc<str>, admitted: engine::Admitted, caller: Caller) {
         let (serial, kind) = (self.next_serial, admitted.checked.kind);
         self.next_serial += 1;
+        if kind == OperationKind::Subscription {
+            let live = caller.live.clone();
+            let counted = Counted::new(&self.door.metrics.subscriptions);
+            let behind = AtomicI64::new(i64::MAX);
+            let subscription = Arc::new(Subscription { admitted, caller, behind, _counted: counted });
+            return self.start_alone(id, serial, subscription, Resume::AsAsked, live);
+        }
         let (sender, mut receiver) = mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
         let (door, operation) = (self.door.clone(), id.clone());
         let abort = engine::spawn_abortable(&self.door, async move {
@@ -389,18 +423,57 @@ impl<E: Executor> Socket<E> {
                 // After `error` there is no `complete`.
                 let last = answer.data.is_none() && !answer.errors.is_empty();
                 refused.store(last, std::sync::atomic::Ordering::Relaxed);
-                let output = Output { id: operation.clone(), serial, message, last };
+                let output = Output { id: operation.clone(), serial, what: What::Text(message), last };
                 let sender = sender.clone();
                 async move { sender.send(output).await.is_ok() && !last }
             };
             engine::run(&door, admitted, &caller, deliver).await;
             if !refused.load(std::sync::atomic::Ordering::Relaxed) {
-                let message = protocol::complete(&operation);
-                let _ = sender.send(Output { id: operation.clone(), serial, message, last: true }).await;
+                let what = What::Text(protocol::complete(&operation));
+                let _ = sender.send(Output { id: operation.clone(), serial, what, last: true }).await;
             }
         });
         self.results.push(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed());
-        self.operations.insert(id, Running { serial, kind, abort });
+        self.operations.insert(id, Running { serial, kind, abort, subscription: None });
+    }
+
+    /// Starts a subscription that is not shared, or not yet.
+    fn start_alone(
+        &mut self,
+        id: Arc<str>,
+        serial: u64,
+        subscription: Arc<Subscription>,
+        resume: Resume,
+        live: Option<watch::Receiver<Ctx>>,
+    ) {
+        let (sender, mut receiver) = mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
+        let alone = Alone {
+            door: self.door.clone(),
+            id: id.clone(),
+            serial,
+            subscription: Arc::clone(&subscription),
+            live,
+            sender,
+        };
+        let abort = engine::spawn_abortable(&self.door, alone.run(resume));
+        self.results.push(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed());
+        let running = Running { serial, kind: OperationKind::Subscription, abort, subscription: Some(subscription) };
+        self.operations.insert(id, running);
+    }
+
+    /// Takes what a listener hears among the results.
+    fn listen(&mut self, id: Arc<str>, serial: u64, listener: Listener) {
+        let (abort, registration) = AbortHandle::new_pair();
+        let Some(running) = self.operations.get_mut(&id) else { return };
+        running.abort = abort;
+        let outputs = listener.heard().map(move |heard| {
+            let what = match heard {
+                Heard::Message(message) => What::Shared(message),
+                Heard::Alone(position, live) => What::Alone(position, live),
+            };
+            Output { id: id.clone(), serial, what, last: false }
+        });
+        self.results.push(Abortable::new(outputs, registration).boxed());
     }
 
     /// Sends an operation's results, unless it was ended or replaced in the meantime.
@@ -412,7 +485,29 @@ impl<E: Executor> Socket<E> {
             // Before it is said: the client may use the id again at once.
             self.operations.remove(&output.id);
         }
-        self.send(output.message).await
+        let Output { id, serial, what, .. } = output;
+        match what {
+            What::Text(text) => self.send(text).await,
+            What::Listen(listener) => {
+                self.listen(id, serial, *listener);
+                Ok(())
+            }
+            What::Shared(message) => {
+                self.door.metrics.shared("websocket");
+                self.write(Message::Text(message.frame(&id))).await?;
+                if let Some(subscription) = self.operations.get(&id).and_then(|running| running.subscription.as_ref()) {
+                    subscription.behind.store(message.position(), Ordering::Relaxed);
+                }
+                Ok(())
+            }
+            What::Alone(position, live) => {
+                let subscription = self.operations.get(&id).and_then(|running| running.subscription.clone());
+                if let Some(subscription) = subscription {
+                    self.start_alone(id, serial, subscription, Resume::Behind(position), Some(live));
+                }
+                Ok(())
+            }
+        }
     }
 
     async fn ping(&mut self) -> Result<(), End> {
@@ -432,6 +527,109 @@ impl<E: Executor> Socket<E> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(End::Stalled),
+        }
+    }
+}
+
+/// A subscription on its own, until it can listen to a shared one.
+struct Alone<E> {
+    door: Arc<Inner<E>>,
+    id: Arc<str>,
+    serial: u64,
+    subscription: Arc<Subscription>,
+    /// The rights as they change: changes up to where the listener was that this one goes on for have been seen.
+    live: Option<watch::Receiver<Ctx>>,
+    sender: mpsc::Sender<Output>,
+}
+
+impl<E: Executor> Alone<E> {
+    async fn run(mut self, resume: Resume) {
+        let place = Place::new(resume);
+        let caller =
+            Caller { place: Some(Arc::clone(&place)), live: self.live.clone(), ..self.subscription.caller.clone() };
+        let mut answers = engine::answers(&self.door, self.subscription.admitted.clone(), &caller);
+        let mut settled = place.watch();
+        let mut joining: Option<Joining> = None;
+        loop {
+            let moved = async {
+                match &mut joining {
+                    Some(joining) => joining.moved().await,
+                    None => std::future::pending().await,
+                }
+            };
+            // First the answers: what is settled holds when there is none.
+            let answer = tokio::select! {
+                biased;
+                answer = answers.next() => Some(answer),
+                _ = settled.changed() => None,
+                () = moved => None,
+            };
+            match answer {
+                Some(Some(answer)) => {
+                    if !self.hand_over(&answer).await {
+                        return;
+                    }
+                }
+                Some(None) => {
+                    let complete = What::Text(protocol::complete(&self.id));
+                    let _ = self.sender.send(self.output(complete, true)).await;
+                    return;
+                }
+                None => {
+                    // It follows the log itself now, which knows how far it has come.
+                    self.subscription.behind.store(i64::MAX, Ordering::Relaxed);
+                    let now = settled.borrow_and_update().clone();
+                    if let Some(now) = now
+                        && let Some(listener) = self.join(&now, &mut joining)
+                    {
+                        self.leave(listener, now.position).await;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn output(&self, what: What, last: bool) -> Output {
+        Output { id: self.id.clone(), serial: self.serial, what, last }
+    }
+
+    /// Whether it goes on.
+    async fn hand_over(&self, answer: &Answer) -> bool {
+        self.door.metrics.answered("websocket", Some(OperationKind::Subscription), answer);
+        let message = protocol::result(&self.id, answer);
+        // After `error` there is no `complete`.
+        let last = answer.data.is_none() && !answer.errors.is_empty();
+        self.sender.send(self.output(What::Text(message), last)).await.is_ok() && !last
+    }
+
+    /// A listener, if there is a shared one that has come no further than this.
+    fn join(&mut self, settled: &Settled, joining: &mut Option<Joining>) -> Option<Listener> {
+        let live = self.live.as_mut()?;
+        let ctx = live.borrow_and_update().clone();
+        if ctx.grants != settled.rights {
+            // It has yet to tell that the rights have changed.
+            *joining = None;
+            return None;
+        }
+        let known = joining.take().filter(|joining| *joining.rights() == ctx.grants);
+        let taken = known.unwrap_or_else(|| shared::join(&self.door, &self.subscription.admitted, &ctx));
+        match taken.into_listener(settled.position, live) {
+            Ok(listener) => Some(listener),
+            Err(taken) => {
+                *joining = Some(taken);
+                None
+            }
+        }
+    }
+
+    /// Hands over the listener once all messages before it have been taken.
+    async fn leave(&self, listener: Listener, position: i64) {
+        let Ok(mut room) = self.sender.reserve_many(self.sender.max_capacity()).await else { return };
+        // Before the stream ends that keeps the log's followers back.
+        self.subscription.behind.store(position, Ordering::Relaxed);
+        if let Some(place) = room.next() {
+            place.send(self.output(What::Listen(Box::new(listener)), false));
         }
     }
 }

@@ -66,6 +66,7 @@ impl World {
     /// The whole answer, its errors as clients see them.
     async fn ask(&self, ctx: Option<&Ctx>, document: &str) -> Json {
         let viewer = Viewer {
+            place: None,
             ctx: ctx.cloned(),
             live: None,
             request_id: "test".into(),

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::context::{platform, viewer};
 use crate::door::Viewer;
+use crate::door::place::{Place, Resume, Told};
 use crate::loaders;
 use crate::platform::Platform;
 use crate::scalars::{Cursor, id_of};
@@ -169,6 +170,8 @@ struct Stage {
     lens: Lens,
     follower: Follower,
     live: Option<watch::Receiver<Ctx>>,
+    /// Where the door asks it to begin, and reads how far it has come.
+    place: Option<Arc<Place>>,
     /// How long a stream may be silent.
     interval: Duration,
     bookmark: Instant,
@@ -179,19 +182,26 @@ impl Stage {
         let (viewer, platform) = (viewer(ctx)?, platform(ctx).clone());
         let asked = filter.predicate().map_err(|error| error.within("filter"))?;
         let store = platform.tickets.store();
-        let position = match after {
-            Some(cursor) => store.cursors().open_log(viewer.tenant, &cursor.0)?,
-            None => store.log().head().await?,
+        let Viewer { live, place, .. } = ctx.data::<Viewer>()?.clone();
+        let position = match (place.as_ref().map(|place| place.resume()), after) {
+            (Some(Resume::Behind(position)), _) => position,
+            (Some(Resume::AsAsked) | None, Some(cursor)) => store.cursors().open_log(viewer.tenant, &cursor.0)?,
+            (Some(Resume::Now), _) | (_, None) => store.log().head().await?,
         };
         let follower = platform.hub.subscribe(viewer.tenant, position);
-        let live = ctx.data::<Viewer>()?.live.clone();
+        if let Some(place) = &place {
+            place.begun(position);
+        }
         let interval = platform.info.limits.bookmark_interval.duration();
         let lens = Lens::new(viewer, &platform, &asked)?;
-        Ok(Self { platform, asked, lens, follower, live, interval, bookmark: Instant::now() + interval })
+        Ok(Self { platform, asked, lens, follower, live, place, interval, bookmark: Instant::now() + interval })
     }
 
     /// Rights are looked at before events, so that no event is judged by rights that have gone.
     async fn next(&mut self) -> kernel::Result<Signal> {
+        if let Some(place) = &self.place {
+            place.settle(self.follower.position(), &self.lens.ctx.grants);
+        }
         let rights = async {
             if let Some(live) = &mut self.live
                 && live.changed().await.is_ok()
@@ -211,10 +221,14 @@ impl Stage {
         }
     }
 
-    /// The place that a message is told from; the next bookmark is a while away after it.
-    fn place(&mut self) -> Cursor {
+    /// The place that a message is told from, of an event or of none; the next bookmark is a while away after it.
+    fn place(&mut self, event: bool) -> Cursor {
         self.bookmark = Instant::now() + self.interval;
-        Cursor(cursor(&self.platform, &self.lens.ctx, self.follower.position()))
+        let position = self.follower.position();
+        if let Some(place) = &self.place {
+            place.tell(Told { position, event });
+        }
+        Cursor(cursor(&self.platform, &self.lens.ctx, position))
     }
 
     /// What `tell` makes of the signals, until an error ends the stream.
@@ -266,11 +280,11 @@ impl TicketSubscriptions {
             Signal::Rights => None,
             Signal::Event(event) => {
                 let seen = stage.lens.event(&stage.platform, &event, kinds.as_deref())?;
-                let cursor = stage.place();
+                let cursor = stage.place(true);
                 Some(TicketEventMessage { cursor, event: Some(seen), bookmark: false, subject: Some(event.subject) })
             }
             Signal::Bookmark => {
-                let cursor = stage.place();
+                let cursor = stage.place(false);
                 Some(TicketEventMessage { cursor, event: None, bookmark: true, subject: None })
             }
         }))
@@ -294,7 +308,7 @@ impl TicketSubscriptions {
             };
             let id = event.as_ref().and_then(|event| ticket_id(&stage.platform, event));
             let subject = event.map(|event| event.subject);
-            Some(QueueChange { cursor: stage.place(), kind, id, subject })
+            Some(QueueChange { cursor: stage.place(subject.is_some()), kind, id, subject })
         }))
     }
 }

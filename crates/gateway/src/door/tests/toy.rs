@@ -292,7 +292,7 @@ impl Backend for Platform {
         if self.down.load(Ordering::SeqCst) { Err("the database is away".into()) } else { Ok(()) }
     }
 
-    async fn log_cursor(&self, ctx: &Ctx) -> Option<String> {
+    async fn log_cursor(&self, ctx: &Ctx, _: Option<i64>) -> Option<String> {
         Some(format!("cursor-of-{}", ctx.actor.id.as_u128()))
     }
 

@@ -1,0 +1,236 @@
+//! Subscriptions that several sockets share: run once, written once, sent to each.
+//!
+//! Each subscription begins on its own. Once it has told everything up to where a shared one of the same operation, variables,
+//! viewer and rights stands, it ends and its socket listens to the shared one. It goes on on its own again, from where it
+//! stands, when the viewer's rights change, when it cannot keep up, and when the shared one ends. So what a client is told, and
+//! in which order, is the same either way.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use async_graphql::Executor;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use kernel::{Ctx, Grants, Uuid};
+use tokio::sync::{broadcast, watch};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::engine::{self, Admitted, Caller};
+use super::gate::Identity;
+use super::place::{Place, Resume, Settled, Told};
+use super::protocol;
+use super::{Inner, Principal};
+
+/// How many messages a listener may be behind before it goes on on its own.
+const BEHIND: usize = 16;
+
+/// Who and what: those with equal keys are told the same. Everything that an answer can depend on is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    operation: Identity,
+    tenant: Uuid,
+    actor: Uuid,
+    rights: Arc<Grants>,
+}
+
+/// One message of a shared subscription.
+#[derive(Debug)]
+pub struct Message {
+    told: Told,
+    payload: String,
+    /// The frame for whoever asked first, with the operation's id there: nearly always the same.
+    frame: OnceLock<(Arc<str>, Utf8Bytes)>,
+}
+
+impl Message {
+    /// The text of the frame for this operation.
+    pub fn frame(&self, id: &Arc<str>) -> Utf8Bytes {
+        let make = || Utf8Bytes::from(protocol::next(id, &self.payload));
+        let (first, frame) = self.frame.get_or_init(|| (Arc::clone(id), make()));
+        if first == id { frame.clone() } else { make() }
+    }
+
+    /// Behind it the subscription goes on.
+    pub fn position(&self) -> i64 {
+        self.told.position
+    }
+}
+
+/// A shared subscription that runs.
+#[derive(Debug)]
+struct Group {
+    messages: broadcast::Sender<Arc<Message>>,
+    place: Arc<Place>,
+}
+
+/// The shared subscriptions of all sockets.
+#[derive(Debug, Default)]
+pub struct Groups(Mutex<HashMap<Key, Group>>);
+
+impl Groups {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Group>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among the listeners of a shared subscription, taken before it is known whether it can be used.
+pub struct Joining {
+    messages: broadcast::Receiver<Arc<Message>>,
+    group: Arc<Place>,
+    group_moves: watch::Receiver<Option<Settled>>,
+    /// How far the shared one had come by then.
+    reached: Option<i64>,
+    rights: Arc<Grants>,
+}
+
+impl Joining {
+    /// Whether whoever has been told everything up to this position misses nothing by listening from now on.
+    fn fits(&self, position: i64) -> bool {
+        // One that had not begun will have told nothing from before its beginning.
+        self.reached.or_else(|| self.group.start()).is_some_and(|reached| position >= reached)
+    }
+
+    /// The listener, if whoever has been told everything up to `position` under `rights` misses nothing by it.
+    pub fn into_listener(self, position: i64, live: &watch::Receiver<Ctx>) -> Result<Listener, Self> {
+        if !self.fits(position) {
+            return Err(self);
+        }
+        Ok(Listener {
+            messages: self.messages,
+            position,
+            live: live.clone(),
+            watched: live.clone(),
+            rights: self.rights,
+        })
+    }
+
+    /// Waits until the shared one has come further, or has begun.
+    pub async fn moved(&mut self) {
+        if self.group_moves.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// The rights under which it was joined.
+    pub fn rights(&self) -> &Arc<Grants> {
+        &self.rights
+    }
+}
+
+/// Takes a place among the listeners of the shared subscription for this one, which begins when there is none.
+pub fn join<E: Executor>(door: &Arc<Inner<E>>, admitted: &Admitted, ctx: &Ctx) -> Joining {
+    let rights = Arc::clone(&ctx.grants);
+    let key = Key {
+        operation: admitted.checked.identity(),
+        tenant: ctx.tenant,
+        actor: ctx.actor.id,
+        rights: Arc::clone(&rights),
+    };
+    let mut groups = door.groups.lock();
+    if let Some(group) = groups.get(&key) {
+        // First the place, then how far it has come: what is told in between is heard.
+        let messages = group.messages.subscribe();
+        let reached = group.place.reached();
+        let group_moves = group.place.watch();
+        return Joining { messages, group: Arc::clone(&group.place), group_moves, reached, rights };
+    }
+    let (sender, messages) = broadcast::channel(BEHIND);
+    let place = Place::new(Resume::Now);
+    groups.insert(key.clone(), Group { messages: sender.clone(), place: Arc::clone(&place) });
+    drop(groups);
+    let caller = Caller {
+        principal: Some(Principal { ctx: ctx.clone(), expires_at: None }),
+        request_id: super::http::new_request_id(),
+        address: None,
+        // Rights are watched by the listeners, who leave when theirs change.
+        live: None,
+        wants_cost: false,
+        place: Some(Arc::clone(&place)),
+    };
+    let answers = engine::answers(door, admitted.clone(), &caller);
+    door.tasks.spawn(tell(Arc::clone(door), key, answers, sender, Arc::clone(&place)));
+    Joining { messages, group_moves: place.watch(), group: place, reached: None, rights }
+}
+
+/// Runs a shared subscription while somebody listens.
+async fn tell<E: Executor>(
+    door: Arc<Inner<E>>,
+    key: Key,
+    mut answers: BoxStream<'static, super::answer::Answer>,
+    messages: broadcast::Sender<Arc<Message>>,
+    place: Arc<Place>,
+) {
+    loop {
+        let answer = tokio::select! {
+            answer = answers.next() => answer,
+            () = door.draining.cancelled() => None,
+            () = door.killed.cancelled() => None,
+        };
+        // One with errors is for each to meet on its own, under its own request's name.
+        let Some(answer) = answer.filter(|answer| answer.errors.is_empty() && answer.data.is_some()) else {
+            door.groups.lock().remove(&key);
+            return;
+        };
+        let payload = String::from_utf8_lossy(&answer.to_json()).into_owned();
+        let message = Arc::new(Message { told: place.told(), payload, frame: OnceLock::new() });
+        if messages.send(message).is_err() {
+            let mut groups = door.groups.lock();
+            // Nobody can have come in between: joining takes the same lock.
+            if messages.receiver_count() == 0 {
+                groups.remove(&key);
+                return;
+            }
+        }
+    }
+}
+
+/// Who listens to a shared subscription.
+pub struct Listener {
+    messages: broadcast::Receiver<Arc<Message>>,
+    /// Up to where it has been told everything.
+    position: i64,
+    /// As it was when the listener came: a change since then is not seen yet.
+    live: watch::Receiver<Ctx>,
+    watched: watch::Receiver<Ctx>,
+    rights: Arc<Grants>,
+}
+
+/// What a listener hears.
+pub enum Heard {
+    /// The next message.
+    Message(Arc<Message>),
+    /// The subscription goes on on its own behind this position; the rights are to be watched from where this one stood.
+    Alone(i64, watch::Receiver<Ctx>),
+}
+
+impl Listener {
+    /// Everything that it hears; [`Heard::Alone`] is the last.
+    pub fn heard(self) -> impl futures_util::Stream<Item = Heard> + Send {
+        stream::unfold(Some(self), |listener| async move {
+            let mut listener = listener?;
+            match listener.next().await {
+                Some(message) => Some((Heard::Message(message), Some(listener))),
+                None => Some((Heard::Alone(listener.position, listener.live), None)),
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Option<Arc<Message>> {
+        loop {
+            let message = tokio::select! {
+                biased;
+                // Before messages: none is told under rights that have gone.
+                changed = self.watched.changed() => match changed {
+                    Ok(()) if self.watched.borrow().grants == self.rights => continue,
+                    _ => return None,
+                },
+                message = self.messages.recv() => message.ok()?,
+            };
+            let told = message.told;
+            if !told.event || told.position > self.position {
+                self.position = self.position.max(told.position);
+                return Some(message);
+            }
+        }
+    }
+}
