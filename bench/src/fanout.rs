@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
@@ -69,10 +69,12 @@ pub fn run(server: &Server, manifest: &Manifest, plan: Plan, watched: Watched) -
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let updates = (plan.rate * plan.duration.as_secs_f64()).round() as u64;
     runtime.block_on(async {
+        // A title that a ticket has already changes nothing.
+        let salt = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
         // The server's caches and its first connections are not a subscriber's memory.
         let mut updater = Connection::open(server.address()).await?;
         let tickets = open_tickets(&mut updater, manifest, updates).await?;
-        change(&mut updater, manifest, &tickets[0], "warm-up").await?;
+        change(&mut updater, manifest, &tickets[0], &format!("Warm-up {salt}")).await?;
         let before = memory(server.pid())?;
 
         let leads: Vec<_> = manifest.leads().collect();
@@ -97,7 +99,7 @@ pub fn run(server: &Server, manifest: &Manifest, plan: Plan, watched: Watched) -
             due.tick().await;
             let at = shared.started.elapsed().as_micros() as u64;
             shared.asked[number].store(at, Ordering::Relaxed);
-            change(&mut updater, manifest, ticket, &format!("{MARK}{number}!")).await?;
+            change(&mut updater, manifest, ticket, &format!("{MARK}{number}! {salt}")).await?;
         }
         let mut latencies = histogram();
         let all = async {
