@@ -1,7 +1,7 @@
 //! The transaction that a write's closure works in: statements, events, jobs, and nothing beyond.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use kernel::{Ctx, Error, Id, Result, Timestamp, random};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
@@ -28,7 +28,7 @@ pub struct RecordRef {
 #[derive(Clone)]
 pub(crate) enum Session {
     /// SQLite: the transaction of the group.
-    Group(Arc<DatabaseTransaction>),
+    Group(Arc<DatabaseTransaction>, Arc<Positions>),
     /// PostgreSQL: a connection of its own, in a transaction.
     Own(Arc<Mutex<Lease>>),
 }
@@ -36,30 +36,50 @@ pub(crate) enum Session {
 impl Session {
     async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         match self {
-            Session::Group(transaction) => transaction.execute_raw(statement).await,
+            Session::Group(transaction, _) => transaction.execute_raw(statement).await,
             Session::Own(lease) => lease.lock().await.execute(statement).await,
         }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         match self {
-            Session::Group(transaction) => transaction.execute_unprepared(sql).await,
+            Session::Group(transaction, _) => transaction.execute_unprepared(sql).await,
             Session::Own(lease) => lease.lock().await.execute_unprepared(sql).await,
         }
     }
 
     async fn query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         match self {
-            Session::Group(transaction) => transaction.query_one_raw(statement).await,
+            Session::Group(transaction, _) => transaction.query_one_raw(statement).await,
             Session::Own(lease) => lease.lock().await.query_one(statement).await,
         }
     }
 
     async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         match self {
-            Session::Group(transaction) => transaction.query_all_raw(statement).await,
+            Session::Group(transaction, _) => transaction.query_all_raw(statement).await,
             Session::Own(lease) => lease.lock().await.query_all(statement).await,
         }
+    }
+}
+
+/// Positions of the log as a group of writes on SQLite gives them: read with the first event, written before the commit. The
+/// transaction is the only one that writes meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Positions {
+    /// The last position that was given.
+    last: std::sync::Mutex<Option<i64>>,
+}
+
+impl Positions {
+    /// The last position that was given; `None` while none was.
+    pub(crate) fn last(&self) -> Option<i64> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on from here; back, when a member of the group is rolled back.
+    pub(crate) fn set(&self, last: Option<i64>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
 }
 
@@ -181,8 +201,9 @@ impl Tx {
         }
         let declared = std::mem::take(&mut self.events);
         let mut events: Vec<Event> = declared.into_iter().map(|event| self.recorded(event)).collect();
-        if self.engine == Engine::Sqlite {
-            self.number(&mut events).await?;
+        if let Session::Group(_, positions) = &self.session {
+            let positions = Arc::clone(positions);
+            self.number(&positions, &mut events).await?;
         }
         for batch in events.chunks(event::INSERT_BATCH) {
             self.execute_raw(event::insert(self.engine, batch)?).await.db()?;
@@ -195,18 +216,20 @@ impl Tx {
     }
 
     /// On SQLite the one writer numbers in the transaction itself: nobody else can be between.
-    async fn number(&self, events: &mut [Event]) -> Result<()> {
-        let count = events.len() as i64;
-        let sql = "UPDATE log_head SET position = position + $1 RETURNING position";
-        let row = self
-            .query_one_raw(Statement::from_sql_and_values(self.engine.backend(), sql, [count.into()]))
-            .await
-            .db()?
-            .ok_or_else(|| Error::internal("the log has no head"))?;
-        let last: i64 = row.try_get("", "position").db()?;
-        for (place, event) in events.iter_mut().enumerate() {
-            event.position = Some(last - count + 1 + place as i64);
+    async fn number(&self, positions: &Positions, events: &mut [Event]) -> Result<()> {
+        let mut last = match positions.last() {
+            Some(last) => last,
+            None => {
+                let sql = "SELECT position FROM log_head";
+                let row = self.query_one_raw(Statement::from_string(self.engine.backend(), sql)).await.db()?;
+                row.ok_or_else(|| Error::internal("the log has no head"))?.try_get("", "position").db()?
+            }
+        };
+        for event in events.iter_mut() {
+            last += 1;
+            event.position = Some(last);
         }
+        positions.set(Some(last));
         Ok(())
     }
 

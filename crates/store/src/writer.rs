@@ -20,7 +20,7 @@ use crate::connect;
 use crate::error::{to_error, unavailable};
 use crate::idempotency::{CallKey, InFlight, Running};
 use crate::observe::Observer;
-use crate::tx::{Session, Tx};
+use crate::tx::{Positions, Session, Tx};
 use crate::write::{Aftermath, Traces, Written, attempt};
 
 /// Where writes wait for the writer.
@@ -159,6 +159,10 @@ struct WriterTask {
 struct Group {
     members: Vec<Box<dyn Member>>,
     traces: Vec<Traces>,
+    positions: Arc<Positions>,
+    /// Whether the savepoint of the last member is still open. It is released along with what comes next: each statement is a
+    /// way to the database's thread and back.
+    open: bool,
 }
 
 impl WriterTask {
@@ -228,9 +232,14 @@ impl WriterTask {
         }
         let transaction = Arc::into_inner(transaction)
             .ok_or_else(|| DbErr::Custom("a group's transaction outlived its members".into()))?;
+        let release = if group.open { "RELEASE member; " } else { "" };
+        if let Some(last) = group.positions.last() {
+            transaction.execute_unprepared(&format!("{release}UPDATE log_head SET position = {last}")).await?;
+        }
         for member in &group.members {
             self.observer.fault(member.identity().1)?;
         }
+        // Committing releases what is open.
         transaction.commit().await
     }
 
@@ -257,9 +266,11 @@ impl WriterTask {
         let member = group.members.last_mut().expect("it was pushed a line above");
         let (ctx, name) = member.identity();
         for number in 1.. {
-            transaction.execute_unprepared("SAVEPOINT member").await?;
+            let release = if std::mem::replace(&mut group.open, true) { "RELEASE member; " } else { "" };
+            transaction.execute_unprepared(&format!("{release}SAVEPOINT member")).await?;
+            let last = group.positions.last();
             let mut tx = Tx::new(
-                Session::Group(Arc::clone(transaction)),
+                Session::Group(Arc::clone(transaction), Arc::clone(&group.positions)),
                 Arc::clone(&self.observer),
                 Engine::Sqlite,
                 ctx.clone(),
@@ -270,12 +281,13 @@ impl WriterTask {
             drop(tx);
             match verdict {
                 Verdict::Keep(traces) => {
-                    transaction.execute_unprepared("RELEASE member").await?;
                     group.traces.push(traces);
                     return Ok(());
                 }
                 Verdict::Discard => {
                     transaction.execute_unprepared("ROLLBACK TO member; RELEASE member").await?;
+                    group.open = false;
+                    group.positions.set(last);
                     if !again || number >= self.limits.write_attempts {
                         return Ok(());
                     }

@@ -32,8 +32,10 @@ use super::session::Session;
 use super::shared::{self, Heard, Joining, Listener};
 use super::{Inner, Principal, http as door_http};
 
-/// Read and write buffers of a socket, in bytes: small, since there may be thousands.
-const BUFFER_BYTES: usize = 4 << 10;
+/// The read buffer of a socket, in bytes: small, since there may be thousands, and clients say little.
+const READ_BUFFER_BYTES: usize = 1 << 10;
+/// What is to be sent is sent at once; this much only waits together.
+const WRITE_BUFFER_BYTES: usize = 4 << 10;
 /// How long a closed socket waits for the client's close frame. A client that takes nothing has this long to begin
 /// again and hear why it is closed.
 pub const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
@@ -52,8 +54,8 @@ pub async fn open<E: Executor>(
         _ => return,
     };
     let config = WebSocketConfig::default()
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(Some(door.limits.body_bytes))
         .max_frame_size(Some(door.limits.body_bytes));
     let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
