@@ -71,6 +71,24 @@ async fn documents_that_explode() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalid_document_does_nothing_at_all() {
+    each_engine(async |installation, company| {
+        let agent = installation.client(&company.agent.token);
+        let create = |name: &str, more: &str| {
+            format!(
+                "{name}: incidentCreate(input: {{ title: \"Half a document\" {more} }}) {{ userErrors {{ code }} }}"
+            )
+        };
+        let document = format!("mutation {{ {} {} }}", create("a", ""), create("b", "description: {}"));
+        let (status, code) = refused_quickly(&agent, &document, json!({})).await;
+        assert_eq!((status, code.as_str()), (400, "GRAPHQL_VALIDATION_FAILED"));
+        let found = "{ tickets(filter: { title: { eq: \"Half a document\" } }) { totalCount } }";
+        assert_eq!(agent.ask(found, json!({})).await["tickets"]["totalCount"], 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn variables_that_explode() {
     each_engine(async |installation, company| {
         let agent = installation.client(&company.agent.token);

@@ -1,9 +1,11 @@
 //! The scalars of the contract, each with the specification of its form.
 
-use async_graphql::{ID, InputValueError, InputValueResult, MaybeUndefined, Scalar, ScalarType, Value};
+use async_graphql::{ID, InputValueError, InputValueResult, MaybeUndefined, Pos, Scalar, ScalarType, Value};
 use chrono::{DateTime as ChronoDateTime, SecondsFormat, SubsecRound, Utc};
 use kernel::{Id, Patch, Timestamp, Uuid};
 use predicate::Operand;
+
+use crate::people::scalars::{EmailAddress, TimeZone, Url};
 
 /// An instant in RFC 3339. Answers are in UTC with microseconds; inputs may have any offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +146,30 @@ impl From<TimePoint> for Operand {
     }
 }
 
+/// Looks at a value as a scalar would; the text says what is wrong with it.
+pub type ScalarCheck = fn(Value) -> Result<(), String>;
+
+/// The check of a scalar that this project declares, by its public name. Documents are checked with it before anything
+/// of them runs: a mutation must not be done before the next one is found to be invalid.
+pub fn check_of(name: &str) -> Option<ScalarCheck> {
+    Some(match name {
+        "Cursor" => check::<Cursor>,
+        "DateTime" => check::<DateTime>,
+        "EmailAddress" => check::<EmailAddress>,
+        "JSON" => check::<Json>,
+        "JSONSchema" => check::<JsonSchema>,
+        "Markdown" => check::<Markdown>,
+        "TimePoint" => check::<TimePoint>,
+        "TimeZone" => check::<TimeZone>,
+        "URL" => check::<Url>,
+        _ => return None,
+    })
+}
+
+fn check<T: ScalarType + async_graphql::InputType>(value: Value) -> Result<(), String> {
+    <T as ScalarType>::parse(value).map(drop).map_err(|error| error.into_server_error(Pos::default()).message)
+}
+
 /// The id of a record as clients see it.
 pub fn id_of(prefix: &'static str, uuid: Uuid) -> ID {
     ID(Id::new(prefix, uuid).to_string())
@@ -171,6 +197,14 @@ mod tests {
         for wrong in ["yesterday", "14 days", "P1M", "P999999999D", ""] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn every_scalar_of_the_schema_is_checked_before_anything_runs() {
+        let sdl = crate::schema::sdl();
+        let declared = sdl.lines().filter_map(|line| line.strip_prefix("scalar ")?.split_whitespace().next());
+        let unchecked: Vec<&str> = declared.filter(|name| check_of(name).is_none()).collect();
+        assert_eq!(unchecked, Vec::<&str>::new());
     }
 
     #[test]

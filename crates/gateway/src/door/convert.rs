@@ -189,7 +189,11 @@ fn arguments(arguments: &[apollo_compiler::Node<Argument>], pos: Pos) -> Convert
     arguments.iter().map(convert).collect()
 }
 
-fn literal(value: &CheckedValue, pos: Pos) -> Converted<Literal> {
+/// A literal as the executor takes it.
+///
+/// # Errors
+/// `GRAPHQL_VALIDATION_FAILED` for a number that no JSON number can hold.
+pub fn literal(value: &CheckedValue, pos: Pos) -> Converted<Literal> {
     Ok(match value {
         CheckedValue::Null => Literal::Null,
         CheckedValue::Enum(name) => Literal::Enum(Name::new(name.as_str())),

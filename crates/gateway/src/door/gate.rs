@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 use super::convert::json_value;
 use super::cost::{self, IntrospectionSizes};
 use super::document::{Document, Operation, OperationKind};
+use super::inputs;
 use super::limits::Limits;
-use super::one_of;
 use crate::error::refusal;
 
 /// What a client asks for, the same on every transport.
@@ -102,7 +102,6 @@ pub struct Gate {
     limits: Limits,
     documents: Cache<[u8; 32], Arc<Document>>,
     introspection: IntrospectionSizes,
-    has_one_of: bool,
 }
 
 impl Gate {
@@ -122,13 +121,7 @@ impl Gate {
                 u32::try_from(4_096 + 40 * text).unwrap_or(u32::MAX)
             })
             .build();
-        Ok(Self {
-            introspection: IntrospectionSizes::of(&schema),
-            has_one_of: one_of::in_schema(&schema),
-            schema,
-            limits,
-            documents,
-        })
+        Ok(Self { introspection: IntrospectionSizes::of(&schema), schema, limits, documents })
     }
 
     /// Checks what a client asks for.
@@ -175,9 +168,7 @@ impl Gate {
         let refused = |message: String| refusal(ErrorCode::GraphqlValidationFailed, message, None);
         let variables = coerce_variable_values(&self.schema, compiled, given)
             .map_err(|error| refused(error.message().to_string()))?;
-        if self.has_one_of {
-            one_of::check(&self.schema, document, compiled, &variables)?;
-        }
+        inputs::check(&self.schema, document, compiled, &variables)?;
         Ok(variables)
     }
 

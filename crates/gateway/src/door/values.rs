@@ -1,7 +1,7 @@
-//! Variables and keys inside the literals of arguments: two rules of the specification that the validator knows in part.
+//! What the validator does not look at in the literals of arguments: variables inside them, keys, and scalars of our own.
 //!
 //! It compares the whole type of a variable that is an argument. Of one inside a list or an input object it compares the
-//! named type alone, and a key may come twice.
+//! named type alone, a key may come twice, and a custom scalar takes anything.
 
 use std::collections::HashSet;
 
@@ -9,15 +9,18 @@ use apollo_compiler::ast::{Type, Value, VariableDefinition};
 use apollo_compiler::executable::{Operation, Selection, SelectionSet};
 use apollo_compiler::schema::{ExtendedType, InputObjectType};
 use apollo_compiler::{ExecutableDocument, Node, Schema};
-use async_graphql::{Pos, ServerError};
+use async_graphql::{Pos, ServerError, Value as ConstValue};
 use kernel::ErrorCode;
 
+use super::convert;
 use crate::error::{MAX_ERRORS, refusal};
+use crate::scalars::{self, ScalarCheck};
 
 /// Checks the literals of a validated document.
 ///
 /// # Errors
-/// `GRAPHQL_VALIDATION_FAILED` for variables where their type does not fit and keys that come twice, at most five.
+/// `GRAPHQL_VALIDATION_FAILED` for variables where their type does not fit, keys that come twice and literals that do not
+/// have the form of their scalar, at most five.
 pub fn check(schema: &Schema, document: &ExecutableDocument) -> Result<(), Vec<ServerError>> {
     let mut check = Check { schema, document, errors: Vec::new() };
     for operation in document.operations.iter() {
@@ -86,6 +89,9 @@ impl<'a> Check<'a> {
     }
 
     fn value(&mut self, operation: &Operation, value: &Node<Value>, place: Place<'_>) {
+        if let Some(check) = place.ty.and_then(|ty| scalar_check(ty, value.as_list().is_some())) {
+            self.scalar(value, check);
+        }
         match value.as_ref() {
             Value::Variable(name) => {
                 let definition = operation.variables.iter().find(|definition| definition.name == *name);
@@ -120,6 +126,21 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// A literal that holds a variable is checked when it runs: only a scalar that takes any value can hold one.
+    fn scalar(&mut self, value: &Node<Value>, check: ScalarCheck) {
+        let literal = match convert::literal(value, Pos::default()) {
+            Ok(literal) => literal,
+            // The conversion of the whole document tells it with its place.
+            Err(_) => return,
+        };
+        if let Some(constant) = literal.into_const()
+            && constant != ConstValue::Null
+            && let Err(message) = check(constant)
+        {
+            self.refuse(value, message);
+        }
+    }
+
     fn variable(&mut self, value: &Node<Value>, definition: &VariableDefinition, ty: &Type, place: Place<'_>) {
         let (name, own) = (&definition.name, &definition.ty);
         if !is_allowed(definition, ty, place.has_default) {
@@ -144,6 +165,11 @@ impl<'a> Check<'a> {
         let position = place.map(|range| Pos { line: range.start.line, column: range.start.column });
         self.errors.push(refusal(ErrorCode::GraphqlValidationFailed, message, position));
     }
+}
+
+/// The check of a place's own scalar. A list's items have places of their own; one value may stand for a list of it.
+pub fn scalar_check(ty: &Type, is_list: bool) -> Option<ScalarCheck> {
+    if ty.is_list() && is_list { None } else { scalars::check_of(ty.inner_named_type()) }
 }
 
 /// `IsVariableUsageAllowed` of the specification.

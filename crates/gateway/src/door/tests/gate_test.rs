@@ -174,6 +174,31 @@ fn exactly_one_of() {
 }
 
 #[test]
+fn scalars_have_their_form_before_anything_runs() {
+    let gate = Gate::new(&crate::schema::sdl(), Limits::default()).unwrap();
+    let outcome = |query: &str, variables: serde_json::Value| {
+        gate.check(&parameters(query, variables)).map(|_| ()).map_err(|errors| errors[0].message.clone())
+    };
+    let since = |time: &str| format!("{{ tickets(filter: {{ createdAt: {{ gt: {time} }} }}) {{ totalCount }} }}");
+    for fits in ["\"-P14D\"", "\"2026-03-01T09:00:00Z\"", "null"] {
+        assert_eq!(outcome(&since(fits), serde_json::json!({})), Ok(()), "{fits}");
+    }
+    for wrong in ["\"yesterday\"", "5", "{}", "[]", "soon"] {
+        assert!(outcome(&since(wrong), serde_json::json!({})).unwrap_err().contains("TimePoint"), "{wrong}");
+    }
+    let by_variable = "query ($time: TimePoint) { tickets(filter: { createdAt: { gt: $time } }) { totalCount } }";
+    let by_filter = "query ($filter: TicketFilter) { tickets(filter: $filter) { totalCount } }";
+    let filter = |time: &str| serde_json::json!({ "filter": { "and": [{ "createdAt": { "gt": time } }] } });
+    for (time, fits) in [("-P14D", true), ("yesterday", false)] {
+        assert_eq!(outcome(by_variable, serde_json::json!({ "time": time })).is_ok(), fits);
+        assert_eq!(outcome(by_filter, filter(time)).is_ok(), fits);
+    }
+    assert!(outcome(by_filter, filter("yesterday")).unwrap_err().starts_with("`$filter.and.0.createdAt.gt`: "));
+    let by_default = "query ($t: TimePoint = \"soon\") { tickets(filter: { createdAt: { gt: $t } }) { totalCount } }";
+    assert!(outcome(by_default, serde_json::json!({})).is_err());
+}
+
+#[test]
 fn variables_fit_their_place_inside_literals_too() {
     let patch = |variables: &str, fields: &str| format!("query ({variables}) {{ patch(input: {{ {fields} }}) }}");
     let fits = [

@@ -1,4 +1,5 @@
-//! Exactly one field of a `@oneOf` input: a rule of the specification that the validator does not know.
+//! What the validator does not look at in the values of an operation: exactly one field of a `@oneOf` input, and
+//! variables that do not have the form of their scalar.
 
 use apollo_compiler::ast::{Type, Value};
 use apollo_compiler::executable::{Operation, Selection, SelectionSet};
@@ -8,20 +9,15 @@ use apollo_compiler::{ExecutableDocument, Schema};
 use async_graphql::ServerError;
 use kernel::ErrorCode;
 
+use super::convert::json_value;
+use super::values::scalar_check;
 use crate::error::refusal;
-
-/// Whether the schema has such inputs at all.
-pub fn in_schema(schema: &Schema) -> bool {
-    schema
-        .types
-        .values()
-        .any(|definition| matches!(definition, ExtendedType::InputObject(input) if input.directives.has("oneOf")))
-}
 
 /// Checks the literals and the coerced variables of an operation.
 ///
 /// # Errors
-/// `GRAPHQL_VALIDATION_FAILED` with the place of the first input that does not have exactly one field.
+/// `GRAPHQL_VALIDATION_FAILED` with the place of the first input that does not have exactly one field, or of the first
+/// value that is none of its scalar's.
 pub fn check(
     schema: &Schema,
     document: &ExecutableDocument,
@@ -117,6 +113,14 @@ impl Check<'_> {
     }
 
     fn json(&self, ty: &Type, value: &JsonValue, place: &str) -> Result<(), ServerError> {
+        if value.is_null() {
+            return Ok(());
+        }
+        if let Some(check) = scalar_check(ty, value.is_array()) {
+            let message = |message| format!("`{place}`: {message}");
+            return check(json_value(value))
+                .map_err(|error| refusal(ErrorCode::GraphqlValidationFailed, message(error), None));
+        }
         match value {
             JsonValue::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
