@@ -189,7 +189,7 @@ impl Store {
                     aftermath,
                     stop.clone(),
                 );
-                tasks.spawn(task);
+                tasks.spawn(writer::on_a_thread_of_its_own(task)?);
                 WritePath::Sqlite(writer)
             }
             Engine::Postgres => WritePath::Postgres(Box::new(PostgresWriter {

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use kernel::{Ctx, Error, Id, Result, Timestamp, random};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement, StatementBuilder,
+};
 use tokio::sync::Mutex;
 
 use crate::config::{MAX_EVENTS_PER_WRITE, MAX_JOBS_PER_WRITE};
@@ -28,7 +30,7 @@ pub struct RecordRef {
 #[derive(Clone)]
 pub(crate) enum Session {
     /// SQLite: the transaction of the group.
-    Group(Arc<DatabaseTransaction>, Arc<Positions>),
+    Group(Arc<DatabaseTransaction>, Arc<Shared>),
     /// PostgreSQL: a connection of its own, in a transaction.
     Own(Arc<Mutex<Lease>>),
 }
@@ -36,50 +38,80 @@ pub(crate) enum Session {
 impl Session {
     async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         match self {
-            Session::Group(transaction, _) => transaction.execute_raw(statement).await,
+            Session::Group(transaction, shared) => {
+                // By itself: how many rows statements changed is told as their sum, and this one would repeat an older number.
+                if let Some(opening) = shared.take_opening() {
+                    transaction.execute_unprepared(opening).await?;
+                }
+                transaction.execute_raw(statement).await
+            }
             Session::Own(lease) => lease.lock().await.execute(statement).await,
         }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         match self {
-            Session::Group(transaction, _) => transaction.execute_unprepared(sql).await,
+            Session::Group(transaction, shared) => {
+                if let Some(opening) = shared.take_opening() {
+                    transaction.execute_unprepared(opening).await?;
+                }
+                transaction.execute_unprepared(sql).await
+            }
             Session::Own(lease) => lease.lock().await.execute_unprepared(sql).await,
         }
     }
 
     async fn query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         match self {
-            Session::Group(transaction, _) => transaction.query_one_raw(statement).await,
+            Session::Group(transaction, shared) => transaction.query_one_raw(shared.opened(statement)).await,
             Session::Own(lease) => lease.lock().await.query_one(statement).await,
         }
     }
 
     async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         match self {
-            Session::Group(transaction, _) => transaction.query_all_raw(statement).await,
+            Session::Group(transaction, shared) => transaction.query_all_raw(shared.opened(statement)).await,
             Session::Own(lease) => lease.lock().await.query_all(statement).await,
         }
     }
 }
 
-/// Positions of the log as a group of writes on SQLite gives them: read with the first event, written before the commit. The
-/// transaction is the only one that writes meanwhile.
+/// What the members of a group of writes on SQLite share beside the transaction, which is the only one that writes.
 #[derive(Debug, Default)]
-pub(crate) struct Positions {
-    /// The last position that was given.
+pub(crate) struct Shared {
+    /// The last position of the log that was given: read with the first event, written before the commit.
     last: std::sync::Mutex<Option<i64>>,
+    /// What opens the present member's savepoint. It goes to the database along with the member's first query: each statement
+    /// is a way to the database's thread and back.
+    opening: std::sync::Mutex<Option<&'static str>>,
 }
 
-impl Positions {
+impl Shared {
     /// The last position that was given; `None` while none was.
     pub(crate) fn last(&self) -> Option<i64> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes on from here; back, when a member of the group is rolled back.
-    pub(crate) fn set(&self, last: Option<i64>) {
+    pub(crate) fn set_last(&self, last: Option<i64>) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
+
+    /// Has this run before the next statement.
+    pub(crate) fn open_with(&self, opening: &'static str) {
+        *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = Some(opening);
+    }
+
+    /// What was to run before the next statement, if there was none yet.
+    pub(crate) fn take_opening(&self) -> Option<&'static str> {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn opened(&self, mut statement: Statement) -> Statement {
+        if let Some(opening) = self.take_opening() {
+            statement.sql.insert_str(0, opening);
+        }
+        statement
     }
 }
 
@@ -201,9 +233,9 @@ impl Tx {
         }
         let declared = std::mem::take(&mut self.events);
         let mut events: Vec<Event> = declared.into_iter().map(|event| self.recorded(event)).collect();
-        if let Session::Group(_, positions) = &self.session {
-            let positions = Arc::clone(positions);
-            self.number(&positions, &mut events).await?;
+        if let Session::Group(_, shared) = &self.session {
+            let shared = Arc::clone(shared);
+            self.number(&shared, &mut events).await?;
         }
         for batch in events.chunks(event::INSERT_BATCH) {
             self.execute_raw(event::insert(self.engine, batch)?).await.db()?;
@@ -216,8 +248,8 @@ impl Tx {
     }
 
     /// On SQLite the one writer numbers in the transaction itself: nobody else can be between.
-    async fn number(&self, positions: &Positions, events: &mut [Event]) -> Result<()> {
-        let mut last = match positions.last() {
+    async fn number(&self, shared: &Shared, events: &mut [Event]) -> Result<()> {
+        let mut last = match shared.last() {
             Some(last) => last,
             None => {
                 let sql = "SELECT position FROM log_head";
@@ -229,7 +261,7 @@ impl Tx {
             last += 1;
             event.position = Some(last);
         }
-        positions.set(Some(last));
+        shared.set_last(Some(last));
         Ok(())
     }
 
@@ -268,6 +300,27 @@ impl Tx {
             self.execute_raw(job::insert(self.engine, self.new_id(), job, self.now)).await.db()?;
         }
         Ok(!jobs.is_empty())
+    }
+
+    /// Runs statements that change rows and of which none needs the answer of another, where the engine can by one way to it.
+    ///
+    /// # Errors
+    /// Database errors of the first that failed; those behind it did not run.
+    pub(crate) async fn execute_each<S: StatementBuilder>(&self, statements: &[S]) -> Result<(), DbErr> {
+        let built = statements.iter().map(|statement| statement.build(&self.engine.backend()));
+        if self.engine == Engine::Postgres {
+            for statement in built {
+                self.execute_raw(statement).await?;
+            }
+            return Ok(());
+        }
+        let (mut sql, mut values) = (String::new(), Vec::new());
+        for statement in built {
+            sql.push_str(&statement.sql);
+            sql.push_str("; ");
+            values.extend(statement.values.into_iter().flat_map(|values| values.0));
+        }
+        self.execute_raw(Statement::from_sql_and_values(self.engine.backend(), sql, values)).await.map(|_| ())
     }
 
     async fn run<T: Rows>(&self, sql: &str, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {

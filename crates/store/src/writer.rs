@@ -20,7 +20,7 @@ use crate::connect;
 use crate::error::{to_error, unavailable};
 use crate::idempotency::{CallKey, InFlight, Running};
 use crate::observe::Observer;
-use crate::tx::{Positions, Session, Tx};
+use crate::tx::{Session, Shared, Tx};
 use crate::write::{Aftermath, Traces, Written, attempt};
 
 /// Where writes wait for the writer.
@@ -159,9 +159,8 @@ struct WriterTask {
 struct Group {
     members: Vec<Box<dyn Member>>,
     traces: Vec<Traces>,
-    positions: Arc<Positions>,
-    /// Whether the savepoint of the last member is still open. It is released along with what comes next: each statement is a
-    /// way to the database's thread and back.
+    shared: Arc<Shared>,
+    /// Whether the savepoint of the last member is still open. It is released along with what comes next.
     open: bool,
 }
 
@@ -233,7 +232,7 @@ impl WriterTask {
         let transaction = Arc::into_inner(transaction)
             .ok_or_else(|| DbErr::Custom("a group's transaction outlived its members".into()))?;
         let release = if group.open { "RELEASE member; " } else { "" };
-        if let Some(last) = group.positions.last() {
+        if let Some(last) = group.shared.last() {
             transaction.execute_unprepared(&format!("{release}UPDATE log_head SET position = {last}")).await?;
         }
         for member in &group.members {
@@ -266,11 +265,14 @@ impl WriterTask {
         let member = group.members.last_mut().expect("it was pushed a line above");
         let (ctx, name) = member.identity();
         for number in 1.. {
-            let release = if std::mem::replace(&mut group.open, true) { "RELEASE member; " } else { "" };
-            transaction.execute_unprepared(&format!("{release}SAVEPOINT member")).await?;
-            let last = group.positions.last();
+            group.shared.open_with(if group.open {
+                "RELEASE member; SAVEPOINT member; "
+            } else {
+                "SAVEPOINT member; "
+            });
+            let last = group.shared.last();
             let mut tx = Tx::new(
-                Session::Group(Arc::clone(transaction), Arc::clone(&group.positions)),
+                Session::Group(Arc::clone(transaction), Arc::clone(&group.shared)),
                 Arc::clone(&self.observer),
                 Engine::Sqlite,
                 ctx.clone(),
@@ -279,15 +281,20 @@ impl WriterTask {
             let verdict = member.attempt(&mut tx, &self.limits).await;
             let again = tx.wants_retry();
             drop(tx);
+            // Without any statement there is no savepoint of its own: that of the member before may still be open.
+            let opened = group.shared.take_opening().is_none();
+            group.open |= opened;
             match verdict {
                 Verdict::Keep(traces) => {
                     group.traces.push(traces);
                     return Ok(());
                 }
                 Verdict::Discard => {
-                    transaction.execute_unprepared("ROLLBACK TO member; RELEASE member").await?;
-                    group.open = false;
-                    group.positions.set(last);
+                    if opened {
+                        transaction.execute_unprepared("ROLLBACK TO member; RELEASE member").await?;
+                        group.open = false;
+                    }
+                    group.shared.set_last(last);
                     if !again || number >= self.limits.write_attempts {
                         return Ok(());
                     }
@@ -297,6 +304,27 @@ impl WriterTask {
         }
         Ok(())
     }
+}
+
+/// Starts a thread for the writer alone; answers when it has ended. Nearly every step of the writer waits for the database's
+/// thread: between two threads that do nothing else, to wake each other is cheap, whereas a worker of the server that
+/// falls idle looks for other work first, and wakes others.
+///
+/// # Errors
+/// When the system has no thread to give.
+pub(crate) fn on_a_thread_of_its_own(
+    task: impl Future<Output = ()> + Send + 'static,
+) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::internal)?;
+    let (ended, end) = oneshot::channel::<()>();
+    let run = move || {
+        runtime.block_on(task);
+        drop(ended);
+    };
+    std::thread::Builder::new().name("sqlite-writer".into()).spawn(run).map_err(Error::internal)?;
+    Ok(async move {
+        let _ = end.await;
+    })
 }
 
 /// What the members of a group that failed as a whole are told: the reason, and that they may come again.

@@ -31,13 +31,10 @@ pub async fn insert_in(
 /// # Errors
 /// Database errors.
 pub async fn insert_unique_in(tx: &Tx, tenant: Uuid, record: &'static RecordType, row: &Row) -> Result<()> {
-    for insert in inserts(tenant, record, row)? {
-        match tx.execute(&insert).await {
-            Err(error) if is_unique_violation(&error) => return Err(tx.retry()),
-            other => other.map_err(database_error)?,
-        };
+    match tx.execute_each(&inserts(tenant, record, row)?).await {
+        Err(error) if is_unique_violation(&error) => Err(tx.retry()),
+        other => other.map_err(database_error),
     }
-    Ok(())
 }
 
 /// How many parameters one statement binds at most: SQLite takes 32,766, PostgreSQL 65,535.

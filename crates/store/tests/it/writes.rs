@@ -473,15 +473,16 @@ async fn the_writers_queue_is_bounded() {
                 return;
             }
             make_counters(&test).await;
-            let gate = Arc::new(Notify::new());
+            let (started, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
             let blocked = {
-                let (store, gate) = (test.store.clone(), Arc::clone(&gate));
+                let (store, started, gate) = (test.store.clone(), Arc::clone(&started), Arc::clone(&gate));
                 tokio::spawn(async move {
                     let ctx = ctx(&store);
                     store
                         .write(&ctx, "counter.add", move |_| {
-                            let gate = Arc::clone(&gate);
+                            let (started, gate) = (Arc::clone(&started), Arc::clone(&gate));
                             Box::pin(async move {
+                                started.notify_one();
                                 gate.notified().await;
                                 Ok(())
                             })
@@ -489,9 +490,7 @@ async fn the_writers_queue_is_bounded() {
                         .await
                 })
             };
-            for _ in 0..20 {
-                tokio::task::yield_now().await;
-            }
+            started.notified().await;
             let context = ctx(&test);
             let mut waiting = Box::pin(add(&test, &context, "waits"));
             assert!(futures_util::poll!(&mut waiting).is_pending());
