@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::door::{Backend, Door, DoorConfig, Principal, Viewer};
 use crate::loaders::{Loaders, Turns};
+use crate::tickets::documents::ApiDocuments;
 
 /// What the installation tells of itself.
 #[derive(Clone, Debug)]
@@ -74,6 +75,7 @@ impl Platform {
     pub async fn start(store: Store, settings: access::Settings, limits: crate::door::Limits) -> Result<Self> {
         let access = Access::new(store.clone(), Arc::new(catalogue()?), settings)?;
         let tickets = tickets(access.clone())?;
+        tickets.register_documents(Arc::new(ApiDocuments::new(&crate::schema::sdl())?));
         let incidents = Incidents::new(tickets.clone());
         let hub = LiveHub::start(store).await?;
         let info = Arc::new(Info { version: env!("CARGO_PKG_VERSION"), limits });

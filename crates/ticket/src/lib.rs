@@ -16,6 +16,7 @@ pub mod assignment;
 pub mod category;
 pub mod commands;
 pub mod comment;
+pub mod document;
 pub mod edit;
 pub mod error;
 pub mod events;

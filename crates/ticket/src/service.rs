@@ -1,6 +1,6 @@
 //! The handle through which tickets are read and written.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use access::Access;
 use futures_util::future::BoxFuture;
@@ -9,6 +9,7 @@ use predicate::masked_value;
 use store::query::Row;
 use store::{Event, Store, Tx, Written};
 
+use crate::document::FilterDocuments;
 use crate::edit::Edit;
 use crate::kind::Kinds;
 use crate::number::Numbers;
@@ -31,13 +32,14 @@ struct Inner {
     access: Access,
     kinds: Kinds,
     numbers: Numbers,
+    documents: OnceLock<Arc<dyn FilterDocuments>>,
 }
 
 impl Tickets {
     /// With these kinds.
     pub fn new(access: Access, kinds: Kinds) -> Self {
         let numbers = Numbers::new(access.store().clone());
-        Self(Arc::new(Inner { access, kinds, numbers }))
+        Self(Arc::new(Inner { access, kinds, numbers, documents: OnceLock::new() }))
     }
 
     /// Who may do what.
@@ -58,6 +60,10 @@ impl Tickets {
     /// The source of numbers.
     pub fn numbers(&self) -> &Numbers {
         &self.0.numbers
+    }
+
+    pub(crate) fn documents_cell(&self) -> &OnceLock<Arc<dyn FilterDocuments>> {
+        &self.0.documents
     }
 
     /// Runs a write that answers a ticket, and answers it as the viewer may read it. A replay reads the record anew.

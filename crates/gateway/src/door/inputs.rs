@@ -3,8 +3,10 @@
 
 use apollo_compiler::ast::{Type, Value};
 use apollo_compiler::executable::{Operation, Selection, SelectionSet};
+use apollo_compiler::request::coerce_variable_values;
 use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::schema::{ExtendedType, InputObjectType};
+use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Schema};
 use async_graphql::ServerError;
 use kernel::ErrorCode;
@@ -31,6 +33,22 @@ pub fn check(
         }
     }
     check.selections(&operation.selection_set)
+}
+
+/// Coerces one variable of the document's only operation and checks it as [`check`] does, outside of any request.
+///
+/// # Errors
+/// What is wrong with the value, for people.
+pub fn coerce_json(
+    schema: &Valid<Schema>,
+    document: &ExecutableDocument,
+    given: &JsonMap,
+    variable: &str,
+) -> Result<async_graphql::Value, String> {
+    let operation = document.operations.get(None).map_err(|error| error.message().to_string())?;
+    let variables = coerce_variable_values(schema, operation, given).map_err(|error| error.message().to_string())?;
+    check(schema, document, operation, &variables).map_err(|error| error.message)?;
+    Ok(variables.get(variable).map(json_value).unwrap_or_default())
 }
 
 struct Check<'a> {

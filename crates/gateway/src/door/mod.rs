@@ -43,6 +43,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use inputs::coerce_json;
 pub use limits::{Limits, Milliseconds};
 
 /// What the doors need from the platform behind them.

@@ -1,6 +1,7 @@
 //! Tickets of any kind in the API: types, filters, queries, mutations, subscriptions, events.
 
 pub mod comments;
+pub mod documents;
 pub mod events;
 pub mod filters;
 pub mod mutations;
