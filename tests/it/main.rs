@@ -20,3 +20,4 @@ mod sdl;
 mod shapes;
 mod statements;
 mod tenants;
+mod workflows;

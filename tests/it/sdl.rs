@@ -33,6 +33,7 @@ const COMPUTED: &[(&str, &str)] = &[
     ("Ticket.externalRefs", "rows of `externalRef`, by its row rule"),
     ("Ticket.availableTransitions", "the viewer's own rights"),
     ("Ticket.viewerCan", "the viewer's own rights"),
+    ("Ticket.workflow", "a published version, which is for everybody"),
     ("Ticket.priorityOverride", "the fields `priorityOverride…`, masked one by one"),
     ("User.teams", "memberships are readable within the tenant"),
     ("User.roles", "`user.read`, or oneself"),
@@ -113,6 +114,14 @@ fn every_object_type_is_known() {
         "FieldChange",
         "TicketEventMessage",
         "QueueChange",
+        "Workflow",
+        "WorkflowVersion",
+        "WorkflowState",
+        "WorkflowTransition",
+        "WorkflowGuard",
+        "WorkflowEffect",
+        "WorkflowDifference",
+        "ResolutionCode",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };

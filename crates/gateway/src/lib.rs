@@ -24,3 +24,4 @@ pub mod scalars;
 pub mod schema;
 pub mod tickets;
 pub mod user_error;
+pub mod workflows;

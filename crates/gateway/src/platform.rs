@@ -13,7 +13,7 @@ use kernel::{Ctx, Error, Result};
 use predicate::{Catalogue, RecordType};
 use store::{JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::kind::Kinds;
-use ticket::{Tickets, timer};
+use ticket::{Tickets, timer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -84,7 +84,7 @@ impl Platform {
 
     /// What becomes of each kind of durable job.
     pub fn job_handlers(&self) -> JobHandlers {
-        let (closing, waking, sweeping) = (self.clone(), self.clone(), self.clone());
+        let (closing, waking, sweeping, moving) = (self.clone(), self.clone(), self.clone(), self.clone());
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
             .recurring(access::SWEEP_SESSIONS, move |store, _| {
@@ -96,6 +96,14 @@ impl Platform {
                 async move {
                     let ctx = platform.access.system_ctx(job.tenant, timer::AUTO_CLOSE);
                     platform.tickets.auto_close(&ctx, Tickets::job_ticket(&job.payload)?).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(workflow::MIGRATE, move |_, job| {
+                let platform = moving.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, workflow::MIGRATE);
+                    platform.tickets.migrate_workflow(&ctx, &job.payload).await?;
                     Ok(JobOutcome::Done)
                 }
             })

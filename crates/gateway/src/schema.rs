@@ -20,17 +20,19 @@ use crate::tickets::queries::TicketQueries;
 use crate::tickets::settings::SettingsMutations;
 use crate::tickets::subscriptions::TicketSubscriptions;
 use crate::tickets::types::{Category, Ticket};
+use crate::workflows::mutations::WorkflowMutations;
+use crate::workflows::queries::WorkflowQueries;
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// Reads. Everything but `serverInfo` needs a token.
 #[derive(MergedObject, Default)]
-pub struct Query(GeneralQueries, PeopleQueries, TicketQueries, IncidentQueries);
+pub struct Query(GeneralQueries, PeopleQueries, TicketQueries, IncidentQueries, WorkflowQueries);
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
 #[derive(MergedObject, Default)]
-pub struct Mutation(PeopleMutations, TicketMutations, IncidentMutations, SettingsMutations);
+pub struct Mutation(PeopleMutations, TicketMutations, IncidentMutations, SettingsMutations, WorkflowMutations);
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
 #[derive(MergedSubscription, Default)]

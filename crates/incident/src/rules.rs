@@ -1,5 +1,7 @@
 //! What is peculiar to incidents on the way through their workflow.
 
+use std::sync::Arc;
+
 use kernel::UserError;
 use kernel::error::Problems;
 use predicate::{RecordType, Value};
@@ -17,7 +19,7 @@ const WORKFLOW: &str = include_str!("workflow.json");
 
 /// The rules of incidents.
 pub struct IncidentRules {
-    workflow: Workflow,
+    workflow: Arc<Workflow>,
 }
 
 impl IncidentRules {
@@ -26,12 +28,12 @@ impl IncidentRules {
     /// # Errors
     /// When the document that ships with this crate is no workflow.
     pub fn new() -> Result<Self, WorkflowError> {
-        Ok(Self { workflow: Workflow::parse(WORKFLOW)? })
+        Ok(Self { workflow: Arc::new(Workflow::parse(WORKFLOW)?) })
     }
+}
 
-    fn codes(&self) -> Vec<&str> {
-        self.workflow.resolution_codes.iter().map(|code| code.key.as_str()).collect()
-    }
+fn codes(workflow: &Workflow) -> Vec<&str> {
+    workflow.resolution_codes.iter().map(|code| code.key.as_str()).collect()
 }
 
 impl KindRules for IncidentRules {
@@ -43,31 +45,42 @@ impl KindRules for IncidentRules {
         &INCIDENT
     }
 
-    fn workflow(&self) -> &Workflow {
+    fn default_workflow(&self) -> &Arc<Workflow> {
         &self.workflow
     }
 
-    fn transition_event(&self, transition: &str) -> &'static str {
-        match transition {
-            "resolve" => events::RESOLVED,
-            "reopen" => events::REOPENED,
-            "assign" => ticket::events::ASSIGNED,
+    fn transition_event(&self, transition: &Transition, from: StateCategory, to: StateCategory) -> &'static str {
+        match (from, to) {
+            (from, StateCategory::Resolved) if from != to => events::RESOLVED,
+            (from, to) if from.is_done() && !to.is_done() => events::REOPENED,
+            _ if transition.key == "assign" => ticket::events::ASSIGNED,
             _ => ticket::events::TRANSITIONED,
         }
     }
 
-    fn input_schema(&self, name: &str) -> Option<Json> {
+    fn inputs_to_resolve(&self) -> &'static [&'static str] {
+        &["resolutionCode", "resolutionNotes"]
+    }
+
+    fn input_schema(&self, workflow: &Workflow, name: &str) -> Option<Json> {
         match name {
-            "resolutionCode" => Some(json!({ "enum": self.codes(), "title": "Resolution code" })),
+            "resolutionCode" => Some(json!({ "enum": codes(workflow), "title": "Resolution code" })),
             "resolutionNotes" => Some(json!({ "type": "string", "minLength": 1, "title": "Resolution notes" })),
             _ => None,
         }
     }
 
-    fn apply(&self, transition: &Transition, inputs: &mut Map<String, Json>, row: &mut Row, problems: &mut Problems) {
-        let to = self.workflow.category(&transition.to);
+    fn apply(
+        &self,
+        workflow: &Workflow,
+        transition: &Transition,
+        inputs: &mut Map<String, Json>,
+        row: &mut Row,
+        problems: &mut Problems,
+    ) {
+        let to = workflow.category(&transition.to);
         if let Some(code) = inputs.remove("resolutionCode").filter(|json| !json.is_null()) {
-            let codes = self.codes();
+            let codes = codes(workflow);
             match code.as_str().filter(|code| codes.contains(code)) {
                 Some(code) => row.set("resolutionCode", code.into()),
                 None => {
@@ -124,7 +137,7 @@ mod tests {
         ] {
             let mut row = Row::new(&INCIDENT, vec![]);
             let mut problems = Problems::default();
-            rules.apply(resolve, &mut inputs.as_object().cloned().unwrap(), &mut row, &mut problems);
+            rules.apply(&rules.workflow, resolve, &mut inputs.as_object().cloned().unwrap(), &mut row, &mut problems);
             assert_eq!(problems.is_empty(), fine, "{inputs}");
         }
     }

@@ -11,8 +11,7 @@ use ticket::commands::{check_long_text, check_title, normalise_tags};
 use ticket::fields::EXTERNAL_REF;
 use ticket::queries::check_external;
 use ticket::{
-    Edit, Impact, MAX_EXTERNAL_REFS, Outcome, PriorityOverride, TicketKind, TicketRef, Tickets, TransitionTicket,
-    Urgency, commands,
+    Edit, MAX_EXTERNAL_REFS, Outcome, PriorityOverride, TicketKind, TicketRef, Tickets, TransitionTicket, commands,
 };
 
 use crate::commands::{CreateIncident, UpdateIncident};
@@ -52,17 +51,13 @@ impl Incidents {
         let ctx = tx.ctx().clone();
         let rules = tickets.kinds().get(TicketKind::Incident)?.clone();
         let empty = Row::new(&INCIDENT, Vec::new());
-        let mut edit = Edit::new(rules, empty);
-        let workflow = edit.rules.workflow();
-        let (state, category) = (workflow.initial.clone(), workflow.category(&workflow.initial));
+        let mut edit = Edit::new(rules.clone(), rules.default_workflow().clone(), empty);
         for (field, value) in [
             ("id", Value::from(ctx.new_id())),
             ("kind", TicketKind::Incident.as_str().into()),
             ("number", number.into()),
             ("title", command.title.trim().into()),
             ("description", command.description.clone().into()),
-            ("state", state.into()),
-            ("stateCategory", category.as_str().into()),
             ("impact", command.impact.as_str().into()),
             ("urgency", command.urgency.as_str().into()),
             ("tags", Value::TextList(command.tags.clone())),
@@ -90,6 +85,8 @@ impl Incidents {
             self.authorise_override(&ctx, &edit.after)?;
         }
         self.set_priority_in(tx, &mut edit, command.priority_override.as_ref()).await?;
+        let workflow = tickets.workflow_for(tx, &ctx, rules.as_ref(), &edit.after).await?;
+        edit.begin(&workflow);
         ticket::assignment::start_if_new(&mut edit);
         query::insert_unique_in(tx, ctx.tenant, &INCIDENT, &edit.after).await?;
         self.insert_external_refs_in(tx, &edit.after, &command.external_refs).await?;
@@ -129,23 +126,20 @@ impl Incidents {
 
     /// Sets the priority from the override or from the matrix.
     async fn set_priority_in(&self, tx: &mut Tx, edit: &mut Edit, wanted: Option<&PriorityOverride>) -> Result<()> {
-        let ctx = tx.ctx().clone();
-        let (priority, reason, by, at) = match wanted {
-            Some(wanted) => {
-                (wanted.priority, Value::from(wanted.reason.trim()), Value::from(ctx.actor.id), Value::from(tx.now()))
-            }
-            None => {
-                let impact = Impact::parse(&edit.after.text("impact")).unwrap_or(Impact::Medium);
-                let urgency = Urgency::parse(&edit.after.text("urgency")).unwrap_or(Urgency::Medium);
-                let priority = self.tickets.priority_in(tx, &ctx, impact, urgency).await?;
-                (priority, Value::Null, Value::Null, Value::Null)
-            }
+        let (reason, by, at) = match wanted {
+            Some(wanted) => (wanted.reason.trim().into(), tx.ctx().actor.id.into(), tx.now().into()),
+            None => (Value::Null, Value::Null, Value::Null),
         };
-        edit.set("priority", priority.as_str());
         edit.set("priorityOverrideReason", reason);
         edit.set("priorityOverrideBy", by);
         edit.set("priorityOverrideAt", at);
-        Ok(())
+        match wanted {
+            Some(wanted) => {
+                edit.set("priority", wanted.priority.as_str());
+                Ok(())
+            }
+            None => self.tickets.follow_matrix_in(tx, edit).await,
+        }
     }
 
     async fn insert_external_refs_in(&self, tx: &mut Tx, incident: &Row, refs: &[(String, String)]) -> Result<()> {

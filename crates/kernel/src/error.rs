@@ -317,6 +317,12 @@ impl Problems {
         self.0.push(error);
     }
 
+    /// Notes all of these, with their paths below this one.
+    pub fn add_within(&mut self, others: Problems, path: &[&str]) {
+        let below = |error: UserError| path.iter().rev().fold(error, |error, segment| error.within(segment));
+        self.0.extend(others.0.into_iter().map(below));
+    }
+
     /// Keeps the value of an `Ok`; notes the user errors of a refusal; passes anything else on.
     ///
     /// # Errors

@@ -42,10 +42,25 @@ pub mod prefix {
     pub const COMMENT: &str = "com";
     /// Event of the log.
     pub const EVENT: &str = "evt";
+    /// Workflow.
+    pub const WORKFLOW: &str = "wfl";
 
     /// Every prefix there is.
-    pub const ALL: &[&str] =
-        &[TENANT, USER, SERVICE_ACCOUNT, SYSTEM, TEAM, ROLE, SESSION, API_TOKEN, CATEGORY, INCIDENT, COMMENT, EVENT];
+    pub const ALL: &[&str] = &[
+        TENANT,
+        USER,
+        SERVICE_ACCOUNT,
+        SYSTEM,
+        TEAM,
+        ROLE,
+        SESSION,
+        API_TOKEN,
+        CATEGORY,
+        INCIDENT,
+        COMMENT,
+        EVENT,
+        WORKFLOW,
+    ];
 }
 
 /// Why a text is not an id.

@@ -131,10 +131,10 @@ pub(crate) fn count_reassignment(edit: &mut Edit) {
 pub fn start_if_new(edit: &mut Edit) {
     let assigned = !edit.after.get("team").is_null() || !edit.after.get("assignee").is_null();
     let state = edit.after.text("state");
-    let rules = edit.rules.clone();
-    let transition = rules.workflow().transition(ASSIGN).filter(|found| found.from.contains(&state));
+    let workflow = edit.workflow.clone();
+    let transition = workflow.transition(ASSIGN).filter(|found| found.from.contains(&state));
     if let Some(transition) = transition.filter(|_| assigned) {
-        edit.set("stateCategory", rules.workflow().category(&transition.to).as_str());
+        edit.set("stateCategory", workflow.category(&transition.to).as_str());
         edit.set("state", transition.to.as_str());
     }
 }

@@ -7,7 +7,7 @@ use kernel::{Ctx, Error, Id, Patch, Result, UserError, Uuid, id};
 use predicate::{Predicate, Value};
 use serde_json::json;
 use store::query::{self, Row};
-use store::{Audience, Change, NewEvent, RecordRef, Tx, Written};
+use store::{Audience, Change, ConnectionTrait, NewEvent, RecordRef, Tx, Written};
 
 use crate::commands::{CreateCategory, UpdateCategory, check_text};
 use crate::fields::CATEGORY;
@@ -153,14 +153,18 @@ impl Tickets {
     /// # Errors
     /// Database errors.
     pub async fn category_in(&self, tx: &mut Tx, key: &str) -> Result<Option<Row>> {
+        let ctx = tx.ctx().clone();
+        self.category_with(tx, &ctx, key).await
+    }
+
+    async fn category_with(&self, connection: &impl ConnectionTrait, ctx: &Ctx, key: &str) -> Result<Option<Row>> {
         // PostgreSQL cannot even be asked for a NUL character.
         if key.contains('\0') {
             return Ok(None);
         }
-        let ctx = tx.ctx().clone();
-        let visible = self.access().visible(&ctx);
+        let visible = self.access().visible(ctx);
         let condition = Predicate::eq("key", key);
-        query::find(tx, &self.access().scoped(&ctx, &visible), &CATEGORY, &condition, &["parent"]).await
+        query::find(connection, &self.access().scoped(ctx, &visible), &CATEGORY, &condition, &["parent"]).await
     }
 
     /// The category that a ticket may be put in.
@@ -168,7 +172,16 @@ impl Tickets {
     /// # Errors
     /// `NOT_FOUND` or, for a retired one, `VALIDATION` at `category`.
     pub async fn usable_category_in(&self, tx: &mut Tx, key: &str) -> Result<Row> {
-        let found = self.category_in(tx, key).await?;
+        let ctx = tx.ctx().clone();
+        self.usable_category(tx, &ctx, key).await
+    }
+
+    /// The same, for whoever has no write at hand.
+    ///
+    /// # Errors
+    /// As [`Tickets::usable_category_in`].
+    pub(crate) async fn usable_category(&self, connection: &impl ConnectionTrait, ctx: &Ctx, key: &str) -> Result<Row> {
+        let found = self.category_with(connection, ctx, key).await?;
         let row = found.ok_or_else(|| UserError::not_found(["category"], "the category"))?;
         if row.bool("retired") {
             let message = format!("the category `{key}` is retired");

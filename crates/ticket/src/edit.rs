@@ -12,11 +12,14 @@ use store::{Audience, NewEvent, RecordRef, Tx};
 use crate::events;
 use crate::fields::STATE_AFTER;
 use crate::kind::KindRules;
+use crate::workflow::Workflow;
 
 /// A ticket that was loaded for a write.
 pub struct Edit {
     /// The rules of its kind.
     pub rules: Arc<dyn KindRules>,
+    /// The workflow that it follows.
+    pub workflow: Arc<Workflow>,
     /// As it was loaded, unmasked.
     pub before: Row,
     /// As it will be.
@@ -25,8 +28,25 @@ pub struct Edit {
 
 impl Edit {
     /// Nothing changed yet.
-    pub fn new(rules: Arc<dyn KindRules>, row: Row) -> Self {
-        Self { rules, before: row.clone(), after: row }
+    pub fn new(rules: Arc<dyn KindRules>, workflow: Arc<Workflow>, row: Row) -> Self {
+        Self { rules, workflow, before: row.clone(), after: row }
+    }
+
+    /// Has the ticket follow this workflow.
+    pub fn follow(&mut self, workflow: &Arc<Workflow>) {
+        // The default that ships needs no mention: what follows it is told by its absence.
+        let shipped = Arc::ptr_eq(workflow, self.rules.default_workflow());
+        let version = i32::try_from(workflow.version).unwrap_or(i32::MAX);
+        self.set("workflow", if shipped { Value::Null } else { workflow.key.as_str().into() });
+        self.set("workflowVersion", if shipped { Value::Null } else { version.into() });
+        self.workflow = Arc::clone(workflow);
+    }
+
+    /// Has a new ticket begin in the first state of its workflow.
+    pub fn begin(&mut self, workflow: &Arc<Workflow>) {
+        self.follow(workflow);
+        self.set("state", workflow.initial.as_str());
+        self.set("stateCategory", workflow.category(&workflow.initial).as_str());
     }
 
     /// Changes a field.

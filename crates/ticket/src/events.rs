@@ -20,6 +20,8 @@ pub const TRANSITIONED: &str = "TicketTransitioned";
 /// payload names it (`source`), its key of the ticket (`key`) and the record's place in the ticket's history there
 /// (`place`).
 pub const IMPORTED: &str = "TicketImported";
+/// The ticket follows another version of its workflow, which is named in the payload.
+pub const WORKFLOW_CHANGED: &str = "TicketWorkflowChanged";
 /// A comment was added; its id is in the payload.
 pub const COMMENT_ADDED: &str = "CommentAdded";
 /// Somebody began to follow the ticket.

@@ -114,6 +114,9 @@ pub static TICKET: RecordType = RecordType {
         silent(fact("updatedAt", "updated_at", FieldType::Time)),
         nullable(fact("resolvedAt", "resolved_at", FieldType::Time)),
         nullable(fact("closedAt", "closed_at", FieldType::Time)),
+        // Absent on tickets that follow the default of their kind.
+        Field { filter: Never, order: Never, ..nullable(fact("workflow", "workflow", FieldType::Text)) },
+        Field { filter: Never, order: Never, ..nullable(fact("workflowVersion", "workflow_version", FieldType::Int)) },
     ],
     relations: &[
         reference("category", "category"),
@@ -262,5 +265,52 @@ pub static EVENT: RecordType = RecordType {
     team: &[],
 };
 
+/// A workflow of the tenant's own.
+pub static WORKFLOW: RecordType = RecordType {
+    name: "workflow",
+    table: "workflow",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(fact("key", "key", FieldType::Text)),
+        written(silent(fact("name", "name", FieldType::Text)), SETTINGS),
+        silent(fact("kind", "kind", FieldType::Enum(TicketKind::NAMES))),
+        written(nullable(shown_only(fact("filter", "filter", FieldType::Json))), SETTINGS),
+        written(silent(fact("rank", "rank", FieldType::Int)), SETTINGS),
+        silent(nullable(fact("published", "published", FieldType::Int))),
+        silent(fact("version", "version", FieldType::Int)),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+        silent(fact("updatedAt", "updated_at", FieldType::Time)),
+    ],
+    relations: &[],
+    row: Rule::Always,
+    own: &[],
+    team: &[],
+};
+
+/// One version of a workflow of the tenant's own. A draft is for those who keep the tenant's settings.
+pub static WORKFLOW_VERSION: RecordType = RecordType {
+    name: "workflowVersion",
+    table: "workflow_version",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("workflow", "workflow_id", FieldType::Id))),
+        silent(fact("number", "number", FieldType::Int)),
+        written(shown_only(fact("document", "document", FieldType::Json)), SETTINGS),
+        silent(fact("status", "status", FieldType::Enum(WORKFLOW_STATUS))),
+        silent(nullable(fact("publishedAt", "published_at", FieldType::Time))),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("workflow", "workflow")],
+    row: Rule::Any(&[Rule::Equals("status", "PUBLISHED"), Rule::Permission(access::permission::SETTINGS_MANAGE)]),
+    own: &[],
+    team: &[],
+};
+
+/// Whether a version may still change.
+pub const WORKFLOW_STATUS: &[&str] = &["DRAFT", "PUBLISHED"];
+
 /// All record types of this crate.
-pub static ALL: &[&RecordType] = &[&TICKET, &CATEGORY, &PRIORITY_RULE, &COMMENT, &WATCHER, &EXTERNAL_REF, &EVENT];
+pub static ALL: &[&RecordType] =
+    &[&TICKET, &CATEGORY, &PRIORITY_RULE, &COMMENT, &WATCHER, &EXTERNAL_REF, &EVENT, &WORKFLOW, &WORKFLOW_VERSION];

@@ -17,7 +17,6 @@ use store::{NewEvent, Tx};
 use crate::edit::Edit;
 use crate::events::IMPORTED;
 use crate::fields::{EVENT, EXTERNAL_REF, TICKET};
-use crate::kind::KindRules;
 use crate::model::{Impact, Priority, StateCategory, TicketKind, Urgency};
 use crate::priority::PriorityRule;
 use crate::queries::RELATIONS;
@@ -199,7 +198,7 @@ impl Tickets {
     ) -> Result<Vec<StepOutcome>> {
         let Some(first) = ticket.steps.first() else { return Ok(Vec::new()) };
         let rules = self.kinds().get(ticket.kind)?.clone();
-        let mut edit = Edit::new(rules.clone(), Row::new(rules.record(), Vec::new()));
+        let mut edit = Edit::new(rules.clone(), rules.default_workflow().clone(), Row::new(rules.record(), Vec::new()));
         for (field, value) in [
             ("id", Value::from(tx.new_id())),
             ("kind", ticket.kind.as_str().into()),
@@ -222,7 +221,7 @@ impl Tickets {
         for step in &ticket.steps {
             self.step(tx, &mut edit, ticket, step, matrix);
         }
-        timer::schedule_in(tx, rules.as_ref(), &edit.after)?;
+        timer::schedule_in(tx, &edit.workflow, &edit.after)?;
         fresh.refs.push(Row::new(
             &EXTERNAL_REF,
             vec![
@@ -247,7 +246,7 @@ impl Tickets {
         let last_present = ticket.steps.iter().rposition(|step| known.places.contains(&step.place));
         let changed_here = known.row.int("version") != known.version;
         let rules = self.kinds().get(ticket.kind)?.clone();
-        let mut edit = Edit::new(rules.clone(), known.row.clone());
+        let mut edit = Edit::new(rules.clone(), rules.default_workflow().clone(), known.row.clone());
         let mut outcomes = Vec::with_capacity(ticket.steps.len());
         for (index, step) in ticket.steps.iter().enumerate() {
             outcomes.push(if known.places.contains(&step.place) {
@@ -269,7 +268,7 @@ impl Tickets {
             if !query::update_in(tx, tenant, rules.record(), edit.after.id(), Some(version), &values).await? {
                 return Err(tx.retry());
             }
-            timer::schedule_in(tx, rules.as_ref(), &edit.after)?;
+            timer::schedule_in(tx, &edit.workflow, &edit.after)?;
         }
         Ok(outcomes)
     }
@@ -358,10 +357,9 @@ fn take_over(edit: &mut Edit, step: &ImportedStep, by: Uuid, matrix: &[PriorityR
 
 /// What follows from the state.
 fn settle_state(edit: &mut Edit, first: bool, at: Timestamp) {
-    let rules = edit.rules.clone();
-    let category = |row: &Row, rules: &dyn KindRules| rules.workflow().category(&row.text("state"));
-    let to = category(&edit.after, rules.as_ref());
-    let from = if first { StateCategory::New } else { category(&edit.before, rules.as_ref()) };
+    let category = |row: &Row| edit.workflow.category(&row.text("state"));
+    let to = category(&edit.after);
+    let from = if first { StateCategory::New } else { category(&edit.before) };
     edit.set("stateCategory", to.as_str());
     if to != StateCategory::Waiting {
         edit.set("waitingReason", Value::Null);

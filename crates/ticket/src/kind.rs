@@ -7,7 +7,7 @@ use predicate::RecordType;
 use serde_json::{Map, Value as Json};
 use store::query::Row;
 
-use crate::model::TicketKind;
+use crate::model::{StateCategory, TicketKind};
 use crate::workflow::{Transition, Workflow};
 
 /// The rules of one kind of ticket. Each practice registers its own when the binary starts.
@@ -18,17 +18,27 @@ pub trait KindRules: Send + Sync + 'static {
     /// Its record type: the shared fields and its own.
     fn record(&self) -> &'static RecordType;
 
-    /// Its workflow.
-    fn workflow(&self) -> &Workflow;
+    /// The workflow that its tickets follow unless the tenant has another.
+    fn default_workflow(&self) -> &Arc<Workflow>;
 
-    /// The name of the event that a transition leaves behind.
-    fn transition_event(&self, transition: &str) -> &'static str;
+    /// The name of the event that a transition between states of these categories leaves behind.
+    fn transition_event(&self, transition: &Transition, from: StateCategory, to: StateCategory) -> &'static str;
 
     /// JSON Schema of an input that only this kind's transitions take; `None` for an unknown one.
-    fn input_schema(&self, name: &str) -> Option<Json>;
+    fn input_schema(&self, workflow: &Workflow, name: &str) -> Option<Json>;
+
+    /// The inputs without which no ticket of this kind is resolved, whatever its workflow.
+    fn inputs_to_resolve(&self) -> &'static [&'static str];
 
     /// Takes this kind's inputs out of `inputs`, checks them, and sets the fields of its extension.
-    fn apply(&self, transition: &Transition, inputs: &mut Map<String, Json>, row: &mut Row, problems: &mut Problems);
+    fn apply(
+        &self,
+        workflow: &Workflow,
+        transition: &Transition,
+        inputs: &mut Map<String, Json>,
+        row: &mut Row,
+        problems: &mut Problems,
+    );
 }
 
 /// All kinds, in the order in which they were registered.

@@ -1,12 +1,15 @@
 //! Priority: impact and urgency through the tenant's matrix, unless somebody overrode it.
 
+use std::sync::Arc;
+
 use access::permission::SETTINGS_MANAGE;
 use kernel::{Ctx, Result, UserError, Uuid};
 use predicate::{Predicate, Value};
-use store::ConnectionTrait;
 use store::query::{self, Row};
 use store::{Audience, Change, NewEvent, RecordRef, Written};
+use store::{ConnectionTrait, Tx};
 
+use crate::edit::Edit;
 use crate::fields::PRIORITY_RULE;
 use crate::model::{Impact, Priority, Urgency};
 use crate::service::Tickets;
@@ -92,6 +95,31 @@ impl Tickets {
         Ok(row.and_then(|row| rule_of(&row)).map_or_else(|| default_priority(impact, urgency), |rule| rule.priority))
     }
 
+    /// Sets the priority that the matrix gives for the ticket's impact and urgency, unless somebody overrode it.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn follow_matrix_in(&self, tx: &mut Tx, edit: &mut Edit) -> Result<()> {
+        if !edit.after.get("priorityOverrideBy").is_null() {
+            return Ok(());
+        }
+        let impact = Impact::parse(&edit.after.text("impact")).unwrap_or(Impact::Medium);
+        let urgency = Urgency::parse(&edit.after.text("urgency")).unwrap_or(Urgency::Medium);
+        let ctx = tx.ctx().clone();
+        let matrix = match self.matrices().get(&ctx.tenant) {
+            Some(known) => known,
+            None => {
+                let read = Arc::new(self.priority_matrix_in(tx, &ctx).await?);
+                self.matrices().insert(ctx.tenant, Arc::clone(&read));
+                read
+            }
+        };
+        let cell = matrix.iter().find(|rule| rule.impact == impact && rule.urgency == urgency);
+        let priority = cell.map_or_else(|| default_priority(impact, urgency), |rule| rule.priority);
+        edit.set("priority", priority.as_str());
+        Ok(())
+    }
+
     /// Sets cells of the matrix and answers all of it; those that are not named stay. Tickets keep the priority that they have until their
     /// impact or urgency changes.
     ///
@@ -136,6 +164,7 @@ impl Tickets {
                 })
             })
             .await?;
+        self.matrices().invalidate(&ctx.tenant);
         let events = self.events_of(ctx, &written).await?;
         let matrix = match written {
             Written::Fresh { value, .. } => value,

@@ -1,10 +1,12 @@
 //! The handle through which tickets are read and written.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use access::Access;
 use futures_util::future::BoxFuture;
-use kernel::{Ctx, Result};
+use kernel::{Ctx, Result, Uuid};
+use moka::sync::Cache;
 use predicate::masked_value;
 use store::query::Row;
 use store::{Event, Store, Tx, Written};
@@ -13,7 +15,9 @@ use crate::document::FilterDocuments;
 use crate::edit::Edit;
 use crate::kind::Kinds;
 use crate::number::Numbers;
+use crate::priority::PriorityRule;
 use crate::queries::{RELATIONS, TicketRef};
+use crate::workflow::Library;
 
 /// What a mutation answers: the record as the viewer may read it, and what was recorded.
 #[derive(Clone, Debug)]
@@ -33,13 +37,30 @@ struct Inner {
     kinds: Kinds,
     numbers: Numbers,
     documents: OnceLock<Arc<dyn FilterDocuments>>,
+    library: Library,
+    matrices: Matrices,
 }
+
+/// The priority matrices of tenants, asked for anew every other second, and at once in the process that changed one.
+pub(crate) type Matrices = Cache<Uuid, Arc<Vec<PriorityRule>>>;
+/// How long another process may still go by settings from before a change.
+pub(crate) const SETTINGS_AGE: Duration = Duration::from_secs(2);
+/// The settings of how many tenants are kept in memory.
+pub(crate) const TENANTS: u64 = 1_000;
 
 impl Tickets {
     /// With these kinds.
     pub fn new(access: Access, kinds: Kinds) -> Self {
         let numbers = Numbers::new(access.store().clone());
-        Self(Arc::new(Inner { access, kinds, numbers, documents: OnceLock::new() }))
+        let matrices = Cache::builder().max_capacity(TENANTS).time_to_live(SETTINGS_AGE).build();
+        Self(Arc::new(Inner {
+            access,
+            kinds,
+            numbers,
+            documents: OnceLock::new(),
+            library: Library::default(),
+            matrices,
+        }))
     }
 
     /// Who may do what.
@@ -55,6 +76,16 @@ impl Tickets {
     /// The kinds that were registered.
     pub fn kinds(&self) -> &Kinds {
         &self.0.kinds
+    }
+
+    /// The workflows that this process knows.
+    pub(crate) fn library(&self) -> &Library {
+        &self.0.library
+    }
+
+    /// The priority matrices that this process knows.
+    pub(crate) fn matrices(&self) -> &Matrices {
+        &self.0.matrices
     }
 
     /// The source of numbers.
@@ -133,6 +164,7 @@ impl Tickets {
     pub async fn edit_in(&self, tx: &mut Tx, reference: &TicketRef, path: &str) -> Result<Edit> {
         let row = self.load_in(tx, reference, path).await?;
         let rules = self.kinds().of(&row)?.clone();
-        Ok(Edit::new(rules, row))
+        let workflow = self.workflow_of(tx, &tx.ctx().clone(), rules.as_ref(), &row).await?;
+        Ok(Edit::new(rules, workflow, row))
     }
 }

@@ -7,10 +7,10 @@ use kernel::{Ctx, Error, Result, Uuid};
 use serde_json::{Map, json};
 use store::{NewJob, Tx};
 
-use crate::kind::KindRules;
 use crate::model::StateCategory;
 use crate::queries::TicketRef;
 use crate::service::Tickets;
+use crate::workflow::Workflow;
 
 /// The job that closes a ticket which stayed resolved.
 pub const AUTO_CLOSE: &str = "ticket.autoClose";
@@ -23,13 +23,13 @@ const CLOSE: &str = "close";
 ///
 /// # Errors
 /// `INTERNAL` when the workflow's duration cannot be read (it was checked when the document was).
-pub(crate) fn schedule_in(tx: &mut Tx, rules: &dyn KindRules, row: &store::query::Row) -> Result<()> {
+pub(crate) fn schedule_in(tx: &mut Tx, workflow: &Workflow, row: &store::query::Row) -> Result<()> {
     if let Some(until) = row.get("waitingUntil").as_time() {
         tx.enqueue(job(tx.ctx(), WAKE, row, until));
     }
     if row.text("stateCategory") == StateCategory::Resolved.as_str()
         && let Some(resolved) = row.get("resolvedAt").as_time()
-        && let Some(after) = rules.workflow().auto_close_after().map_err(Error::internal)?
+        && let Some(after) = workflow.auto_close_after().map_err(Error::internal)?
     {
         tx.enqueue(job(tx.ctx(), AUTO_CLOSE, row, resolved + after));
     }
@@ -60,7 +60,7 @@ impl Tickets {
                 if edit.before.text("stateCategory") != StateCategory::Resolved.as_str() {
                     return Ok(());
                 }
-                let after = edit.rules.workflow().auto_close_after().map_err(Error::internal)?.unwrap_or_default();
+                let after = edit.workflow.auto_close_after().map_err(Error::internal)?.unwrap_or_default();
                 let due = edit.before.time("resolvedAt") + after;
                 // It was reopened and resolved again: the later resolution has a job of its own.
                 if due > tx.now() || tickets.requester_objected_in(tx, &edit.before).await? {

@@ -5,19 +5,19 @@ use std::collections::BTreeSet;
 use access::permission;
 use kernel::error::{Problems, RefusedTransition};
 use kernel::{Ctx, Error, Result, Timestamp, UserError};
-use predicate::{Policy, Rule, Value};
+use predicate::{Policy, Rule, Value, ViewerValues, evaluate, resolve};
 use serde_json::{Map, Value as Json, json};
-use store::Tx;
 use store::query::Row;
+use store::{ConnectionTrait, Tx};
 
 use crate::commands::{TransitionTicket, parse_time};
 use crate::edit::Edit;
 use crate::error::transition_refused;
 use crate::kind::KindRules;
-use crate::model::{CommentVisibility, StateCategory, WaitingReason};
+use crate::model::{CommentVisibility, MAX_TAGS, StateCategory, WaitingReason};
 use crate::service::{Outcome, Tickets};
 use crate::timer;
-use crate::workflow::{Transition, Workflow};
+use crate::workflow::{Effect, EffectField, Transition, Workflow};
 
 /// A transition that leaves from the ticket's state, for one viewer.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,24 +41,35 @@ impl Tickets {
     ///
     /// # Errors
     /// `INTERNAL` for a ticket of an unknown kind.
-    pub fn available_transitions(&self, ctx: &Ctx, row: &Row) -> Result<Vec<AvailableTransition>> {
+    pub async fn available_transitions(&self, ctx: &Ctx, row: &Row) -> Result<Vec<AvailableTransition>> {
         let rules = self.kinds().of(row)?;
+        let reader = self.store().read("workflow.find");
+        let workflow = self.workflow_of(&reader, ctx, rules.as_ref(), row).await?;
+        Ok(self.transitions_of(ctx, rules.as_ref(), &workflow, row))
+    }
+
+    fn transitions_of(
+        &self,
+        ctx: &Ctx,
+        rules: &dyn KindRules,
+        workflow: &Workflow,
+        row: &Row,
+    ) -> Vec<AvailableTransition> {
         let state = row.text("state");
-        Ok(rules
-            .workflow()
+        workflow
             .leaving(&state)
             .map(|transition| {
-                let reasons = self.refusals(ctx, rules.as_ref(), transition, row);
+                let reasons = self.refusals(ctx, rules, transition, row);
                 AvailableTransition {
                     key: transition.key.clone(),
                     name: transition.name.clone(),
                     to: transition.to.clone(),
                     allowed: reasons.is_empty(),
                     reasons,
-                    input_schema: input_schema(rules.as_ref(), transition),
+                    input_schema: input_schema(rules, workflow, transition),
                 }
             })
-            .collect())
+            .collect()
     }
 
     /// Why the viewer may not take the transition, inputs apart; empty when they may.
@@ -75,6 +86,9 @@ impl Tickets {
         if !held {
             reasons.push(format!("this needs the permission `{}` on the ticket", transition.permission));
         }
+        let values = ViewerValues { viewer: ctx.actor.id, teams: &ctx.grants.teams, now: ctx.now() };
+        let unmet = transition.guards.iter().filter(|guard| !evaluate(&resolve(guard.predicate.clone(), &values), row));
+        reasons.extend(unmet.map(|guard| guard.reason.clone()));
         reasons
     }
 
@@ -126,26 +140,34 @@ impl Tickets {
         key: &str,
         mut inputs: Map<String, Json>,
     ) -> Result<()> {
-        let rules = edit.rules.clone();
-        let transition = self.check_allowed(tx.ctx(), rules.as_ref(), &edit.before, key)?;
+        let (rules, workflow) = (edit.rules.clone(), edit.workflow.clone());
+        let transition = self.check_allowed(tx.ctx(), rules.as_ref(), &workflow, &edit.before, key)?;
         let mut problems = Problems::default();
         check_names(transition, &inputs, &mut problems);
+        self.take_effects_in(tx, edit, transition, &mut inputs).await?;
         if transition.required.iter().chain(&transition.optional).any(|name| name == "team" || name == "assignee") {
             let assigned = self.assign_by_inputs_in(tx, edit, &mut inputs).await;
             problems.take(assigned)?;
         }
         let now = tx.now();
-        apply(transition, rules.workflow(), &mut inputs, &mut edit.after, now, &mut problems);
-        rules.apply(transition, &mut inputs, &mut edit.after, &mut problems);
+        let from = workflow.category(&edit.before.text("state"));
+        apply(transition, &workflow, &mut inputs, &mut edit.after, now, &mut problems);
+        rules.apply(&workflow, transition, &mut inputs, &mut edit.after, &mut problems);
         problems.check().map_err(|error| error.within("fields"))?;
-        let event = rules.transition_event(&transition.key);
+        let event = rules.transition_event(transition, from, workflow.category(&transition.to));
         let payload = json!({ "transition": transition.key });
         edit.save_in(tx, self.access(), event, payload).await?;
-        timer::schedule_in(tx, rules.as_ref(), &edit.after)
+        timer::schedule_in(tx, &workflow, &edit.after)
     }
 
-    fn check_allowed<'r>(&self, ctx: &Ctx, rules: &'r dyn KindRules, row: &Row, key: &str) -> Result<&'r Transition> {
-        let workflow = rules.workflow();
+    fn check_allowed<'w>(
+        &self,
+        ctx: &Ctx,
+        rules: &dyn KindRules,
+        workflow: &'w Workflow,
+        row: &Row,
+        key: &str,
+    ) -> Result<&'w Transition> {
         let state = row.text("state");
         let found = workflow.transition(key);
         let reasons = match found {
@@ -155,7 +177,7 @@ impl Tickets {
         match found {
             Some(transition) if reasons.is_empty() => Ok(transition),
             _ => {
-                let open = self.available_transitions(ctx, row)?;
+                let open = self.transitions_of(ctx, rules, workflow, row);
                 let available = open.into_iter().filter(|found| found.allowed).map(|found| found.key).collect();
                 let to = found.map(|transition| transition.to.clone());
                 Err(transition_refused(RefusedTransition { from: state, to, available, reasons }).into())
@@ -186,10 +208,95 @@ impl Tickets {
         Ok(())
     }
 
+    /// What a transition does besides: fields that its effects set, and the inputs that any ticket takes.
+    async fn take_effects_in(
+        &self,
+        tx: &mut Tx,
+        edit: &mut Edit,
+        transition: &Transition,
+        inputs: &mut Map<String, Json>,
+    ) -> Result<()> {
+        if let Some(key) = inputs.remove("category").filter(|json| !json.is_null()) {
+            let key = key.as_str().unwrap_or_default().to_owned();
+            let category = self.usable_category_in(tx, &key).await.map_err(|error| error.within("fields"))?;
+            edit.set_reference("category", Some(category));
+        }
+        let ctx = tx.ctx().clone();
+        for effect in &transition.effects {
+            let target = self.effect_target_in(tx, &ctx, effect).await?;
+            match effect {
+                Effect::SetWaitingReason { reason } => {
+                    inputs.entry("waitingReason").or_insert_with(|| reason.as_str().into());
+                }
+                Effect::SetField { field, value } => {
+                    self.set_by_effect_in(tx, edit, *field, value.as_deref(), target).await?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The record that an effect puts on the ticket.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` or `VALIDATION` when it is not there (any more).
+    pub(crate) async fn effect_target_in(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        effect: &Effect,
+    ) -> Result<Option<Row>> {
+        let Effect::SetField { field, value: Some(value) } = effect else { return Ok(None) };
+        match field {
+            EffectField::Team => {
+                let reference = access::TeamRef::Slug(value.clone());
+                self.access()
+                    .team_with(connection, ctx, &reference)
+                    .await
+                    .map(Some)
+                    .map_err(|error| error.within("value"))
+            }
+            EffectField::Category => self.usable_category(connection, ctx, value).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    async fn set_by_effect_in(
+        &self,
+        tx: &mut Tx,
+        edit: &mut Edit,
+        field: EffectField,
+        value: Option<&str>,
+        target: Option<Row>,
+    ) -> Result<()> {
+        match field {
+            EffectField::Team => {
+                edit.set_reference("team", target);
+                self.drop_assignee_of_other_team_in(tx, edit).await?;
+                crate::assignment::count_reassignment(edit);
+            }
+            EffectField::Assignee => edit.set_reference("assignee", None),
+            EffectField::Category => edit.set_reference("category", target),
+            EffectField::Impact | EffectField::Urgency => {
+                let name = if field == EffectField::Impact { "impact" } else { "urgency" };
+                edit.set(name, value);
+                self.follow_matrix_in(tx, edit).await?;
+            }
+            EffectField::Tag => {
+                let mut tags = edit.after.texts("tags");
+                let tag = value.unwrap_or_default().trim().to_owned();
+                if !tags.contains(&tag) && tags.len() < MAX_TAGS {
+                    tags.push(tag);
+                }
+                edit.set("tags", Value::TextList(tags));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a waiting ticket back to work, as the system does it: whoever caused it needs no right to the transition.
     pub(crate) async fn resume_in(&self, tx: &mut Tx, edit: &mut Edit) -> Result<()> {
-        let rules = edit.rules.clone();
-        let workflow = rules.workflow();
+        let (rules, workflow) = (edit.rules.clone(), edit.workflow.clone());
         let state = edit.after.text("state");
         let to_work =
             |found: &&Transition| workflow.category(&found.to) == StateCategory::Active && found.required.is_empty();
@@ -198,10 +305,11 @@ impl Tickets {
         };
         edit.proceed();
         let mut problems = Problems::default();
-        apply(transition, workflow, &mut Map::new(), &mut edit.after, tx.now(), &mut problems);
+        apply(transition, &workflow, &mut Map::new(), &mut edit.after, tx.now(), &mut problems);
         problems.check()?;
         let payload = json!({ "transition": transition.key });
-        edit.save_in(tx, self.access(), rules.transition_event(&transition.key), payload).await?;
+        let event = rules.transition_event(transition, workflow.category(&state), StateCategory::Active);
+        edit.save_in(tx, self.access(), event, payload).await?;
         Ok(())
     }
 }
@@ -286,10 +394,10 @@ fn waiting(inputs: &mut Map<String, Json>, now: Timestamp, problems: &mut Proble
 }
 
 /// JSON Schema (2020-12) of a transition's inputs.
-fn input_schema(rules: &dyn KindRules, transition: &Transition) -> Json {
+fn input_schema(rules: &dyn KindRules, workflow: &Workflow, transition: &Transition) -> Json {
     let names = transition.required.iter().chain(&transition.optional);
     let properties: Map<String, Json> = names
-        .filter_map(|name| Some((name.clone(), shared_schema(name).or_else(|| rules.input_schema(name))?)))
+        .filter_map(|name| Some((name.clone(), shared_schema(name).or_else(|| rules.input_schema(workflow, name))?)))
         .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -300,10 +408,12 @@ fn input_schema(rules: &dyn KindRules, transition: &Transition) -> Json {
     })
 }
 
-fn shared_schema(name: &str) -> Option<Json> {
+/// JSON Schema of an input that transitions of any kind take; `None` for another.
+pub(crate) fn shared_schema(name: &str) -> Option<Json> {
     Some(match name {
         "waitingReason" => json!({ "enum": WaitingReason::NAMES, "title": "Waiting for" }),
         "waitingUntil" => json!({ "type": "string", "format": "date-time", "title": "Wake up at" }),
+        "category" => json!({ "type": "string", "title": "Category" }),
         "team" => json!({
             "type": "object", "title": "Team", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
             "properties": { "slug": { "type": "string" }, "id": { "type": "string" } },

@@ -32,7 +32,7 @@ impl Access {
     /// # Errors
     /// `NOT_FOUND` at `id` or `slug`.
     pub async fn team_in(&self, tx: &mut Tx, ctx: &Ctx, reference: &TeamRef) -> Result<Row> {
-        self.team_row(&*tx, ctx, reference).await
+        self.team_with(&*tx, ctx, reference).await
     }
 
     /// The visible actors among these ids, in a transaction, as the viewer may read them.
@@ -67,7 +67,7 @@ impl Access {
     /// # Errors
     /// `NOT_FOUND` at `id` or `slug`.
     pub async fn team(&self, ctx: &Ctx, reference: &TeamRef) -> Result<Team> {
-        let row = self.team_row(&self.store().read("team.find"), ctx, reference).await?;
+        let row = self.team_with(&self.store().read("team.find"), ctx, reference).await?;
         Ok(Team::from_row(&self.masked(ctx, &TEAM, &row)))
     }
 
@@ -114,7 +114,11 @@ impl Access {
         Ok(row.filter(|row| self.allows(ctx, &ACTOR, &read, row)))
     }
 
-    async fn team_row(&self, connection: &impl ConnectionTrait, ctx: &Ctx, reference: &TeamRef) -> Result<Row> {
+    /// The team that a reference points at, on this connection.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`; database errors.
+    pub async fn team_with(&self, connection: &impl ConnectionTrait, ctx: &Ctx, reference: &TeamRef) -> Result<Row> {
         let (row, path) = match reference {
             TeamRef::Id(id) => match uuid_of(id, prefix::TEAM) {
                 Some(id) => (self.row(connection, ctx, &TEAM, id).await?, "id"),

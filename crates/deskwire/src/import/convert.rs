@@ -186,7 +186,8 @@ impl Plan {
     fn check_waiting(&self, record: &StringRecord, step: &Step) -> Result<(), Rejection> {
         let of =
             |name: &str| step.values.iter().find(|(field, _)| *field == name).and_then(|(_, value)| value.as_text());
-        let waiting = of("state").is_some_and(|state| self.rules.workflow().category(state) == StateCategory::Waiting);
+        let waiting =
+            of("state").is_some_and(|state| self.rules.default_workflow().category(state) == StateCategory::Waiting);
         if !waiting || of("waitingReason").is_some() {
             return Ok(());
         }

@@ -232,7 +232,7 @@ fn plan_field(
 }
 
 fn target(field: &Field, wanted: &FieldMapping, child: Option<usize>, rules: &dyn KindRules) -> Target {
-    let workflow = rules.workflow();
+    let workflow = rules.default_workflow();
     match (field.name, &field.kind) {
         ("state", _) => Target::Word(workflow.states.iter().map(|state| state.key.clone()).collect()),
         ("resolutionCode", _) => Target::Word(workflow.resolution_codes.iter().map(|code| code.key.clone()).collect()),

@@ -236,6 +236,8 @@ events! {
         TicketAssigned {}
         /// The state of a ticket changed.
         TicketTransitioned {}
+        /// A ticket follows another version of its workflow.
+        TicketWorkflowChanged {}
         /// What another system had recorded of a ticket was taken over. `occurredAt` and `actor` are those of the other
         /// system; `recordedAt` is the time of the import.
         TicketImported {}
@@ -295,6 +297,12 @@ events! {
         CategoryUpdated
         /// Cells of the priority matrix were set.
         PriorityMatrixSet
+        /// A workflow was made.
+        WorkflowCreated
+        /// A workflow or its draft changed.
+        WorkflowUpdated
+        /// A version of a workflow was published.
+        WorkflowPublished
     }
 }
 

@@ -60,8 +60,10 @@ const INCIDENT_FIELDS: &[&str] = &["origin", "resolutionCode", "resolutionNotes"
 /// The relations that the selection of a ticket asks for.
 pub fn relations(tickets: &[Lookahead<'_>], record: &'static RecordType) -> Vec<&'static str> {
     let asks = |field: &str| tickets.iter().any(|selection| selection.field(field).exists());
-    let mut relations: Vec<_> = EDGES.iter().copied().filter(|edge| asks(edge)).collect();
-    if record.base.is_none() && INCIDENT_FIELDS.iter().any(|field| asks(field)) {
+    // The guards of transitions look at what a ticket refers to.
+    let guarded = asks("availableTransitions") || asks("viewerCan");
+    let mut relations: Vec<_> = EDGES.iter().copied().filter(|edge| guarded || asks(edge)).collect();
+    if record.base.is_none() && (guarded || INCIDENT_FIELDS.iter().any(|field| asks(field))) {
         relations.push("incident");
     }
     relations

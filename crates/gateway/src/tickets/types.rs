@@ -15,6 +15,7 @@ use crate::scalars::{Cursor, DateTime, JsonSchema, Markdown, id_of};
 use crate::tickets::comments::CommentConnection;
 use crate::tickets::events::EventConnection;
 use crate::tickets::words::{Impact, Priority, StateCategory, TicketAction, TicketKind, Urgency, WaitingReason};
+use crate::workflows::types::{WorkflowVersion, of_ticket};
 
 /// A work item of any kind: what incidents and all later kinds share.
 #[derive(Interface)]
@@ -34,6 +35,7 @@ use crate::tickets::words::{Impact, Priority, StateCategory, TicketAction, Ticke
     field(name = "title", ty = "String", desc = "What it is about, in a line."),
     field(name = "description", ty = "Option<Markdown>", desc = "What it is about, in full."),
     field(name = "state", ty = "TicketState", desc = "Where it stands in its workflow."),
+    field(name = "workflow", ty = "WorkflowVersion", desc = "The workflow that it follows, in its version."),
     field(name = "priority", ty = "Priority", desc = "What is worked on first."),
     field(
         name = "priority_override",
@@ -140,10 +142,10 @@ impl TicketRow {
     }
 
     /// The state, with its name from the workflow.
-    pub fn state(&self, ctx: &Context<'_>) -> Result<TicketState> {
+    pub async fn state(&self, ctx: &Context<'_>) -> Result<TicketState> {
         let key = self.0.text("state");
-        let rules = platform(ctx).tickets.kinds().of(&self.0)?;
-        let name = rules.workflow().state(&key).map_or_else(|| key.clone(), |state| state.name.clone());
+        let workflow = of_ticket(ctx, &self.0).await?.0;
+        let name = workflow.state(&key).map_or_else(|| key.clone(), |state| state.name.clone());
         Ok(TicketState {
             key,
             name,
@@ -208,8 +210,8 @@ impl TicketRow {
     }
 
     /// The transitions that leave from the state.
-    pub fn available_transitions(&self, ctx: &Context<'_>) -> Result<Vec<AvailableTransition>> {
-        let found = platform(ctx).tickets.available_transitions(&viewer(ctx)?, &self.0)?;
+    pub async fn available_transitions(&self, ctx: &Context<'_>) -> Result<Vec<AvailableTransition>> {
+        let found = platform(ctx).tickets.available_transitions(&viewer(ctx)?, &self.0).await?;
         Ok(found
             .into_iter()
             .map(|found| AvailableTransition {
@@ -224,7 +226,7 @@ impl TicketRow {
     }
 
     /// Whether the viewer may do something.
-    pub fn viewer_can(&self, ctx: &Context<'_>, action: TicketAction) -> Result<Permission> {
+    pub async fn viewer_can(&self, ctx: &Context<'_>, action: TicketAction) -> Result<Permission> {
         use access::permission as p;
         let permissions: &[&'static str] = match action {
             TicketAction::Update => &[p::TICKET_UPDATE],
@@ -234,7 +236,7 @@ impl TicketRow {
             TicketAction::OverridePriority => &[p::TICKET_OVERRIDE_PRIORITY],
             TicketAction::Watch => &[p::TICKET_READ],
             TicketAction::Transition => {
-                let transitions = self.available_transitions(ctx)?;
+                let transitions = self.available_transitions(ctx).await?;
                 let allowed = transitions.iter().any(|found| found.allowed);
                 let reason = "no transition is possible for you now; see `availableTransitions`".to_owned();
                 return Ok(Permission { allowed, reason: (!allowed).then_some(reason) });
@@ -406,7 +408,15 @@ macro_rules! ticket_object {
                 &self,
                 ctx: &async_graphql::Context<'_>,
             ) -> async_graphql::Result<$crate::tickets::types::TicketState> {
-                self.0.state(ctx)
+                self.0.state(ctx).await
+            }
+
+            /// The workflow that it follows, in its version.
+            pub async fn workflow(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<$crate::workflows::types::WorkflowVersion> {
+                $crate::workflows::types::of_ticket(ctx, &self.0.0).await
             }
 
             /// What is worked on first.
@@ -532,7 +542,7 @@ macro_rules! ticket_object {
                 &self,
                 ctx: &async_graphql::Context<'_>,
             ) -> async_graphql::Result<Vec<$crate::tickets::types::AvailableTransition>> {
-                self.0.available_transitions(ctx)
+                self.0.available_transitions(ctx).await
             }
 
             /// Whether the viewer may do something with it, and if not, why.
@@ -541,7 +551,7 @@ macro_rules! ticket_object {
                 ctx: &async_graphql::Context<'_>,
                 #[graphql(desc = "What the viewer wants to do.")] action: $crate::tickets::words::TicketAction,
             ) -> async_graphql::Result<$crate::tickets::types::Permission> {
-                self.0.viewer_can(ctx, action)
+                self.0.viewer_can(ctx, action).await
             }
 
             /// How often a team or an assignee gave way to another. Readable by those who work on the ticket.

@@ -53,7 +53,7 @@ async fn every_transition_leads_where_it_says_and_no_other_way() {
                 }
             };
             let seen = world.see(&row).await;
-            let available = world.tickets.available_transitions(&ctx, &seen).unwrap();
+            let available = world.tickets.available_transitions(&ctx, &seen).await.unwrap();
             let keys: Vec<_> = available.iter().map(|found| (found.key.as_str(), found.to.as_str())).collect();
             assert_eq!(keys, ways, "from {state}");
             assert!(available.iter().all(|found| found.allowed && found.reasons.is_empty()));
@@ -108,7 +108,7 @@ async fn rights_decide_and_the_reason_is_told() {
             ("ada", vec!["start", "hold", "resolve", "cancel"], ""),
         ] {
             let seen = world.tickets.find(&world.ctx(who), &INCIDENT, &by_id(&row), &[]).await.unwrap().unwrap();
-            let available = world.tickets.available_transitions(&world.ctx(who), &seen).unwrap();
+            let available = world.tickets.available_transitions(&world.ctx(who), &seen).await.unwrap();
             let allowed: Vec<_> =
                 available.iter().filter(|found| found.allowed).map(|found| found.key.clone()).collect();
             assert_eq!(allowed, open, "{who}");
@@ -317,7 +317,7 @@ async fn the_transition_assign_takes_a_team_and_a_member() {
 async fn the_input_schema_tells_what_a_portal_must_ask() {
     in_each_world(|world| async move {
         let row = world.open_for_network("x").await;
-        let available = world.tickets.available_transitions(&world.ctx("ada"), &row).unwrap();
+        let available = world.tickets.available_transitions(&world.ctx("ada"), &row).await.unwrap();
         let schema = |key: &str| available.iter().find(|found| found.key == key).unwrap().input_schema.clone();
         assert_eq!(schema("start")["properties"], json!({}));
         assert_eq!(schema("hold")["required"], json!(["waitingReason"]));

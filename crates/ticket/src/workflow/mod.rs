@@ -1,18 +1,38 @@
 //! Workflows as data: a versioned document of states and transitions.
 //!
-//! The document of a kind ships as a file with its practice. What a transition needs is declared there, so that
-//! `availableTransitions` can tell a portal what to ask for.
+//! The default document of a kind ships as a file with its practice; a tenant writes documents of the same form through the
+//! API. What a transition needs is declared there, so that `availableTransitions` can tell a portal what to ask for. A
+//! published version never changes: a ticket follows the version that it names until it is moved to another.
 
-use serde::Deserialize;
+mod check;
+mod diff;
+mod library;
+mod mermaid;
+mod migrate;
+mod service;
+
+use kernel::error::Problems;
+use predicate::Predicate;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::model::{StateCategory, TicketKind};
+pub use check::{MAX_CODES, MAX_EFFECTS, MAX_INPUTS, MAX_STATES, MAX_TRANSITIONS};
+pub use diff::{Difference, DifferenceKind, difference};
+pub(crate) use library::Library;
+pub use mermaid::mermaid;
+pub use migrate::{MIGRATE, StateMapping};
+pub use service::*;
 
 /// A workflow document.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Workflow {
     /// Its key.
     pub key: String,
+    /// Its name for people.
+    #[serde(default)]
+    pub name: String,
     /// Its version; a published version never changes.
     pub version: u32,
     /// The kind of ticket that it is for.
@@ -24,14 +44,15 @@ pub struct Workflow {
     /// All transitions.
     pub transitions: Vec<Transition>,
     /// How long a ticket stays resolved before it closes by itself; ISO 8601. It can be reopened until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_close: Option<String>,
     /// The codes that say how a ticket was resolved.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resolution_codes: Vec<ResolutionCode>,
 }
 
 /// One state.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct State {
     /// Its key.
@@ -43,7 +64,7 @@ pub struct State {
 }
 
 /// One transition.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Transition {
     /// Its key.
@@ -57,15 +78,77 @@ pub struct Transition {
     /// The permission that it needs on the ticket.
     pub permission: String,
     /// Inputs that must be given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<String>,
     /// Inputs that may be given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub optional: Vec<String>,
+    /// Conditions on the ticket as it is before the transition; all must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Guard>,
+    /// What the transition does besides, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
+}
+
+/// A condition on a ticket, and what to tell where it does not hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Guard {
+    /// The condition as clients write it: a `TicketFilter`.
+    pub filter: Json,
+    /// Why the transition is refused where the condition does not hold.
+    pub reason: String,
+    /// The condition, once the document was compiled.
+    #[serde(skip)]
+    pub(crate) predicate: Predicate,
+}
+
+impl Guard {
+    /// One that has yet to be compiled.
+    pub fn new(filter: Json, reason: String) -> Self {
+        Self { filter, reason, predicate: Predicate::never() }
+    }
+}
+
+/// What a transition does besides changing the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Effect {
+    /// Sets a field of the ticket.
+    SetField {
+        /// Which.
+        field: EffectField,
+        /// What to: a team's slug, a category's key, a word of the field, a tag to add; null clears team, assignee, category.
+        value: Option<String>,
+    },
+    /// Gives the reason of a transition into a waiting state that does not ask for it.
+    SetWaitingReason {
+        /// The reason.
+        reason: crate::model::WaitingReason,
+    },
+}
+
+/// The fields that an effect can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EffectField {
+    /// The team, by its slug.
+    Team,
+    /// The assignee; can only be cleared.
+    Assignee,
+    /// The category, by its key.
+    Category,
+    /// The impact.
+    Impact,
+    /// The urgency.
+    Urgency,
+    /// A tag to add.
+    Tag,
 }
 
 /// How a ticket was resolved.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResolutionCode {
     /// Its key.
@@ -91,37 +174,20 @@ pub enum WorkflowError {
 }
 
 impl Workflow {
-    /// Reads and validates a document.
+    /// Reads and validates a document that ships with a practice. Such a document has no guards: they are read with the help
+    /// of the API's own filters.
     ///
     /// # Errors
     /// Names what is wrong: an unknown state, a state that cannot be reached or left for good, a duration that is none.
     pub fn parse(text: &str) -> Result<Self, WorkflowError> {
         let workflow: Self = serde_json::from_str(text)?;
-        workflow.validate().map_err(|problem| WorkflowError::Invalid { workflow: workflow.key.clone(), problem })?;
+        let mut problems = Problems::default();
+        check::structure(&workflow, &mut problems);
+        problems.check().map_err(|problem| WorkflowError::Invalid {
+            workflow: workflow.key.clone(),
+            problem: problem.to_string(),
+        })?;
         Ok(workflow)
-    }
-
-    fn validate(&self) -> Result<(), String> {
-        if self.state(&self.initial).is_none() {
-            return Err(format!("the initial state `{}` is unknown", self.initial));
-        }
-        for transition in &self.transitions {
-            for state in transition.from.iter().chain([&transition.to]) {
-                if self.state(state).is_none() {
-                    return Err(format!("transition `{}` names the unknown state `{state}`", transition.key));
-                }
-            }
-        }
-        for state in &self.states {
-            if !self.reaches(&self.initial, |found| found.key == state.key) {
-                return Err(format!("state `{}` cannot be reached", state.key));
-            }
-            let is_end = |found: &State| matches!(found.category, StateCategory::Closed | StateCategory::Canceled);
-            if !self.reaches(&state.key, is_end) {
-                return Err(format!("no way leads from state `{}` to a closed or canceled one", state.key));
-            }
-        }
-        self.auto_close_after().map(|_| ())
     }
 
     fn reaches(&self, from: &str, goal: impl Fn(&State) -> bool) -> bool {

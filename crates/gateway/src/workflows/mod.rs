@@ -1,0 +1,6 @@
+//! Workflows in the API: reading, drafting, publishing.
+
+pub mod inputs;
+pub mod mutations;
+pub mod queries;
+pub mod types;

@@ -1,0 +1,680 @@
+//! Making, changing and publishing workflows of a tenant's own.
+
+use std::sync::Arc;
+
+use access::permission::SETTINGS_MANAGE;
+use kernel::error::Problems;
+use kernel::{Ctx, Error, Id, Patch, Result, UserError, Uuid, id};
+use predicate::{Predicate, Value};
+use serde_json::{Value as Json, json};
+use store::query::{self, Row};
+use store::{Audience, Change, ConnectionTrait, NewEvent, NewJob, RecordRef, Tx, Written};
+
+use super::library::MAX_WORKFLOWS;
+use super::migrate::{MIGRATE, StateMapping};
+use super::{Transition, Workflow, check};
+use crate::commands::check_text;
+use crate::fields::{WORKFLOW, WORKFLOW_VERSION};
+use crate::kind::KindRules;
+use crate::model::{MAX_KEY, MAX_TITLE, StateCategory, TicketKind};
+use crate::service::Tickets;
+use crate::transition::shared_schema;
+
+/// The event that a new workflow leaves behind.
+pub const CREATED: &str = "WorkflowCreated";
+/// The event that a changed workflow leaves behind.
+pub const UPDATED: &str = "WorkflowUpdated";
+/// The event that a published version leaves behind.
+pub const PUBLISHED: &str = "WorkflowPublished";
+/// How many versions one workflow may have.
+pub const MAX_VERSIONS: usize = 500;
+
+/// Make a workflow: its first version is a draft.
+#[derive(Clone, Debug)]
+pub struct CreateWorkflow {
+    /// Which of the new tickets of its kind follow it, as a `TicketFilter`; all when absent.
+    pub filter: Option<Json>,
+    /// Which of several workflows is looked at first: the least.
+    pub rank: i32,
+    /// The document, with key, name and kind.
+    pub document: Workflow,
+}
+
+/// Change a workflow. A new document makes or replaces the draft.
+#[derive(Clone, Debug)]
+pub struct UpdateWorkflow {
+    /// Its key.
+    pub key: String,
+    /// A new name.
+    pub name: Option<String>,
+    /// Which of the new tickets follow it.
+    pub filter: Patch<Json>,
+    /// Which of several workflows is looked at first.
+    pub rank: Option<i32>,
+    /// The document; key, kind and version in it are ignored.
+    pub document: Option<Workflow>,
+    /// Refuse when the workflow has another version.
+    pub expected_version: Option<i32>,
+}
+
+/// Publish a workflow's draft.
+#[derive(Clone, Debug)]
+pub struct PublishWorkflow {
+    /// Its key.
+    pub key: String,
+    /// Whether open tickets that follow an earlier version are moved to this one, and their states to which; absent: they stay.
+    pub migrate: Option<Vec<StateMapping>>,
+    /// Refuse when the workflow has another version.
+    pub expected_version: Option<i32>,
+}
+
+/// What a mutation of a workflow answers.
+#[derive(Clone, Debug)]
+pub struct WorkflowOutcome {
+    /// The workflow with its versions.
+    pub overview: Option<WorkflowOverview>,
+    /// What was recorded.
+    pub events: Vec<store::Event>,
+}
+
+/// A workflow as the viewer may see it.
+#[derive(Clone, Debug)]
+pub struct WorkflowOverview {
+    /// The stored workflow; `None` for a default one that the tenant has not made its own.
+    pub row: Option<Row>,
+    /// Its versions, oldest first; a default one's first version is the one that ships.
+    pub versions: Vec<VersionOverview>,
+}
+
+/// One version of a workflow.
+#[derive(Clone, Debug)]
+pub struct VersionOverview {
+    /// The document.
+    pub workflow: Arc<Workflow>,
+    /// Whether it is still a draft.
+    pub draft: bool,
+    /// When it was published; absent for drafts and for the one that ships.
+    pub published_at: Option<kernel::Timestamp>,
+}
+
+impl Tickets {
+    /// Makes a workflow with its first draft. One with the key of a kind's default workflow becomes its next version.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` without `settings.manage`; `VALIDATION` with paths into the input; `CONFLICT` when the key is taken; `LIMIT`.
+    pub async fn create_workflow(&self, ctx: &Ctx, mut command: CreateWorkflow) -> Result<WorkflowOutcome> {
+        authorise(ctx)?;
+        let mut problems = Problems::default();
+        check_key(&command.document.key, &mut problems);
+        check_name(&command.document.name, &mut problems);
+        self.check_filter(command.document.kind, command.filter.as_ref(), &mut problems)?;
+        problems.check()?;
+        let first = match self.default_with_key(&command.document.key) {
+            Some(default) if default.kind == command.document.kind => 2,
+            Some(_) => {
+                let message = format!("`{}` is the default workflow of another kind", command.document.key);
+                return Err(UserError::taken(["key"], message).into());
+            }
+            None => 1,
+        };
+        command.document.version = first;
+        let tickets = self.clone();
+        let written = self
+            .store()
+            .write(ctx, "workflowCreate", move |tx| {
+                let (tickets, command) = (tickets.clone(), command.clone());
+                Box::pin(async move {
+                    tickets
+                        .check_document_in(tx, &tx.ctx().clone(), &command.document)
+                        .await
+                        .map_err(|error| error.within("document"))?;
+                    let row = tickets.create_workflow_in(tx, &command).await?;
+                    tickets.answer_in(tx, &row).await
+                })
+            })
+            .await?;
+        self.workflow_outcome(ctx, written).await
+    }
+
+    async fn create_workflow_in(&self, tx: &mut Tx, command: &CreateWorkflow) -> Result<Row> {
+        let ctx = tx.ctx().clone();
+        let document = &command.document;
+        let all = self.workflow_rows(tx, &ctx, &Predicate::always()).await?;
+        if all.iter().any(|row| row.text("key") == document.key) {
+            let message = format!("there is a workflow `{}` already", document.key);
+            return Err(UserError::taken(["key"], message).into());
+        }
+        if all.len() >= MAX_WORKFLOWS {
+            let message = format!("there are {MAX_WORKFLOWS} workflows; that is the limit");
+            return Err(UserError::limit([] as [&str; 0], message, MAX_WORKFLOWS as u64).into());
+        }
+        let row = Row::new(
+            &WORKFLOW,
+            vec![
+                ("id", ctx.new_id().into()),
+                ("key", document.key.as_str().into()),
+                ("name", document.name.trim().into()),
+                ("kind", document.kind.as_str().into()),
+                ("filter", command.filter.clone().map_or(Value::Null, Value::Json)),
+                ("rank", command.rank.into()),
+                ("published", Value::Null),
+                ("version", 1.into()),
+                ("createdAt", tx.now().into()),
+                ("updatedAt", tx.now().into()),
+            ],
+        );
+        query::insert_unique_in(tx, ctx.tenant, &WORKFLOW, &row).await?;
+        self.insert_draft_in(tx, &row, document).await?;
+        let told = ["key", "name", "kind", "filter", "rank"].map(|field| (field, Value::Null));
+        tx.emit(event(CREATED, &row, &told, json!({ "key": document.key, "draft": document.version })));
+        Ok(row)
+    }
+
+    async fn insert_draft_in(&self, tx: &mut Tx, workflow: &Row, document: &Workflow) -> Result<()> {
+        let ctx = tx.ctx().clone();
+        let draft = Row::new(
+            &WORKFLOW_VERSION,
+            vec![
+                ("id", ctx.new_id().into()),
+                ("workflow", workflow.id().into()),
+                ("number", i32::try_from(document.version).unwrap_or(i32::MAX).into()),
+                ("document", Value::Json(serde_json::to_value(document).map_err(Error::internal)?)),
+                ("status", "DRAFT".into()),
+                ("publishedAt", Value::Null),
+                ("createdAt", tx.now().into()),
+            ],
+        );
+        query::insert_unique_in(tx, ctx.tenant, &WORKFLOW_VERSION, &draft).await
+    }
+
+    /// Changes a workflow; a document makes or replaces its draft.
+    ///
+    /// # Errors
+    /// As [`Tickets::create_workflow`]; `NOT_FOUND`; `CONFLICT` with the current version.
+    pub async fn update_workflow(&self, ctx: &Ctx, command: UpdateWorkflow) -> Result<WorkflowOutcome> {
+        authorise(ctx)?;
+        if let Some(name) = &command.name {
+            let mut problems = Problems::default();
+            check_name(name, &mut problems);
+            problems.check()?;
+        }
+        let tickets = self.clone();
+        let written = self
+            .store()
+            .write(ctx, "workflowUpdate", move |tx| {
+                let (tickets, command) = (tickets.clone(), command.clone());
+                Box::pin(async move {
+                    let row = tickets.update_workflow_in(tx, &command).await?;
+                    tickets.answer_in(tx, &row).await
+                })
+            })
+            .await?;
+        self.library().published(ctx.tenant);
+        self.workflow_outcome(ctx, written).await
+    }
+
+    async fn update_workflow_in(&self, tx: &mut Tx, command: &UpdateWorkflow) -> Result<Row> {
+        let before = self.workflow_in(tx, &command.key, command.expected_version).await?;
+        let kind = kind_of(&before)?;
+        let mut row = before.clone();
+        if let Some(name) = &command.name {
+            row.set("name", name.trim().into());
+        }
+        if let Some(rank) = command.rank {
+            row.set("rank", rank.into());
+        }
+        match &command.filter {
+            Patch::Keep => {}
+            Patch::Clear => row.set("filter", Value::Null),
+            Patch::Set(filter) => {
+                let mut problems = Problems::default();
+                self.check_filter(kind, Some(filter), &mut problems)?;
+                problems.check()?;
+                row.set("filter", Value::Json(filter.clone()));
+            }
+        }
+        let mut payload = json!({ "key": command.key });
+        if let Some(document) = &command.document {
+            let mut document = document.clone();
+            (document.key, document.kind, document.name) = (command.key.clone(), kind, row.text("name"));
+            document.version = self.write_draft_in(tx, &row, &document).await?;
+            payload["draft"] = json!(document.version);
+        }
+        let changed: Vec<_> = before.fields().iter().filter(|(name, value)| row.get(name) != value).cloned().collect();
+        if changed.is_empty() && command.document.is_none() {
+            return Ok(row);
+        }
+        self.save_workflow_in(tx, &before, &mut row).await?;
+        tx.emit(event(UPDATED, &row, &changed, payload));
+        Ok(row)
+    }
+
+    /// Replaces the draft, or begins one behind the last version. Answers its number.
+    async fn write_draft_in(&self, tx: &mut Tx, workflow: &Row, document: &Workflow) -> Result<u32> {
+        let versions = self.version_rows(tx, &tx.ctx().clone(), workflow.id()).await?;
+        let mut document = document.clone();
+        let last = versions.last().map_or(0, |row| row.int("number"));
+        let draft = versions.iter().find(|row| row.text("status") == "DRAFT");
+        let number = draft.map_or(last + 1, |row| row.int("number"));
+        document.version = u32::try_from(number).unwrap_or(u32::MAX);
+        self.check_document_in(tx, &tx.ctx().clone(), &document).await.map_err(|error| error.within("document"))?;
+        match draft {
+            Some(draft) => {
+                let tenant = tx.ctx().tenant;
+                let stored = Value::Json(serde_json::to_value(&document).map_err(Error::internal)?);
+                query::update_in(tx, tenant, &WORKFLOW_VERSION, draft.id(), None, &[("document", stored)]).await?;
+            }
+            None if versions.len() >= MAX_VERSIONS => {
+                let message = format!("the workflow has {MAX_VERSIONS} versions; that is the limit");
+                return Err(UserError::limit(["document"], message, MAX_VERSIONS as u64).into());
+            }
+            None => self.insert_draft_in(tx, workflow, &document).await?,
+        }
+        Ok(document.version)
+    }
+
+    /// Publishes a workflow's draft: from now on new tickets get it. Open tickets stay on their version, or are moved in the
+    /// background.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`, `NOT_FOUND`, `CONFLICT`; `VALIDATION` when there is no draft, when the draft is no longer valid, or
+    /// when a state that open tickets are in is gone and `migrate` does not map it.
+    pub async fn publish_workflow(&self, ctx: &Ctx, command: PublishWorkflow) -> Result<WorkflowOutcome> {
+        authorise(ctx)?;
+        let tickets = self.clone();
+        let written = self
+            .store()
+            .write(ctx, "workflowPublish", move |tx| {
+                let (tickets, command) = (tickets.clone(), command.clone());
+                Box::pin(async move {
+                    let row = tickets.publish_workflow_in(tx, &command).await?;
+                    tickets.answer_in(tx, &row).await
+                })
+            })
+            .await?;
+        self.library().published(ctx.tenant);
+        self.workflow_outcome(ctx, written).await
+    }
+
+    async fn publish_workflow_in(&self, tx: &mut Tx, command: &PublishWorkflow) -> Result<Row> {
+        let ctx = tx.ctx().clone();
+        let before = self.workflow_in(tx, &command.key, command.expected_version).await?;
+        let versions = self.version_rows(tx, &ctx, before.id()).await?;
+        let Some(draft) = versions.iter().find(|row| row.text("status") == "DRAFT") else {
+            let message = format!("`{}` has no draft: give it a new `document` by `workflowUpdate` first", command.key);
+            return Err(UserError::constraint(["key"], message, "draft", None).into());
+        };
+        let document = self.stored_workflow(draft)?;
+        self.check_document_in(tx, &ctx, &document).await?;
+        let mut earlier: Vec<Workflow> =
+            self.default_with_key(&command.key).into_iter().map(|found| (**found).clone()).collect();
+        for row in versions.iter().filter(|row| row.text("status") == "PUBLISHED") {
+            earlier.push(self.stored_workflow(row)?);
+        }
+        check_categories(&earlier, &document)?;
+        if let Some(mapping) = &command.migrate {
+            self.check_mapping_in(tx, &earlier, &document, mapping).await?;
+        }
+        let number = draft.int("number");
+        let published = [("status", Value::from("PUBLISHED")), ("publishedAt", tx.now().into())];
+        query::update_in(tx, ctx.tenant, &WORKFLOW_VERSION, draft.id(), None, &published).await?;
+        let mut row = before.clone();
+        row.set("published", i32::try_from(number).unwrap_or(i32::MAX).into());
+        self.save_workflow_in(tx, &before, &mut row).await?;
+        if let Some(mapping) = &command.migrate {
+            tx.enqueue(NewJob {
+                kind: MIGRATE,
+                tenant: ctx.tenant,
+                unique_key: Some(command.key.clone()),
+                run_at: tx.now(),
+                payload: json!({ "workflow": command.key, "version": number, "mapping": mapping }),
+            });
+        }
+        let told = [("published", before.get("published").clone())];
+        tx.emit(event(PUBLISHED, &row, &told, json!({ "key": command.key, "version": number })));
+        Ok(row)
+    }
+
+    async fn save_workflow_in(&self, tx: &mut Tx, before: &Row, row: &mut Row) -> Result<()> {
+        let version = i32::try_from(before.int("version")).unwrap_or(i32::MAX);
+        row.set("version", (version + 1).into());
+        row.set("updatedAt", tx.now().into());
+        let differs = |(name, value): &&(&'static str, Value)| before.get(name) != value;
+        let values: Vec<_> = row.fields().iter().filter(differs).cloned().collect();
+        let tenant = tx.ctx().tenant;
+        match query::update_in(tx, tenant, &WORKFLOW, row.id(), Some(version), &values).await? {
+            true => Ok(()),
+            false => Err(tx.retry()),
+        }
+    }
+
+    /// Checks a document for a kind of tickets, without keeping anything.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` without `settings.manage`; `VALIDATION` with paths into the document.
+    pub async fn validate_workflow(&self, ctx: &Ctx, document: Workflow) -> Result<()> {
+        authorise(ctx)?;
+        self.check_document_in(&self.store().read("workflow.validate"), ctx, &document)
+            .await
+            .map_err(|error| error.within("document"))?;
+        Ok(())
+    }
+
+    /// All that can be wrong with a document, paths relative to it.
+    async fn check_document_in(&self, connection: &impl ConnectionTrait, ctx: &Ctx, document: &Workflow) -> Result<()> {
+        let mut problems = Problems::default();
+        check::structure(document, &mut problems);
+        problems.take(self.compile(&mut document.clone()))?;
+        let rules = self.kinds().get(document.kind)?;
+        for (place, transition) in document.transitions.iter().enumerate() {
+            check_inputs(rules.as_ref(), document, place, transition, &mut problems);
+        }
+        for (place, transition) in document.transitions.iter().enumerate() {
+            for (number, effect) in transition.effects.iter().enumerate() {
+                let known = self.effect_target_in(connection, ctx, effect).await;
+                let path = ["transitions", &place.to_string(), "effects", &number.to_string()].map(str::to_owned);
+                problems
+                    .take(known.map_err(|error| path.iter().rev().fold(error, |error, part| error.within(part))))?;
+            }
+        }
+        problems.check()
+    }
+
+    /// Each state in use is in the new document or mapped to a state of it.
+    async fn check_mapping_in(
+        &self,
+        tx: &mut Tx,
+        earlier: &[Workflow],
+        document: &Workflow,
+        mapping: &[StateMapping],
+    ) -> Result<()> {
+        let mut problems = Problems::default();
+        let category =
+            |key: &str| earlier.iter().rev().find_map(|workflow| workflow.state(key)).map(|state| state.category);
+        for (place, one) in mapping.iter().enumerate() {
+            let at = |field: &str| ["migrate".to_owned(), place.to_string(), field.to_owned()];
+            let Some(to) = document.state(&one.to) else {
+                let message = format!("the new version has no state `{}`", one.to);
+                problems.add(UserError::constraint(at("to"), message, "unknownState", None));
+                continue;
+            };
+            match category(&one.from) {
+                None => {
+                    let message = format!("no earlier version has a state `{}`", one.from);
+                    problems.add(UserError::constraint(at("from"), message, "unknownState", None));
+                }
+                Some(from) if to.category == StateCategory::Waiting && from != StateCategory::Waiting => {
+                    let message =
+                        format!("`{}` waits and `{}` does not: what would the tickets wait for?", one.to, one.from);
+                    problems.add(UserError::constraint(at("to"), message, "category", None));
+                }
+                Some(_) => {}
+            }
+        }
+        let gone = earlier.iter().flat_map(|workflow| &workflow.states).map(|state| state.key.as_str());
+        let gone: std::collections::BTreeSet<&str> =
+            gone.filter(|key| document.state(key).is_none() && mapping.iter().all(|one| one.from != *key)).collect();
+        let rules = self.kinds().get(document.kind)?.clone();
+        for state in gone {
+            let in_use = self.following(rules.as_ref(), document).and(Predicate::eq("state", state));
+            let tenant = tx.ctx().tenant;
+            if query::exists(tx, tenant, rules.record(), &in_use, self.access().catalogue()).await? {
+                let message = format!(
+                    "open tickets are in the state `{state}`, which is gone: map it to a state of the new version"
+                );
+                problems.add(UserError::constraint(["migrate"], message, "stateInUse", None));
+            }
+        }
+        problems.check()
+    }
+
+    /// All workflows: the tenant's own, by rank and key, and the default ones that are not among them.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn workflows(&self, ctx: &Ctx, kind: Option<TicketKind>) -> Result<Vec<WorkflowOverview>> {
+        let reader = self.store().read("workflow.list");
+        let wanted = kind.map_or_else(Predicate::always, |kind| Predicate::eq("kind", kind.as_str()));
+        let rows = self.workflow_rows(&reader, ctx, &wanted).await?;
+        let versions = self.all_version_rows(&reader, ctx, &rows).await?;
+        let defaults = self.kinds().iter().map(|rules| rules.default_workflow().clone());
+        let unowned = defaults
+            .filter(|default| kind.is_none_or(|kind| kind == default.kind))
+            .filter(|default| rows.iter().all(|row| row.text("key") != default.key))
+            .map(|default| WorkflowOverview { row: None, versions: vec![shipped(default)] });
+        let mut all: Vec<WorkflowOverview> = unowned.collect();
+        for row in rows {
+            let own = versions.iter().filter(|version| version.get("workflow").as_id() == Some(row.id()));
+            all.push(self.overview(&row, own)?);
+        }
+        Ok(all)
+    }
+
+    fn overview<'a>(&self, row: &Row, versions: impl Iterator<Item = &'a Row>) -> Result<WorkflowOverview> {
+        let mut found: Vec<VersionOverview> =
+            self.default_with_key(&row.text("key")).into_iter().map(|default| shipped(default.clone())).collect();
+        for version in versions {
+            found.push(VersionOverview {
+                workflow: Arc::new(self.stored_workflow(version)?),
+                draft: version.text("status") == "DRAFT",
+                published_at: version.get("publishedAt").as_time(),
+            });
+        }
+        Ok(WorkflowOverview { row: Some(row.clone()), versions: found })
+    }
+
+    /// The workflow with this key.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn workflow(&self, ctx: &Ctx, key: &str) -> Result<Option<WorkflowOverview>> {
+        if key.contains('\0') {
+            return Ok(None);
+        }
+        let reader = self.store().read("workflow.find");
+        match self.workflow_rows(&reader, ctx, &Predicate::eq("key", key)).await?.pop() {
+            Some(row) => {
+                let versions = self.version_rows(&reader, ctx, row.id()).await?;
+                Ok(Some(self.overview(&row, versions.iter())?))
+            }
+            None => {
+                let default = self.default_with_key(key).cloned();
+                Ok(default.map(|default| WorkflowOverview { row: None, versions: vec![shipped(default)] }))
+            }
+        }
+    }
+
+    /// The default workflow with this key.
+    pub(super) fn default_with_key(&self, key: &str) -> Option<&Arc<Workflow>> {
+        self.kinds().iter().map(|rules| rules.default_workflow()).find(|workflow| workflow.key == key)
+    }
+
+    async fn workflow_rows(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        wanted: &Predicate,
+    ) -> Result<Vec<Row>> {
+        let visible = self.access().visible(ctx);
+        let scoped = self.access().scoped(ctx, &visible);
+        let mut rows = query::all(connection, &scoped, &WORKFLOW, wanted, &[], MAX_WORKFLOWS as u64).await?;
+        rows.sort_by_key(|row| (row.int("rank"), row.text("key")));
+        Ok(rows)
+    }
+
+    async fn version_rows(&self, connection: &impl ConnectionTrait, ctx: &Ctx, workflow: Uuid) -> Result<Vec<Row>> {
+        self.versions_where(connection, ctx, &Predicate::eq("workflow", workflow), MAX_VERSIONS).await
+    }
+
+    async fn all_version_rows(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        workflows: &[Row],
+    ) -> Result<Vec<Row>> {
+        let ids: Vec<Uuid> = workflows.iter().map(Row::id).collect();
+        self.versions_where(connection, ctx, &Predicate::one_of("workflow", &ids), MAX_VERSIONS * 10).await
+    }
+
+    async fn versions_where(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        wanted: &Predicate,
+        most: usize,
+    ) -> Result<Vec<Row>> {
+        let visible = self.access().visible(ctx);
+        let scoped = self.access().scoped(ctx, &visible);
+        let mut rows = query::all(connection, &scoped, &WORKFLOW_VERSION, wanted, &[], most as u64).await?;
+        rows.sort_by_key(|row| row.int("number"));
+        Ok(rows)
+    }
+
+    async fn workflow_in(&self, tx: &mut Tx, key: &str, expected: Option<i32>) -> Result<Row> {
+        let ctx = tx.ctx().clone();
+        let found = match key.contains('\0') {
+            true => None,
+            false => self.workflow_rows(tx, &ctx, &Predicate::eq("key", key)).await?.pop(),
+        };
+        let row = found.ok_or_else(|| match self.default_with_key(key) {
+            Some(_) => {
+                let message = format!(
+                    "`{key}` is the default that ships: make it your own by `workflowCreate` with the same key"
+                );
+                UserError::constraint(["key"], message, "default", None)
+            }
+            None => UserError::not_found(["key"], "the workflow"),
+        })?;
+        let version = i32::try_from(row.int("version")).unwrap_or(i32::MAX);
+        match expected {
+            Some(expected) if expected != version => Err(UserError::stale(version).into()),
+            _ => Ok(row),
+        }
+    }
+
+    fn check_filter(&self, kind: TicketKind, filter: Option<&Json>, problems: &mut Problems) -> Result<()> {
+        if let Some(filter) = filter {
+            let read = self.readable_condition(kind, filter).map_err(|error| error.within("filter"));
+            problems.take(read)?;
+        }
+        Ok(())
+    }
+
+    /// What a write answers: read inside it, so that a dry run answers the same.
+    async fn answer_in(&self, tx: &mut Tx, row: &Row) -> Result<WorkflowOverview> {
+        let version = i32::try_from(row.int("version")).unwrap_or(i32::MAX);
+        tx.answers_with(RecordRef { id: Id::new(id::prefix::WORKFLOW, row.id()), version });
+        let versions = self.version_rows(tx, &tx.ctx().clone(), row.id()).await?;
+        self.overview(row, versions.iter())
+    }
+
+    async fn workflow_outcome(&self, ctx: &Ctx, written: Written<WorkflowOverview>) -> Result<WorkflowOutcome> {
+        let events = self.events_of(ctx, &written).await?;
+        let overview = match written {
+            Written::Fresh { value, .. } => Some(value),
+            Written::Replayed { record, .. } => self.workflow_by_id(ctx, record.id.uuid).await?,
+        };
+        Ok(WorkflowOutcome { overview, events })
+    }
+
+    /// The workflow with this id.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn workflow_by_id(&self, ctx: &Ctx, id: Uuid) -> Result<Option<WorkflowOverview>> {
+        let reader = self.store().read("workflow.find");
+        let Some(row) = self.workflow_rows(&reader, ctx, &Predicate::eq("id", id)).await?.pop() else {
+            return Ok(None);
+        };
+        let versions = self.version_rows(&reader, ctx, row.id()).await?;
+        self.overview(&row, versions.iter()).map(Some)
+    }
+}
+
+fn shipped(workflow: Arc<Workflow>) -> VersionOverview {
+    VersionOverview { workflow, draft: false, published_at: None }
+}
+
+fn kind_of(row: &Row) -> Result<TicketKind> {
+    TicketKind::parse(&row.text("kind")).ok_or_else(|| Error::internal("a workflow of no kind"))
+}
+
+fn authorise(ctx: &Ctx) -> Result<()> {
+    if ctx.grants.holds_tenant(SETTINGS_MANAGE) { Ok(()) } else { Err(UserError::forbidden(SETTINGS_MANAGE).into()) }
+}
+
+fn check_key(key: &str, problems: &mut Problems) {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(plain) {
+        let message = format!("`key` is 1 to {MAX_KEY} lower-case letters, digits and hyphens");
+        problems.add(UserError::constraint(["key"], message, "pattern", Some(MAX_KEY as u64)));
+    }
+}
+
+fn check_name(name: &str, problems: &mut Problems) {
+    check_text(problems, "name", name, MAX_TITLE);
+}
+
+/// Inputs are those that tickets of the kind know; what the effects set needs a kind of its own no more.
+fn check_inputs(
+    rules: &dyn KindRules,
+    workflow: &Workflow,
+    place: usize,
+    transition: &Transition,
+    problems: &mut Problems,
+) {
+    for (list, names) in [("required", &transition.required), ("optional", &transition.optional)] {
+        for (number, name) in names.iter().enumerate() {
+            if shared_schema(name).is_none() && rules.input_schema(workflow, name).is_none() {
+                let path = ["transitions".into(), place.to_string(), list.to_owned(), number.to_string()];
+                let message = format!("transitions of {} take no input `{name}`", rules.kind().as_str());
+                problems.add(UserError::constraint(path, message, "unknownInput", None));
+            }
+        }
+    }
+    let resolves = workflow.category(&transition.to) == StateCategory::Resolved;
+    for name in rules.inputs_to_resolve().iter().filter(|_| resolves) {
+        if !transition.required.iter().any(|required| required == name) {
+            let path = ["transitions".into(), place.to_string(), "required".to_owned()];
+            let message = format!("a transition to a resolved state requires `{name}`");
+            problems.add(UserError::constraint(path, message, "required", None));
+        }
+    }
+}
+
+/// A state's category is what queues, clocks and reports go by: it is the same in all versions.
+fn check_categories(earlier: &[Workflow], document: &Workflow) -> Result<()> {
+    let mut problems = Problems::default();
+    for state in &document.states {
+        let was = earlier.iter().rev().find_map(|workflow| workflow.state(&state.key));
+        if let Some(was) = was.filter(|was| was.category != state.category) {
+            let message = format!(
+                "state `{}` was {} in an earlier version and stays so; give the new meaning a state of its own",
+                state.key,
+                was.category.as_str()
+            );
+            problems.add(UserError::constraint(["document", "states"], message, "immutableCategory", None));
+        }
+    }
+    problems.check()
+}
+
+fn event(kind: &'static str, row: &Row, before: &[(&'static str, Value)], payload: Json) -> NewEvent {
+    let changes = before.iter().map(|(field, before)| Change {
+        field: (*field).to_owned(),
+        before: before.to_json(),
+        after: row.get(field).to_json(),
+    });
+    NewEvent {
+        kind,
+        subject_kind: "workflow",
+        subject: row.id(),
+        version: i32::try_from(row.int("version")).unwrap_or(i32::MAX),
+        audience: Audience::Internal,
+        changes: changes.filter(|change| change.before != change.after).collect(),
+        facts: Default::default(),
+        payload,
+        occurred_at: None,
+        actor: None,
+    }
+}
