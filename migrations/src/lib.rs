@@ -9,6 +9,7 @@
 pub mod m0001_platform;
 pub mod m0002_access;
 pub mod m0003_ticket;
+pub mod m0004_configuration;
 pub mod m0009_workflows;
 pub mod sql;
 #[cfg(feature = "testing")]
@@ -20,8 +21,13 @@ use store::kernel::{Clock, Error, ErrorCode, Result};
 use store::{DbResult, Engine, Location, Store, StoreConfig};
 
 /// All migrations, oldest first.
-pub const ALL: &[SqlMigration] =
-    &[m0001_platform::MIGRATION, m0002_access::MIGRATION, m0003_ticket::MIGRATION, m0009_workflows::MIGRATION];
+pub const ALL: &[SqlMigration] = &[
+    m0001_platform::MIGRATION,
+    m0002_access::MIGRATION,
+    m0003_ticket::MIGRATION,
+    m0004_configuration::MIGRATION,
+    m0009_workflows::MIGRATION,
+];
 
 /// The migrations, for sea-orm's machinery.
 pub struct Migrator;

@@ -81,8 +81,25 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     let theirs = company::found(installation.platform(), "globex").await;
     let client = |person: &company::Person| installation.client(&person.token);
     let (admin, agent, requester) = (client(&company.admin), client(&company.agent), client(&company.requester));
+    let service = json!({
+        "key": "remote-access", "name": "Remote access", "description": "From anywhere.", "team": { "slug": "network" },
+        "owner": { "email": company.lead.email },
+    });
+    let service = admin.done("serviceCreate", service, "service { id }").await["service"]["id"].take();
+    let mut items = Vec::new();
+    for name in ["vpn-1", "fw-1"] {
+        let input = json!({ "name": name, "class": "NETWORK_DEVICE", "service": { "id": service } });
+        let made = admin.done("configurationItemCreate", input, "configurationItem { id }").await;
+        items.push(made["configurationItem"]["id"].clone());
+    }
+    let gateway = &items[0];
+    let relation = json!({ "source": { "id": items[0] }, "type": "DEPENDS_ON", "target": { "id": items[1] } });
+    admin.done("configurationItemRelate", relation, "configurationItem { id }").await;
+    let manager = json!({ "user": { "email": company.requester.email }, "manager": { "email": company.lead.email } });
+    admin.done("userUpdate", manager, "user { id }").await;
     let input = json!({
         "title": "VPN", "description": "Drops.", "origin": "CHAT", "category": "vpn", "tags": ["vpn"], "requester": { "email": company.requester.email },
+        "service": { "key": "remote-access" }, "configurationItems": [{ "id": gateway }],
         "team": { "slug": "workplace" }, "externalRefs": [{ "source": "pager", "key": "7" }],
         "priorityOverride": { "priority": "P1", "reason": "The board." },
     });
@@ -121,6 +138,8 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("ServiceAccount", "a bot", id(&account["serviceAccount"]["id"])),
             ("Team", "network", company.network.clone()),
             ("Category", "vpn", company.vpn.clone()),
+            ("Service", "remote access", id(&service)),
+            ("ConfigurationItem", "the VPN gateway", id(gateway)),
         ],
         personas: vec![
             ("requester", requester),
@@ -201,6 +220,8 @@ async fn conditions(schema: &Schema, scene: &Scene, table: &mut Table) {
         ("assignee.email", json!({ "assignee": { "email": { "startsWith": "agent@" } } })),
         ("assignee.name", json!({ "assignee": { "name": { "eq": "Agent" } } })),
         ("team.slug", json!({ "team": { "slug": { "eq": "network" } } })),
+        ("service.key", json!({ "service": { "key": { "eq": "remote-access" } } })),
+        ("requester.manager", json!({ "requester": { "manager": { "isNull": false } } })),
         ("reassignmentCount", json!({ "reassignmentCount": { "gte": 1 } })),
         ("not reassignmentCount", json!({ "not": { "reassignmentCount": { "gte": 1 } } })),
         ("reopenCount", json!({ "reopenCount": { "eq": 0 } })),
@@ -223,6 +244,17 @@ async fn conditions(schema: &Schema, scene: &Scene, table: &mut Table) {
             let answer = client.answer(&query, json!({})).await;
             let mark = if answer.get("errors").is_some() { 'E' } else { '+' };
             table.entry(format!("order {value}")).or_default().push(mark);
+        }
+        for (name, filter) in [("name", json!({ "name": { "eq": "vpn-1" } })), ("all", json!({}))] {
+            let query =
+                "query($filter: ConfigurationItemFilter) { configurationItems(filter: $filter) { totalCount } }";
+            let count =
+                client.ask(query, json!({ "filter": filter })).await["configurationItems"]["totalCount"].clone();
+            let mark = count.as_u64().and_then(|count| char::from_digit(u32::try_from(count).unwrap_or(9), 10));
+            table
+                .entry(format!("filter and count of configuration items {name}"))
+                .or_default()
+                .push(mark.unwrap_or('E'));
         }
         for value in ["NAME", "EMAIL", "CREATED_AT"] {
             let query = format!("{{ users(orderBy: [{{ field: {value} }}]) {{ totalCount }} }}");

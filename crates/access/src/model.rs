@@ -42,6 +42,8 @@ pub struct Account {
     pub time_zone: Option<String>,
     /// Whether it may sign in.
     pub active: bool,
+    /// Who manages the user; `None` also when the viewer may not read it.
+    pub manager: Option<Uuid>,
     /// Raised by every change.
     pub version: i32,
     /// When it was created.
@@ -61,6 +63,7 @@ impl Account {
             email: row.optional_text("email"),
             time_zone: row.optional_text("timeZone"),
             active: row.bool("active"),
+            manager: row.get("manager").as_id(),
             version: version(row),
             created_at: row.time("createdAt"),
             updated_at: row.time("updatedAt"),

@@ -59,6 +59,10 @@ permissions! {
     SETTINGS_MANAGE = "settings.manage",
     /// See the audit of administrative acts.
     AUDIT_READ = "audit.read",
+    /// See configuration items and their relations. Services are seen by everybody in the tenant.
+    CONFIGURATION_READ = "configuration.read",
+    /// Create and change services, configuration items and their relations.
+    CONFIGURATION_MANAGE = "configuration.manage",
 }
 
 /// The permission with this name.
@@ -152,6 +156,7 @@ static AGENT_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_CREATE, Scope::Tenant),
         (TICKET_CREATE_ON_BEHALF, Scope::Tenant),
         (USER_READ, Scope::Tenant),
+        (CONFIGURATION_READ, Scope::Tenant),
     ],
 };
 
@@ -191,6 +196,8 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (TOKEN_MANAGE, Scope::Tenant),
         (SETTINGS_MANAGE, Scope::Tenant),
         (AUDIT_READ, Scope::Tenant),
+        (CONFIGURATION_READ, Scope::Tenant),
+        (CONFIGURATION_MANAGE, Scope::Tenant),
     ],
 };
 
@@ -203,6 +210,7 @@ static AUDITOR_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_INTERNAL, Scope::Tenant),
         (USER_READ, Scope::Tenant),
         (AUDIT_READ, Scope::Tenant),
+        (CONFIGURATION_READ, Scope::Tenant),
     ],
 };
 

@@ -11,8 +11,8 @@ mod tenant;
 mod token;
 
 pub(crate) use actor::{
-    Login, NewActor, clear_password_in, id_by_email, insert_actor_in, login, password_hash, set_password_in,
-    update_actor_in,
+    Login, NewActor, clear_password_in, hold_manager_in, id_by_email, insert_actor_in, login, password_hash,
+    set_password_in, update_actor_in,
 };
 pub(crate) use role::{
     Assignment, NewAssignment, assigned_grant, assignments_of, count_administrators_in, delete_assignments_in,

@@ -8,8 +8,10 @@ use access::{
 };
 use anyhow::{Result, anyhow};
 use chrono::Duration;
+use configuration::{CreateItem, CreateService, ItemClass, ItemRef, RelateItems, RelationType, ServiceRef};
 use gateway::platform::Platform;
 use incident::{CreateIncident, IncidentOrigin};
+use kernel::id::prefix;
 use kernel::{Clock, Ctx, ManualClock, Mutation, Patch};
 use serde_json::{Map, Value as Json, json};
 use ticket::{
@@ -95,6 +97,22 @@ const CATEGORIES: &[(&str, &str, Option<&str>)] = &[
     ("software", "Software", None),
 ];
 
+/// Key, name, the team that looks after it, and the categories of the incidents that interrupt it.
+const SERVICES: &[(&str, &str, &str, &[&str])] = &[
+    ("e-mail", "E-mail", "service-desk", &["software"]),
+    ("remote-access", "Remote access", "network", &["vpn"]),
+    ("office-network", "Office network", "network", &["wifi", "network"]),
+    ("workplace", "Workplace", "workplace", &["printer", "laptop"]),
+];
+
+/// Name, class, service, and the name of the one that it depends on.
+const ITEMS: &[(&str, ItemClass, &str, Option<&str>)] = &[
+    ("fw-1", ItemClass::NetworkDevice, "office-network", None),
+    ("vpn-gateway", ItemClass::VirtualMachine, "remote-access", Some("fw-1")),
+    ("mail-1", ItemClass::Server, "e-mail", Some("fw-1")),
+    ("printer-3-1", ItemClass::Printer, "workplace", None),
+];
+
 const TITLES: &[(&str, &str)] = &[
     ("VPN drops every few minutes", "vpn"),
     ("Printer on the third floor jams", "printer"),
@@ -165,8 +183,36 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
             CreateCategory { key: (*key).to_owned(), name: (*name).to_owned(), parent: parent.map(str::to_owned) };
         platform.tickets.create_category(&ctx, command).await?;
     }
+    load_configuration(platform, &ctx).await?;
     load_incidents(platform).await?;
     Ok(tenant)
+}
+
+async fn load_configuration(platform: &Platform, ctx: &Ctx) -> Result<()> {
+    let configuration = platform.tickets.configuration();
+    for (key, name, team, _) in SERVICES {
+        let command = CreateService {
+            key: (*key).to_owned(),
+            name: (*name).to_owned(),
+            description: None,
+            owner: Some(UserRef::Email("lead@demo.example".to_owned())),
+            team: Some(TeamRef::Slug((*team).to_owned())),
+        };
+        configuration.create_service(ctx, command).await?;
+    }
+    let mut made: Vec<(&str, ItemRef)> = Vec::new();
+    for (name, class, service, needs) in ITEMS {
+        let service = Some(ServiceRef::Key((*service).to_owned()));
+        let command = CreateItem { name: (*name).to_owned(), class: *class, service };
+        let row = configuration.create_item(ctx, command).await?.record;
+        let source = ItemRef::Id(kernel::Id::new(prefix::CONFIGURATION_ITEM, row.id()));
+        if let Some((_, target)) = made.iter().find(|(made, _)| Some(*made) == *needs) {
+            let command = RelateItems { source: source.clone(), kind: RelationType::DependsOn, target: target.clone() };
+            configuration.relate_items(ctx, command).await?;
+        }
+        made.push((*name, source));
+    }
+    Ok(())
 }
 
 async fn create_person(access: &Access, ctx: &Ctx, person: &Person) -> Result<()> {
@@ -175,6 +221,12 @@ async fn create_person(access: &Access, ctx: &Ctx, person: &Person) -> Result<()
         name: person.name.to_owned(),
         password: Some(PASSWORD.to_owned()),
         roles: vec![RoleInput { role: person.role.to_owned(), team: None }],
+        // The administrator comes first and is managed by nobody; the lead manages those who help.
+        manager: match person.role {
+            "team_lead" => Some(UserRef::Email("admin@demo.example".to_owned())),
+            "agent" => Some(UserRef::Email("lead@demo.example".to_owned())),
+            _ => None,
+        },
         ..Default::default()
     };
     access.user_create(ctx, command).await?;
@@ -227,6 +279,11 @@ async fn sign_in(platform: &Platform, email: &str, clock: &ManualClock) -> Resul
     Ok(Ctx { clock: Clock::Manual(clock.clone()), mutation: Mutation::default(), ..session.ctx })
 }
 
+fn service_of(category: &str) -> Option<ServiceRef> {
+    let service = SERVICES.iter().find(|(.., categories)| categories.contains(&category));
+    service.map(|(key, ..)| ServiceRef::Key((*key).to_owned()))
+}
+
 /// Opens one incident and lets its story happen, within the hour.
 async fn play(platform: &Platform, cast: &Cast, index: usize) -> Result<()> {
     let story = STORIES[index % STORIES.len()];
@@ -240,6 +297,8 @@ async fn play(platform: &Platform, cast: &Cast, index: usize) -> Result<()> {
         urgency: Urgency::ALL[(index / 3) % 3],
         priority_override: None,
         category: Some(category.to_owned()),
+        service: service_of(category),
+        items: Default::default(),
         team: None,
         assignee: None,
         tags: vec![category.to_owned()],

@@ -15,6 +15,7 @@ use access::{ACTOR, Account, HeldRole, TEAM};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::runtime::Timer;
+use configuration::{ITEM, SERVICE};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::task::{FutureObj, Spawn, SpawnError};
@@ -161,6 +162,38 @@ pub async fn category(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Opti
     Loaders::one(ctx, CategoryKey(id)).await
 }
 
+/// A service by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn service(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, ServiceKey(id)).await
+}
+
+/// A configuration item by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn configuration_item(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, ItemKey(id)).await
+}
+
+/// The configuration items that a ticket is about, with the items.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn ticket_items(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, TicketItemsKey(ticket)).await?.unwrap_or_default())
+}
+
+/// The relations of a configuration item, those that leave from it first, each with the item at the other end.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn relations(ctx: &Context<'_>, item: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, RelationsKey(item)).await?.unwrap_or_default())
+}
+
 /// The first `limit` members of a team.
 ///
 /// # Errors
@@ -239,7 +272,7 @@ impl Batch {
 }
 
 /// What a ticket of any kind is read with: its edges, and the fields of its kind, without which they would read as absent.
-const TICKET_RELATIONS: &[&str] = &["category", "requester", "openedBy", "team", "assignee", "incident"];
+const TICKET_RELATIONS: &[&str] = &["category", "requester", "openedBy", "service", "team", "assignee", "incident"];
 
 /// Declares a key that is an id, and the record that it is the id of.
 macro_rules! by_id {
@@ -264,6 +297,8 @@ by_id!(ActorKey, &ACTOR, &[]);
 by_id!(TeamKey, &TEAM, &[]);
 by_id!(TicketKey, &TICKET, TICKET_RELATIONS);
 by_id!(CategoryKey, &CATEGORY, &["parent"]);
+by_id!(ServiceKey, &SERVICE, &[]);
+by_id!(ItemKey, &ITEM, &[]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.
 macro_rules! belonging {
@@ -290,6 +325,14 @@ belonging!(TeamsOfKey, access::Team, |batch, actors| batch.platform.access.teams
 belonging!(RolesOfKey, HeldRole, |batch, actors| batch.platform.access.roles_of(&batch.ctx()?, actors).await?);
 belonging!(WatchersKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.watchers_of(&batch.ctx()?, tickets).await?)
+});
+belonging!(TicketItemsKey, Row, |batch, tickets| {
+    by_ticket(batch.platform.tickets.items_of(&batch.ctx()?, tickets).await?)
+});
+belonging!(RelationsKey, Row, |batch, items| {
+    let (leaving, arriving) = batch.platform.tickets.configuration().relations_of(&batch.ctx()?, items).await?;
+    let ends = leaving.into_iter().map(|row| ("source", row)).chain(arriving.into_iter().map(|row| ("target", row)));
+    grouped(ends.filter_map(|(end, row)| Some((row.get(end).as_id()?, row))))
 });
 belonging!(ExternalRefsKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.external_refs_of(&batch.ctx()?, tickets).await?)

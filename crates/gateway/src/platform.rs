@@ -47,7 +47,8 @@ pub struct Platform {
 
 /// All record types of the product.
 pub fn records() -> Vec<&'static RecordType> {
-    access::RECORDS.iter().chain(ticket::fields::ALL).copied().chain([&INCIDENT]).collect()
+    let shared = access::RECORDS.into_iter().chain(configuration::RECORDS);
+    shared.chain(ticket::fields::ALL.iter().copied()).chain([&INCIDENT]).collect()
 }
 
 /// The catalogue of all record types.

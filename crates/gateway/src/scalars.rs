@@ -184,6 +184,22 @@ pub fn patch<T: async_graphql::InputType>(field: MaybeUndefined<T>) -> Patch<T> 
     }
 }
 
+/// A patch of a reference, with the paths of its errors under the field's name.
+///
+/// # Errors
+/// Those of the conversion, below `field`.
+pub fn reference<I, R>(
+    field: &str,
+    input: MaybeUndefined<I>,
+    convert: impl FnOnce(I) -> kernel::Result<R>,
+) -> kernel::Result<Patch<R>> {
+    match input {
+        MaybeUndefined::Undefined => Ok(Patch::Keep),
+        MaybeUndefined::Null => Ok(Patch::Clear),
+        MaybeUndefined::Value(input) => convert(input).map(Patch::Set).map_err(|error| error.within(field)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,9 @@ use async_graphql::{Context, ID, Interface, MergedObject, MergedSubscription, Ob
 use kernel::Id;
 use kernel::id::prefix;
 
+use crate::configuration::mutations::ConfigurationMutations;
+use crate::configuration::queries::ConfigurationQueries;
+use crate::configuration::{ConfigurationItem, Service};
 use crate::context::{platform, viewer};
 use crate::incidents::Incident;
 use crate::incidents::mutations::IncidentMutations;
@@ -28,11 +31,18 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// Reads. Everything but `serverInfo` needs a token.
 #[derive(MergedObject, Default)]
-pub struct Query(GeneralQueries, PeopleQueries, TicketQueries, IncidentQueries, WorkflowQueries);
+pub struct Query(GeneralQueries, PeopleQueries, TicketQueries, IncidentQueries, WorkflowQueries, ConfigurationQueries);
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
 #[derive(MergedObject, Default)]
-pub struct Mutation(PeopleMutations, TicketMutations, IncidentMutations, SettingsMutations, WorkflowMutations);
+pub struct Mutation(
+    PeopleMutations,
+    TicketMutations,
+    IncidentMutations,
+    SettingsMutations,
+    WorkflowMutations,
+    ConfigurationMutations,
+);
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
 #[derive(MergedSubscription, Default)]
@@ -56,6 +66,10 @@ pub enum Node {
     Comment(Comment),
     /// A category.
     Category(Category),
+    /// A service.
+    Service(Service),
+    /// A configuration item.
+    ConfigurationItem(ConfigurationItem),
 }
 
 /// What the server tells of itself.
@@ -178,6 +192,10 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         },
         prefix::TEAM => loaders::team(ctx, id.uuid).await?.map(|row| Node::Team(Team::from_row(row))),
         prefix::CATEGORY => loaders::category(ctx, id.uuid).await?.map(|row| Node::Category(Category::from_row(row))),
+        prefix::SERVICE => loaders::service(ctx, id.uuid).await?.map(|row| Node::Service(Service::from_row(row))),
+        prefix::CONFIGURATION_ITEM => loaders::configuration_item(ctx, id.uuid)
+            .await?
+            .map(|row| Node::ConfigurationItem(ConfigurationItem::from_row(row))),
         prefix::COMMENT => {
             let comment = platform(ctx).tickets.comment(&viewer(ctx)?, id.uuid).await?;
             comment.map(|row| Node::Comment(Comment::from_row(row)))

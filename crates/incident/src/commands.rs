@@ -1,8 +1,9 @@
 //! What can be asked of incidents.
 
 use access::{TeamRef, UserRef};
+use configuration::ServiceRef;
 use kernel::Patch;
-use ticket::{Impact, PriorityOverride, TicketRef, Urgency};
+use ticket::{AffectedItems, Impact, PriorityOverride, TicketRef, Urgency};
 
 use crate::model::IncidentOrigin;
 
@@ -23,6 +24,10 @@ pub struct CreateIncident {
     pub priority_override: Option<PriorityOverride>,
     /// The key of a category.
     pub category: Option<String>,
+    /// The service that is interrupted.
+    pub service: Option<ServiceRef>,
+    /// The configuration items that it is about.
+    pub items: AffectedItems,
     /// The team that works on it.
     pub team: Option<TeamRef>,
     /// The member of the team who does.
@@ -54,6 +59,10 @@ pub struct UpdateIncident {
     pub priority_override: Patch<PriorityOverride>,
     /// The key of a category.
     pub category: Patch<String>,
+    /// The service that is interrupted.
+    pub service: Patch<ServiceRef>,
+    /// The configuration items that it is about.
+    pub items: AffectedItems,
     /// All tags.
     pub tags: Option<Vec<String>>,
     /// Refuse when the incident has another version.

@@ -79,6 +79,12 @@ impl Incidents {
                 edit.set_reference("category", Some(category));
             }
         }
+        if let Some(service) = &command.service {
+            let service = tickets.usable_service_in(tx, service).await;
+            if let Some(service) = problems.take(service)? {
+                edit.set_reference("service", Some(service));
+            }
+        }
         problems.check()?;
         edit.authorise_state_after(&ctx, tickets.access())?;
         if command.priority_override.is_some() {
@@ -91,6 +97,7 @@ impl Incidents {
         query::insert_unique_in(tx, ctx.tenant, &INCIDENT, &edit.after).await?;
         self.insert_external_refs_in(tx, &edit.after, &command.external_refs).await?;
         tx.emit(edit.event(tickets.access(), events::CREATED, Json::Null));
+        tickets.set_items_in(tx, &edit, &command.items).await?;
         tx.answers_with(edit.reference());
         Ok(edit.after)
     }
@@ -204,6 +211,14 @@ impl Incidents {
                 edit.set_reference("category", Some(category));
             }
         }
+        match &command.service {
+            Patch::Keep => {}
+            Patch::Clear => edit.set_reference("service", None),
+            Patch::Set(service) => {
+                let service = tickets.usable_service_in(tx, service).await?;
+                edit.set_reference("service", Some(service));
+            }
+        }
         if let Some(tags) = &command.tags {
             edit.set("tags", Value::TextList(tags.clone()));
         }
@@ -214,9 +229,14 @@ impl Incidents {
             edit.set("urgency", urgency.as_str());
         }
         edit.authorise_fields(tx.ctx(), tickets.access())?;
+        if !command.items.is_keep() {
+            tickets.authorise_items(tx.ctx(), &edit)?;
+            edit.hold_in(tx).await?;
+        }
         self.update_priority_in(tx, &mut edit, &command).await?;
         edit.authorise_state_after(tx.ctx(), tickets.access())?;
         edit.save_in(tx, tickets.access(), ticket::events::UPDATED, Json::Null).await?;
+        tickets.set_items_in(tx, &edit, &command.items).await?;
         tx.answers_with(edit.reference());
         Ok(edit.after)
     }
@@ -338,6 +358,7 @@ fn check_create(ctx: &Ctx, command: &mut CreateIncident) -> Result<()> {
     }
     check_override(&mut problems, command.priority_override.as_ref());
     command.tags = normalise_tags(&mut problems, std::mem::take(&mut command.tags));
+    command.items.check(&mut problems);
     if command.external_refs.len() > MAX_EXTERNAL_REFS {
         let message =
             format!("{} references are given; at most {MAX_EXTERNAL_REFS} are allowed", command.external_refs.len());
@@ -361,6 +382,7 @@ fn check_update(command: &mut UpdateIncident) -> Result<()> {
     if let Patch::Set(wanted) = &command.priority_override {
         check_override(&mut problems, Some(wanted));
     }
+    command.items.check(&mut problems);
     if let Some(tags) = command.tags.take() {
         command.tags = Some(normalise_tags(&mut problems, tags));
     }

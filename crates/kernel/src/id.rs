@@ -44,6 +44,10 @@ pub mod prefix {
     pub const EVENT: &str = "evt";
     /// Workflow.
     pub const WORKFLOW: &str = "wfl";
+    /// Service.
+    pub const SERVICE: &str = "service";
+    /// Configuration item.
+    pub const CONFIGURATION_ITEM: &str = "ci";
 
     /// Every prefix there is.
     pub const ALL: &[&str] = &[
@@ -60,6 +64,8 @@ pub mod prefix {
         COMMENT,
         EVENT,
         WORKFLOW,
+        SERVICE,
+        CONFIGURATION_ITEM,
     ];
 }
 

@@ -11,6 +11,7 @@ pub mod id;
 pub mod page;
 pub mod patch;
 pub mod random;
+mod words;
 
 pub use clock::{Clock, ManualClock, Timestamp, parse_duration};
 pub use ctx::{Actor, ActorKind, Channel, Ctx, Grant, Grants, Mutation, Scope};

@@ -24,6 +24,8 @@ pub const IMPORTED: &str = "TicketImported";
 pub const WORKFLOW_CHANGED: &str = "TicketWorkflowChanged";
 /// A comment was added; its id is in the payload.
 pub const COMMENT_ADDED: &str = "CommentAdded";
+/// The configuration items that the ticket is about changed; each with how it stood there before and after, in the payload.
+pub const ITEMS_CHANGED: &str = "TicketConfigurationItemsChanged";
 /// Somebody began to follow the ticket.
 pub const WATCHED: &str = "TicketWatched";
 /// Somebody ceased to follow the ticket.

@@ -2,7 +2,7 @@
 
 use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Rule};
 
-use crate::model::{CommentVisibility, Impact, Priority, StateCategory, TicketKind, Urgency, WaitingReason};
+use crate::model::{CommentVisibility, Impact, ItemLink, Priority, StateCategory, TicketKind, Urgency, WaitingReason};
 use Policy::{Always, Never, When};
 
 /// Those who may change what a ticket says.
@@ -104,6 +104,7 @@ pub static TICKET: RecordType = RecordType {
         written(nullable(unordered(fact("category", "category_id", FieldType::Id))), UPDATE),
         written(unordered(fact("requester", "requester_id", FieldType::Id)), UPDATE),
         unordered(fact("openedBy", "opened_by_id", FieldType::Id)),
+        written(nullable(unordered(fact("service", "service_id", FieldType::Id))), UPDATE),
         written(nullable(unordered(fact("team", "team_id", FieldType::Id))), ASSIGN),
         written(nullable(unordered(fact("assignee", "assignee_id", FieldType::Id))), ASSIGN),
         written(unordered(fact("tags", "tags", FieldType::TextList)), UPDATE),
@@ -122,6 +123,7 @@ pub static TICKET: RecordType = RecordType {
         reference("category", "category"),
         reference("requester", "actor"),
         reference("openedBy", "actor"),
+        reference("service", "service"),
         reference("team", "team"),
         reference("assignee", "actor"),
     ],
@@ -204,6 +206,24 @@ pub static WATCHER: RecordType = RecordType {
     relations: &[reference("ticket", "ticket"), reference("actor", "actor")],
     row: Rule::Through("ticket", &READ),
     own: &["actor"],
+    team: &[],
+};
+
+/// A configuration item that a ticket is about.
+pub static TICKET_ITEM: RecordType = RecordType {
+    name: "ticketConfigurationItem",
+    table: "ticket_configuration_item",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("ticket", "ticket_id", FieldType::Id))),
+        silent(unordered(fact("configurationItem", "configuration_item_id", FieldType::Id))),
+        silent(fact("link", "link", FieldType::Enum(ItemLink::NAMES))),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("ticket", "ticket"), reference("configurationItem", "configurationItem")],
+    row: Rule::All(&[Rule::Through("ticket", &READ), Rule::Through("configurationItem", &configuration::fields::READ)]),
+    own: &[],
     team: &[],
 };
 
@@ -312,5 +332,15 @@ pub static WORKFLOW_VERSION: RecordType = RecordType {
 pub const WORKFLOW_STATUS: &[&str] = &["DRAFT", "PUBLISHED"];
 
 /// All record types of this crate.
-pub static ALL: &[&RecordType] =
-    &[&TICKET, &CATEGORY, &PRIORITY_RULE, &COMMENT, &WATCHER, &EXTERNAL_REF, &EVENT, &WORKFLOW, &WORKFLOW_VERSION];
+pub static ALL: &[&RecordType] = &[
+    &TICKET,
+    &CATEGORY,
+    &PRIORITY_RULE,
+    &COMMENT,
+    &WATCHER,
+    &TICKET_ITEM,
+    &EXTERNAL_REF,
+    &EVENT,
+    &WORKFLOW,
+    &WORKFLOW_VERSION,
+];

@@ -12,6 +12,7 @@
 //! `ticket.update`, `ticket.assign`, `ticket.transition`, `ticket.reopen`, `ticket.cancel`, `ticket.comment`,
 //! `ticket.overridePriority`, `settings.manage`.
 
+pub mod affected;
 pub mod assignment;
 pub mod category;
 pub mod commands;
@@ -35,6 +36,7 @@ pub mod workflow;
 
 mod tables;
 
+pub use affected::AffectedItems;
 pub use commands::*;
 pub use edit::Edit;
 pub use kind::KindRules;

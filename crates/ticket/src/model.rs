@@ -1,6 +1,6 @@
 //! The closed sets of words that tickets are described with, and the limits of their texts.
 
-use serde::{Deserialize, Serialize};
+use kernel::words;
 
 /// The longest title, in characters.
 pub const MAX_TITLE: usize = 255;
@@ -12,33 +12,10 @@ pub const MAX_TAGS: usize = 50;
 pub const MAX_KEY: usize = 100;
 /// How many references to other systems a ticket may have.
 pub const MAX_EXTERNAL_REFS: usize = 20;
+/// How many configuration items a ticket may be about.
+pub const MAX_ITEMS: usize = 50;
 /// How many watchers a ticket may have.
 pub const MAX_WATCHERS: usize = 100;
-
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum $name { $($(#[$doc])* #[serde(rename = $text)] $variant,)* }
-
-        impl $name {
-            /// All of them, in order.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-            /// Their names, in order.
-            pub const NAMES: &'static [&'static str] = &[$($text,)*];
-
-            /// The name that is stored and shown.
-            pub const fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
-            }
-
-            /// Reads a name.
-            pub fn parse(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|word| word.as_str() == text)
-            }
-        }
-    };
-}
 
 words! {
     /// The practice that a ticket belongs to.
@@ -131,6 +108,18 @@ words! {
         Public = "PUBLIC",
         /// Only those who work on it; a requester never learns that it exists.
         Internal = "INTERNAL",
+    }
+}
+
+words! {
+    /// How a configuration item came to stand on a ticket.
+    ItemLink {
+        /// Somebody says that it is affected.
+        Manual = "MANUAL",
+        /// Impact analysis says so.
+        Computed = "COMPUTED",
+        /// Somebody says that it is not affected; impact analysis stops there.
+        NotImpacted = "NOT_IMPACTED",
     }
 }
 

@@ -6,7 +6,7 @@ use predicate::{Operand, Path, Predicate, RecordType, Test, Use, Value, Visibili
 use store::ConnectionTrait;
 use store::query::{self, Count, OrderTerm, Query, Row, Slice, fingerprint};
 
-use crate::fields::{CATEGORY, COMMENT, EVENT, EXTERNAL_REF, TICKET, WATCHER};
+use crate::fields::{CATEGORY, COMMENT, EVENT, EXTERNAL_REF, TICKET, TICKET_ITEM, WATCHER};
 use crate::model::{MAX_KEY, TicketKind};
 use crate::service::Tickets;
 
@@ -226,6 +226,15 @@ impl Tickets {
         self.belonging(ctx, &WATCHER, tickets, PageDirection::Forward, limit, &["actor"]).await
     }
 
+    /// The configuration items that each of these tickets is about, by one statement.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn items_of(&self, ctx: &Ctx, tickets: &[Uuid]) -> Result<Vec<Row>> {
+        let limit = crate::model::MAX_ITEMS as u32;
+        self.belonging(ctx, &TICKET_ITEM, tickets, PageDirection::Forward, limit, &["configurationItem"]).await
+    }
+
     /// What these tickets are called in other systems, by one statement.
     ///
     /// # Errors
@@ -338,7 +347,7 @@ impl Tickets {
 }
 
 /// The relations that facts and rules read.
-pub const RELATIONS: &[&str] = &["category", "requester", "openedBy", "team", "assignee"];
+pub const RELATIONS: &[&str] = &["category", "requester", "openedBy", "service", "team", "assignee"];
 
 /// Checks an external reference's parts.
 ///

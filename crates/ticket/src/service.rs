@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use access::Access;
+use configuration::Configuration;
 use futures_util::future::BoxFuture;
 use kernel::{Ctx, Result, Uuid};
 use moka::sync::Cache;
@@ -34,6 +35,7 @@ pub struct Tickets(Arc<Inner>);
 
 struct Inner {
     access: Access,
+    configuration: Configuration,
     kinds: Kinds,
     numbers: Numbers,
     documents: OnceLock<Arc<dyn FilterDocuments>>,
@@ -52,9 +54,11 @@ impl Tickets {
     /// With these kinds.
     pub fn new(access: Access, kinds: Kinds) -> Self {
         let numbers = Numbers::new(access.store().clone());
+        let configuration = Configuration::new(access.clone());
         let matrices = Cache::builder().max_capacity(TENANTS).time_to_live(SETTINGS_AGE).build();
         Self(Arc::new(Inner {
             access,
+            configuration,
             kinds,
             numbers,
             documents: OnceLock::new(),
@@ -66,6 +70,11 @@ impl Tickets {
     /// Who may do what.
     pub fn access(&self) -> &Access {
         &self.0.access
+    }
+
+    /// Services and configuration items.
+    pub fn configuration(&self) -> &Configuration {
+        &self.0.configuration
     }
 
     /// The database.

@@ -39,6 +39,7 @@ impl Access {
                         email: None,
                         avatar_url: None,
                         time_zone: None,
+                        manager: None,
                     };
                     tables::insert_actor_in(tx, &system).await?;
                     for role in BUILT_IN_ROLES {

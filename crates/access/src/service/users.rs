@@ -2,15 +2,15 @@
 
 use kernel::error::Problems;
 use kernel::{ActorKind, Channel, Ctx, Error, Id, Patch, Result, UserError, Uuid};
-use predicate::Policy;
+use predicate::{Policy, Value};
 use serde_json::{Value as Json, json};
 use store::query::Row;
 use store::{RecordRef, Tx, Written};
 
 use super::{Access, roles};
 use crate::commands::{
-    MAX_ROLES, RoleInput, ServiceAccountCreate, UserCreate, UserRef, UserUpdate, checked_email, checked_name,
-    checked_time_zone, checked_url, within,
+    MAX_MANAGERS, MAX_ROLES, RoleInput, ServiceAccountCreate, UserCreate, UserRef, UserUpdate, checked_email,
+    checked_name, checked_time_zone, checked_url, within,
 };
 use crate::error::{last_administrator, not_held};
 use crate::events::{self, SERVICE_ACCOUNT_CREATED, SUBJECT_ACTOR, USER_CREATED, USER_UPDATED};
@@ -34,7 +34,8 @@ impl Access {
             Some(password) => Some(self.inner().passwords.hash(password).await?),
             None => None,
         };
-        self.insert_actor(ctx, "userCreate", USER_CREATED, actor, command.roles, hash).await
+        let about = About { name: "userCreate", event: USER_CREATED, manager: command.manager };
+        self.insert_actor(ctx, about, actor, command.roles, hash).await
     }
 
     /// Makes a service account. It has no password; give it an API token.
@@ -50,15 +51,16 @@ impl Access {
             email: None,
             avatar_url: None,
             time_zone: None,
+            manager: None,
         };
-        self.insert_actor(ctx, "serviceAccountCreate", SERVICE_ACCOUNT_CREATED, actor, command.roles, None).await
+        let about = About { name: "serviceAccountCreate", event: SERVICE_ACCOUNT_CREATED, manager: None };
+        self.insert_actor(ctx, about, actor, command.roles, None).await
     }
 
     async fn insert_actor(
         &self,
         ctx: &Ctx,
-        name: &'static str,
-        event: &'static str,
+        about: About,
         actor: NewActor,
         roles: Vec<RoleInput>,
         hash: Option<String>,
@@ -67,10 +69,14 @@ impl Access {
         let access = self.clone();
         let written = self
             .store()
-            .write(ctx, name, move |tx| {
-                let (access, actor, roles, hash) = (access.clone(), actor.clone(), roles.clone(), hash.clone());
+            .write(ctx, about.name, move |tx| {
+                let (access, mut actor, roles, hash) = (access.clone(), actor.clone(), roles.clone(), hash.clone());
+                let about = about.clone();
                 Box::pin(async move {
-                    let row = access.insert_actor_in(tx, event, &actor, &roles, hash.as_deref()).await?;
+                    if let Some(manager) = &about.manager {
+                        actor.manager = Some(access.manager_in(tx, manager, None).await?);
+                    }
+                    let row = access.insert_actor_in(tx, about.event, &actor, &roles, hash.as_deref()).await?;
                     tx.answers_with(RecordRef { id: Id::new(actor.kind.prefix(), actor.id), version: 1 });
                     Ok(Account::from_row(&access.masked(tx.ctx(), &ACTOR, &row)))
                 })
@@ -102,6 +108,7 @@ impl Access {
         if !wanted.is_empty() {
             changes.push(roles_change(&[], &wanted));
         }
+        changes.extend(manager_change(None, actor.manager));
         tx.emit(events::on_record(event, SUBJECT_ACTOR, &ACTOR, &row, changes));
         Ok(row)
     }
@@ -165,7 +172,8 @@ impl Access {
         if command.expected_version.is_some_and(|expected| expected != version) {
             return Err(UserError::stale(version).into());
         }
-        let fields = user_changes(&row, command)?;
+        let mut fields = user_changes(&row, command)?;
+        fields.extend(self.changed_manager_in(tx, command, &row).await?);
         for (field, _) in &fields {
             self.require_write(&ctx, &ACTOR, field, USER_MANAGE, &row)?;
         }
@@ -202,11 +210,56 @@ impl Access {
         if let Some(wanted) = &roles {
             changes.push(roles_change(&assignments, wanted));
         }
+        changes.extend(manager_change(row.get("manager").as_id(), after.get("manager").as_id()));
         let mut event = events::on_record(USER_UPDATED, SUBJECT_ACTOR, &ACTOR, &after, changes);
         event.payload = payload;
         tx.emit(event);
         tx.answers_with(RecordRef { id: public_id(&row), version: version + 1 });
         Ok(Account::from_row(&self.masked(&ctx, &ACTOR, &after)))
+    }
+
+    /// The manager that the command sets, when it differs from who is one.
+    async fn changed_manager_in(
+        &self,
+        tx: &mut Tx,
+        command: &UserUpdate,
+        row: &Row,
+    ) -> Result<Option<(&'static str, Value)>> {
+        let manager = match &command.manager {
+            Patch::Keep => return Ok(None),
+            Patch::Clear => None,
+            Patch::Set(_) if row.get("email").is_null() => {
+                return Err(UserError::validation(["manager"], "a service account has no manager").into());
+            }
+            Patch::Set(manager) => Some(self.manager_in(tx, manager, Some(row.id())).await?),
+        };
+        Ok((row.get("manager").as_id() != manager).then(|| ("manager", manager.into())))
+    }
+
+    /// The user who shall manage another, `of`: neither that user nor anybody below them.
+    ///
+    /// The way up is read a manager at a time, each held until this write is over. Of two changes that close a circle
+    /// together, one so waits for the other and then sees what it did, or both are found waiting for each other and one is
+    /// run again.
+    async fn manager_in(&self, tx: &mut Tx, manager: &UserRef, of: Option<Uuid>) -> Result<Uuid> {
+        let ctx = tx.ctx().clone();
+        let manager = self.user_in(tx, &ctx, manager).await.map_err(|error| error.within("manager"))?.id();
+        let mut above = Some(manager);
+        for _ in 0..MAX_MANAGERS {
+            let Some(id) = above else { return Ok(manager) };
+            if Some(id) == of {
+                let message = "nobody manages themselves, neither directly nor through those whom they manage";
+                return Err(UserError::constraint(["manager"], message, "circle", None).into());
+            }
+            above = tables::hold_manager_in(tx, id).await?;
+        }
+        match above {
+            None => Ok(manager),
+            Some(_) => {
+                let message = format!("at most {MAX_MANAGERS} managers may stand above a user");
+                Err(UserError::limit(["manager"], message, MAX_MANAGERS as u64).into())
+            }
+        }
     }
 
     /// The roles that the command sets, when they differ from those there are.
@@ -321,7 +374,22 @@ pub(super) fn checked_user(access: &Access, command: &UserCreate) -> Result<NewA
         email,
         avatar_url: avatar_url.flatten(),
         time_zone: time_zone.flatten(),
+        manager: None,
     })
+}
+
+/// What one way of making an actor is called, and who shall manage it.
+#[derive(Clone)]
+struct About {
+    name: &'static str,
+    event: &'static str,
+    manager: Option<UserRef>,
+}
+
+/// Told with the ids that clients know: the manager is no part of the facts of other records.
+fn manager_change(before: Option<Uuid>, after: Option<Uuid>) -> Option<store::Change> {
+    let id = |manager: Option<Uuid>| manager.map(|id| Id::new(kernel::id::prefix::USER, id).to_string()).into();
+    (before != after).then(|| store::Change { field: "manager".to_owned(), before: id(before), after: id(after) })
 }
 
 fn roles_change(before: &[Assignment], after: &[NewAssignment]) -> store::Change {

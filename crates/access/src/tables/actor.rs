@@ -1,10 +1,10 @@
 //! `actor` and `credential`.
 
 use kernel::{ActorKind, Error, Result, Uuid};
-use predicate::Value;
+use predicate::{FieldType, Value};
 use sea_orm::ConnectionTrait;
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query as Sql};
-use store::{DbResult, Tx};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Query as Sql};
+use store::{DbResult, Engine, Tx};
 
 use super::{bound, get, taken, within_tenant};
 use crate::commands::folded;
@@ -20,6 +20,7 @@ pub(crate) struct NewActor {
     pub email: Option<String>,
     pub avatar_url: Option<String>,
     pub time_zone: Option<String>,
+    pub manager: Option<Uuid>,
 }
 
 /// Inserts the actor; an address that is taken is refused.
@@ -34,6 +35,7 @@ pub(crate) async fn insert_actor_in(tx: &Tx, actor: &NewActor) -> Result<()> {
         "avatar_url",
         "time_zone",
         "active",
+        "manager_id",
         "version",
         "created_at",
         "updated_at",
@@ -49,6 +51,7 @@ pub(crate) async fn insert_actor_in(tx: &Tx, actor: &NewActor) -> Result<()> {
         Expr::val(actor.avatar_url.clone()),
         Expr::val(actor.time_zone.clone()),
         Expr::val(true),
+        Expr::val(actor.manager),
         Expr::val(1),
         Expr::val(tx.now()),
         Expr::val(tx.now()),
@@ -68,7 +71,10 @@ pub(crate) async fn update_actor_in(
     update.table("actor").value("version", version + 1).value("updated_at", tx.now());
     for (name, value) in changes {
         let field = ACTOR.field(name).ok_or_else(|| Error::internal(format!("an actor has no field `{name}`")))?;
-        update.value(field.column, bound(value)?);
+        match field.kind {
+            FieldType::Id => update.value(field.column, value.as_id()),
+            _ => update.value(field.column, bound(value)?),
+        };
         if field.column == "email" {
             update.value("email_lower", value.as_text().map(folded));
         }
@@ -79,6 +85,23 @@ pub(crate) async fn update_actor_in(
         .and_where(Expr::col("version").eq(version));
     let done = tx.execute(&update).await.map_err(|error| taken(error, "email_lower", email_taken))?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Who manages the actor, as committed now; on PostgreSQL nobody else can change that until this write is over.
+pub(crate) async fn hold_manager_in(tx: &Tx, actor: Uuid) -> Result<Option<Uuid>> {
+    let mut select = Sql::select();
+    select
+        .column("manager_id")
+        .from("actor")
+        .and_where(Expr::col("tenant_id").eq(tx.ctx().tenant))
+        .and_where(Expr::col("id").eq(actor));
+    if tx.engine() == Engine::Postgres {
+        select.lock(LockType::Share);
+    }
+    match tx.query_one(&select).await.db()? {
+        Some(row) => get(&row, "manager_id"),
+        None => Ok(None),
+    }
 }
 
 /// The user with this address.

@@ -1,6 +1,6 @@
 //! Users, service accounts, their roles, and who may change what of whom.
 
-use access::commands::{MAX_ROLES, RoleInput};
+use access::commands::{MAX_MANAGERS, MAX_ROLES, RoleInput};
 use access::{Account, TeamRef, UserCreate, UserRef, UserUpdate};
 use kernel::{ErrorCode, Mutation, Patch};
 use serde_json::json;
@@ -22,6 +22,7 @@ async fn a_new_user_is_told_with_roles_and_without_secrets() {
             time_zone: Some("Europe/London".into()),
             avatar_url: Some("https://acme.example/ada.png".into()),
             roles: vec![RoleInput { role: "agent".into(), team: Some(TeamRef::Slug("network".into())) }],
+            ..UserCreate::default()
         };
         let changed = world.access.user_create(&world.root, command).await.unwrap();
         assert_eq!(changed.record.name, "Ada Lovelace");
@@ -329,6 +330,108 @@ async fn service_accounts_have_neither_address_nor_password() {
         let mut update = UserUpdate::of(UserRef::from(&bot));
         update.name = Patch::Set("Chatbot 2".into());
         assert_eq!(world.access.user_update(&world.root, update).await.unwrap().record.name, "Chatbot 2");
+    })
+    .await;
+}
+
+fn managed_by(user: &Account, manager: Patch<&Account>) -> UserUpdate {
+    UserUpdate { manager: manager.map(UserRef::from), ..UserUpdate::of(UserRef::from(user)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_is_told_and_hidden_like_an_address() {
+    in_each_world(|world| async move {
+        let boss = world.user("boss", &[]).await;
+        let command = UserCreate {
+            email: "ada@acme.example".into(),
+            name: "Ada".into(),
+            manager: Some(UserRef::from(&boss)),
+            ..UserCreate::default()
+        };
+        let created = world.access.user_create(&world.root, command).await.unwrap();
+        assert_eq!(created.record.manager, Some(boss.id));
+        let told = |event: &store::Event| event.changes.iter().find(|change| change.field == "manager").cloned();
+        assert_eq!(told(&created.events[0]).unwrap().after, json!(boss.public_id().to_string()));
+        assert!(!created.events[0].facts.contains_key("manager"));
+
+        let ada = created.record;
+        let gone = world.access.user_update(&world.root, managed_by(&ada, Patch::Clear)).await.unwrap();
+        assert_eq!((gone.record.manager, gone.record.version), (None, 2));
+        let change = told(&gone.events[0]).unwrap();
+        assert_eq!((change.before, change.after), (json!(boss.public_id().to_string()), json!(null)));
+        let again = world.access.user_update(&world.root, managed_by(&ada, Patch::Clear)).await.unwrap();
+        assert_eq!((again.record.version, again.events.len()), (2, 0), "nothing changes twice");
+
+        world.access.user_update(&world.root, managed_by(&ada, Patch::Set(&boss))).await.unwrap();
+        world.user("rita", &["requester"]).await;
+        let rita = world.ctx("rita").await;
+        assert_eq!(world.access.account(&rita, ada.id).await.unwrap().manager, None);
+        let refused = refused_at(world.access.user_update(&rita, managed_by(&ada, Patch::Clear)).await);
+        assert_eq!(refused, (ErrorCode::Forbidden, "manager".into()));
+        let bot = world.bot("bot", &[]).await;
+        let refused = refused_at(world.access.user_update(&world.root, managed_by(&bot, Patch::Set(&boss))).await);
+        assert_eq!(refused, (ErrorCode::Validation, "manager".into()));
+        let refused = refused_at(world.access.user_update(&world.root, managed_by(&ada, Patch::Set(&bot))).await);
+        assert_eq!(refused, (ErrorCode::NotFound, "manager.id".into()));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_manages_themselves() {
+    in_each_world(|world| async move {
+        let (ada, bob, cyd) =
+            (world.user("ada", &[]).await, world.user("bob", &[]).await, world.user("cyd", &[]).await);
+        let set = async |user: &Account, manager: &Account| {
+            world.access.user_update(&world.root, managed_by(user, Patch::Set(manager))).await
+        };
+        assert_eq!(refused_at(set(&ada, &ada).await), (ErrorCode::Validation, "manager".into()));
+        set(&ada, &bob).await.unwrap();
+        set(&bob, &cyd).await.unwrap();
+        for user in [&ada, &bob] {
+            let error = refusal(set(&cyd, user).await);
+            assert!(error.message.contains("nobody manages themselves"), "{}", error.message);
+        }
+        assert_eq!(world.access.account(&world.root, cyd.id).await.unwrap().manager, None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_changes_at_once_close_no_circle() {
+    in_each_world(|world| async move {
+        for round in 0..8 {
+            let name = |who: &str| format!("{who}{round}");
+            let (one, two) = (world.user(&name("one"), &[]).await, world.user(&name("two"), &[]).await);
+            let (three, four) = (world.user(&name("three"), &[]).await, world.user(&name("four"), &[]).await);
+            // one is managed by two, three by four: the two changes would close the circle together.
+            for (user, manager) in [(&one, &two), (&three, &four)] {
+                world.access.user_update(&world.root, managed_by(user, Patch::Set(manager))).await.unwrap();
+            }
+            let (left, right) = tokio::join!(
+                world.access.user_update(&world.root, managed_by(&two, Patch::Set(&three))),
+                world.access.user_update(&world.root, managed_by(&four, Patch::Set(&one))),
+            );
+            assert!(left.is_ok() != right.is_ok(), "one is done, the other refused: {left:?} {right:?}");
+            let refused = refusal(if left.is_err() { left } else { right });
+            assert_eq!((refused.code, refused.path.join(".")), (ErrorCode::Validation, "manager".into()));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_managers_stand_above_a_user() {
+    in_each_world(|world| async move {
+        let mut top = world.user("u0", &[]).await;
+        for number in 1..=MAX_MANAGERS {
+            let user = world.user(&format!("u{number}"), &[]).await;
+            world.access.user_update(&world.root, managed_by(&user, Patch::Set(&top))).await.unwrap();
+            top = user;
+        }
+        let user = world.user("one-too-many", &[]).await;
+        let refused = refused_at(world.access.user_update(&world.root, managed_by(&user, Patch::Set(&top))).await);
+        assert_eq!(refused, (ErrorCode::Limit, "manager".into()));
     })
     .await;
 }

@@ -4,12 +4,14 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
 use kernel::{Patch, UserError as Problem};
 use ticket::PriorityOverride;
 
+use crate::configuration::inputs::items;
+use crate::configuration::{CiRef, ServiceRef};
 use crate::connection::ExternalRefInput;
 use crate::context::{mutation, platform};
 use crate::incidents::Incident;
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
-use crate::scalars::{Markdown, patch};
+use crate::scalars::{Markdown, patch, reference};
 use crate::tickets::queries::ticket_ref;
 use crate::tickets::words::{Impact, IncidentOrigin, Priority, Urgency};
 
@@ -45,6 +47,12 @@ pub struct IncidentCreateInput {
     pub priority_override: Option<PriorityOverrideInput>,
     /// The key of a category, such as `network`.
     pub category: Option<String>,
+    /// The service that is interrupted.
+    pub service: Option<ServiceRef>,
+    /// The configuration items that are affected, at most 50. Needs `configuration.read`.
+    pub configuration_items: Option<Vec<CiRef>>,
+    /// The configuration items that are known not to be affected, at most 50. Needs `configuration.read`.
+    pub not_impacted_items: Option<Vec<CiRef>>,
     /// The team that works on it. Needs `ticket.assign`.
     pub team: Option<TeamRefInput>,
     /// The member of the team who works on it. Needs `ticket.assign`.
@@ -80,6 +88,12 @@ pub struct IncidentUpdateInput {
     pub priority_override: MaybeUndefined<PriorityOverrideInput>,
     /// The key of a category.
     pub category: MaybeUndefined<String>,
+    /// The service that is interrupted.
+    pub service: MaybeUndefined<ServiceRef>,
+    /// All configuration items that are affected, replacing those there are; at most 50. They leave the version alone.
+    pub configuration_items: Option<Vec<CiRef>>,
+    /// All configuration items that are known not to be affected, replacing those there are; at most 50.
+    pub not_impacted_items: Option<Vec<CiRef>>,
     /// All tags, replacing those there are; at most 50.
     pub tags: Option<Vec<String>>,
     /// Refuse when the incident has another version.
@@ -151,6 +165,13 @@ payload! {
     }
 }
 
+fn affected(affected: Option<Vec<CiRef>>, not_impacted: Option<Vec<CiRef>>) -> kernel::Result<ticket::AffectedItems> {
+    Ok(ticket::AffectedItems {
+        affected: items("configurationItems", affected)?,
+        not_impacted: items("notImpactedItems", not_impacted)?,
+    })
+}
+
 fn create_command(input: IncidentCreateInput) -> kernel::Result<incident::CreateIncident> {
     let user = |user: Option<UserRefInput>, path: &str| {
         user.map(|user| user.into_ref().map_err(|error| error.within(path))).transpose()
@@ -163,6 +184,11 @@ fn create_command(input: IncidentCreateInput) -> kernel::Result<incident::Create
         urgency: input.urgency.unwrap_or(Urgency::Medium).into(),
         priority_override: input.priority_override.map(Into::into),
         category: input.category,
+        service: input
+            .service
+            .map(|service| service.into_ref().map_err(|error| error.within("service")))
+            .transpose()?,
+        items: affected(input.configuration_items, input.not_impacted_items)?,
         team: input.team.map(|team| team.into_ref().map_err(|error| error.within("team"))).transpose()?,
         assignee: user(input.assignee, "assignee")?,
         tags: input.tags.unwrap_or_default(),
@@ -191,6 +217,8 @@ fn update_command(input: IncidentUpdateInput) -> kernel::Result<incident::Update
             MaybeUndefined::Value(wanted) => Patch::Set(wanted.into()),
         },
         category: patch(input.category),
+        service: reference("service", input.service, ServiceRef::into_ref)?,
+        items: affected(input.configuration_items, input.not_impacted_items)?,
         tags: input.tags,
         expected_version: input.expected_version,
     })

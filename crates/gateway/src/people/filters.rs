@@ -29,6 +29,8 @@ pub struct UserFilter {
     pub active: Option<BooleanFilter>,
     /// By when they were created.
     pub created_at: Option<DateTimeFilter>,
+    /// By who manages them; needs `user.read`, but for one's own. Not in subscriptions.
+    pub manager: Option<Box<UserFilter>>,
     /// Whether it is the viewer.
     pub is_viewer: Option<bool>,
     /// As a relation: whether there is none, as in `assignee: { isNull: true }`. In the list of users none is null.
@@ -53,6 +55,7 @@ impl UserFilter {
             self.email.map_or_else(Predicate::always, |email| email.on("email")),
             self.active.map_or_else(Predicate::always, |active| active.on("active")),
             self.created_at.map_or_else(Predicate::always, |time| time.on("createdAt")),
+            self.manager.map(|manager| manager.through("manager")).transpose()?.unwrap_or_default(),
             flag(self.is_viewer, Test::Eq(Operand::Viewer)),
             none(self.is_null),
         ]);
@@ -130,12 +133,13 @@ fn flag(given: Option<bool>, test: Test) -> Predicate {
     }
 }
 
-fn none(given: Option<bool>) -> Predicate {
+/// Whether there is no such record at the end of a reference.
+pub fn none(given: Option<bool>) -> Predicate {
     Comparisons::of(REFERENCE).with(given, Test::IsNull).all()
 }
 
 /// The condition on the record that a relation leads to. Tests of its id become tests of the reference itself, which needs no join.
-fn referred(predicate: Predicate, relation: &'static str) -> Predicate {
+pub fn referred(predicate: Predicate, relation: &'static str) -> Predicate {
     predicate.map_tests(&mut |path, test| {
         if path.relations.is_empty() && path.field == REFERENCE {
             Predicate::Is(Path::field(relation), test)
@@ -265,7 +269,8 @@ mod tests {
     use super::*;
 
     fn fits(predicate: &Predicate, record: &'static predicate::RecordType) {
-        let records = access::RECORDS.into_iter().chain(ticket::fields::ALL.iter().copied());
+        let records =
+            access::RECORDS.into_iter().chain(configuration::RECORDS).chain(ticket::fields::ALL.iter().copied());
         let catalogue = Catalogue::new(records).unwrap();
         check(predicate, record, &catalogue, Use::Query, &|_, _| false).unwrap();
     }
@@ -277,6 +282,7 @@ mod tests {
             email: Some(StringFilter { starts_with: Some("a".into()), ..Default::default() }),
             active: Some(BooleanFilter { eq: Some(true) }),
             created_at: Some(DateTimeFilter { is_null: Some(false), ..Default::default() }),
+            manager: Some(Box::new(UserFilter { is_viewer: Some(true), ..Default::default() })),
             is_viewer: Some(true),
             is_null: Some(false),
             ..Default::default()

@@ -10,7 +10,7 @@ use kernel::{Id, Patch, Result};
 
 use super::filters::wrong_id;
 use super::scalars::{EmailAddress, TimeZone, Url};
-use crate::scalars::{DateTime, Markdown, patch};
+use crate::scalars::{DateTime, Markdown, patch, reference};
 
 /// Points at a user, or by its id at a service account.
 #[derive(Clone, Debug, OneofObject)]
@@ -173,6 +173,8 @@ pub struct UserCreateInput {
     pub time_zone: Option<TimeZone>,
     /// What the user may do: at most 50 roles, none that grants more than the viewer holds.
     pub roles: Option<Vec<RoleAssignmentInput>>,
+    /// Who manages the user.
+    pub manager: Option<UserRefInput>,
     /// The same key and input give the same answer again instead of a second user.
     pub idempotency_key: Option<String>,
     /// Do everything, answer, and roll back.
@@ -189,6 +191,10 @@ impl UserCreateInput {
             avatar_url: self.avatar_url.map(|url| url.0),
             time_zone: self.time_zone.map(|zone| zone.0),
             roles: roles(self.roles.unwrap_or_default())?,
+            manager: self
+                .manager
+                .map(|manager| manager.into_ref().map_err(|error| error.within("manager")))
+                .transpose()?,
         })
     }
 }
@@ -218,6 +224,8 @@ pub struct UserUpdateInput {
     pub current_password: Option<String>,
     /// All roles, at most 50, instead of those so far.
     pub roles: MaybeUndefined<Vec<RoleAssignmentInput>>,
+    /// Who manages the user: neither the user nor anybody whom the user manages; null: nobody.
+    pub manager: MaybeUndefined<UserRefInput>,
     /// Refuse when the user has another version.
     pub expected_version: Option<i32>,
     /// The same key and input give the same answer again instead of a second change.
@@ -243,6 +251,7 @@ impl UserUpdateInput {
                 Patch::Clear => Patch::Clear,
                 Patch::Keep => Patch::Keep,
             },
+            manager: reference("manager", self.manager, UserRefInput::into_ref)?,
             expected_version: self.expected_version,
         })
     }

@@ -104,7 +104,7 @@ async fn find_team(ctx: &Context<'_>, by: TeamRefInput) -> Result<Option<Team>> 
 }
 
 /// A page and, where it is asked for, the log's position from before it was read.
-async fn list(
+pub async fn list(
     ctx: &Context<'_>,
     record: &'static RecordType,
     filter: Predicate,

@@ -113,6 +113,14 @@ impl User {
         self.0.active
     }
 
+    /// Who manages the user. Null without `user.read`, but for oneself.
+    pub async fn manager(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        match self.0.manager {
+            Some(id) => Ok(loaders::actor(ctx, id).await?.map(Actor::from_row).and_then(Actor::user)),
+            None => Ok(None),
+        }
+    }
+
     /// The teams that the user is a member of.
     pub async fn teams(&self, ctx: &Context<'_>) -> Result<Vec<Team>> {
         teams_of(ctx, self.0.id).await

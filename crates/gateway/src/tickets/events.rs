@@ -13,6 +13,7 @@ use ticket::events::{EventFacts, SUBJECT};
 use ticket::fields::{EVENT, TICKET};
 use tokio::sync::OnceCell;
 
+use crate::configuration::ConfigurationItem;
 use crate::connection::PageInfo;
 use crate::context::{platform, viewer};
 use crate::loaders;
@@ -21,6 +22,7 @@ use crate::platform::Platform;
 use crate::scalars::{Cursor, DateTime, Json, id_of};
 use crate::tickets::comments::Comment;
 use crate::tickets::types::Ticket;
+use crate::tickets::words::TicketConfigurationItemLink;
 
 /// Through what an act came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -249,6 +251,13 @@ events! {
                 Ok(platform(ctx).tickets.comment(&viewer(ctx)?, id).await?.map(Comment::from_row))
             }
         }
+        /// The configuration items that a ticket is about changed. For those who work on the ticket.
+        TicketConfigurationItemsChanged {
+            /// What changed, item by item, as far as the viewer may see the items; at most 100.
+            pub async fn items(&self, ctx: &Context<'_>) -> Result<Vec<TicketConfigurationItemChange>> {
+                item_changes(ctx, &self.0.payload).await
+            }
+        }
         /// Somebody began to follow a ticket.
         TicketWatched {
             /// Who.
@@ -303,7 +312,45 @@ events! {
         WorkflowUpdated
         /// A version of a workflow was published.
         WorkflowPublished
+        /// A service was added.
+        ServiceCreated
+        /// A service changed.
+        ServiceUpdated
+        /// A configuration item was added.
+        ConfigurationItemCreated
+        /// A configuration item changed.
+        ConfigurationItemUpdated
+        /// A relation between two configuration items was added.
+        ConfigurationItemRelated
+        /// A relation between two configuration items was taken away.
+        ConfigurationItemUnrelated
     }
+}
+
+/// How a configuration item came onto a ticket, or left it.
+#[derive(SimpleObject)]
+pub struct TicketConfigurationItemChange {
+    /// The item.
+    pub configuration_item: ConfigurationItem,
+    /// How it stood there before; null when it did not.
+    pub before: Option<TicketConfigurationItemLink>,
+    /// How it stands there after; null when it does not.
+    pub after: Option<TicketConfigurationItemLink>,
+}
+
+async fn item_changes(ctx: &Context<'_>, payload: &JsonValue) -> Result<Vec<TicketConfigurationItemChange>> {
+    let changes = payload.get("items").and_then(JsonValue::as_array).cloned().unwrap_or_default();
+    let shown = changes.iter().map(|change| async move {
+        let text = |name: &str| change.get(name).and_then(JsonValue::as_str).unwrap_or_default();
+        let Ok(id) = text("item").parse::<Uuid>() else { return Ok(None) };
+        let item = loaders::configuration_item(ctx, id).await?;
+        Ok::<_, async_graphql::Error>(item.map(|row| TicketConfigurationItemChange {
+            configuration_item: ConfigurationItem::from_row(row),
+            before: TicketConfigurationItemLink::parse(text("before")),
+            after: TicketConfigurationItemLink::parse(text("after")),
+        }))
+    });
+    Ok(futures_util::future::try_join_all(shown).await?.into_iter().flatten().collect())
 }
 
 /// Events that a mutation has just recorded, as the viewer may read them.
@@ -436,6 +483,7 @@ fn public_id(record: &'static RecordType, field: &str, json: &JsonValue, facts: 
     let prefix = match record.relation(field).map(|relation| relation.target) {
         Some("team") => prefix::TEAM,
         Some("category") => prefix::CATEGORY,
+        Some("service") => prefix::SERVICE,
         _ => {
             let current = facts.value(&Path::field(field)).as_id() == Some(uuid);
             let kind = facts.value(&Path::through(field, "kind"));

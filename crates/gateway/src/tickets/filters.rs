@@ -6,6 +6,7 @@ use kernel::id::prefix;
 use predicate::{Path, Predicate, Test};
 use store::query::OrderTerm;
 
+use crate::configuration::ServiceFilter;
 use crate::connection::{NullsOrder, OrderDirection, check_order, term};
 use crate::filters::{
     BooleanFilter, DateTimeFilter, IdFilter, IntFilter, StringFilter, StringListFilter, combine, enum_filter,
@@ -97,6 +98,8 @@ pub struct TicketConditions {
     pub opened_by: Option<UserFilter>,
     /// The team, such as `{ hasViewer: true }` or `{ slug: { eq: "network" } }`.
     pub team: Option<TeamFilter>,
+    /// The service that it is about, such as `{ key: { eq: "e-mail" } }`.
+    pub service: Option<ServiceFilter>,
     /// Who works on it, such as `{ isViewer: true }` or `{ isNull: true }`.
     pub assignee: Option<UserFilter>,
     /// The tags.
@@ -141,6 +144,7 @@ impl TicketConditions {
             user(self.requester, "requester")?,
             user(self.opened_by, "openedBy")?,
             self.team.map(|filter| filter.through("team")).transpose()?.unwrap_or_default(),
+            self.service.map(|filter| filter.through("service")).transpose()?.unwrap_or_default(),
             user(self.assignee, "assignee")?,
             self.tags.map_or_else(Predicate::always, |filter| filter.on("tags")),
             number(self.reassignment_count, "reassignmentCount"),

@@ -1,12 +1,12 @@
 //! Mutations of tickets of any kind.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
-use kernel::{Patch, UserError as Problem};
+use kernel::UserError as Problem;
 
 use crate::context::{mutation, platform};
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
-use crate::scalars::{Json, Markdown};
+use crate::scalars::{Json, Markdown, reference};
 use crate::tickets::comments::Comment;
 use crate::tickets::events::{Event, from_store};
 use crate::tickets::queries::ticket_ref;
@@ -132,19 +132,6 @@ pub struct CommentAddPayload {
     pub events: Vec<Event>,
     /// What the user can mend.
     pub user_errors: Vec<UserError>,
-}
-
-/// A patch of a reference, with the paths of its errors under the field's name.
-fn reference<I, R>(
-    field: &str,
-    input: MaybeUndefined<I>,
-    convert: impl FnOnce(I) -> kernel::Result<R>,
-) -> kernel::Result<Patch<R>> {
-    match input {
-        MaybeUndefined::Undefined => Ok(Patch::Keep),
-        MaybeUndefined::Null => Ok(Patch::Clear),
-        MaybeUndefined::Value(input) => convert(input).map(Patch::Set).map_err(|error| error.within(field)),
-    }
 }
 
 fn assign_command(input: TicketAssignInput) -> kernel::Result<ticket::AssignTicket> {

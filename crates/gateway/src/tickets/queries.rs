@@ -54,7 +54,7 @@ connection! {
 }
 
 /// The to-one edges that are joined when they are selected, and the fields of extensions.
-const EDGES: &[&str] = &["requester", "openedBy", "team", "assignee", "category"];
+const EDGES: &[&str] = &["requester", "openedBy", "service", "team", "assignee", "category"];
 const INCIDENT_FIELDS: &[&str] = &["origin", "resolutionCode", "resolutionNotes"];
 
 /// The relations that the selection of a ticket asks for.

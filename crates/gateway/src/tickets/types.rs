@@ -7,6 +7,7 @@ use kernel::id::prefix;
 use predicate::{Policy, Rule};
 use store::query::Row;
 
+use crate::configuration::{ConfigurationItem, Service};
 use crate::context::{platform, viewer};
 use crate::incidents::Incident;
 use crate::loaders;
@@ -14,7 +15,9 @@ use crate::people::{Actor, Team, User};
 use crate::scalars::{Cursor, DateTime, JsonSchema, Markdown, id_of};
 use crate::tickets::comments::CommentConnection;
 use crate::tickets::events::EventConnection;
-use crate::tickets::words::{Impact, Priority, StateCategory, TicketAction, TicketKind, Urgency, WaitingReason};
+use crate::tickets::words::{
+    Impact, Priority, StateCategory, TicketAction, TicketConfigurationItemLink, TicketKind, Urgency, WaitingReason,
+};
 use crate::workflows::types::{WorkflowVersion, of_ticket};
 
 /// A work item of any kind: what incidents and all later kinds share.
@@ -45,6 +48,12 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
     field(name = "impact", ty = "Impact", desc = "How many are affected, and how badly."),
     field(name = "urgency", ty = "Urgency", desc = "How long it can wait."),
     field(name = "category", ty = "Option<Category>", desc = "Where it stands in the tenant's tree of categories."),
+    field(name = "service", ty = "Option<Service>", desc = "The service that it is about."),
+    field(
+        name = "configuration_items",
+        ty = "Vec<TicketConfigurationItem>",
+        desc = "The configuration items that it is about, at most 50. Empty without `configuration.read`."
+    ),
     field(name = "requester", ty = "User", desc = "Who is affected."),
     field(name = "opened_by", ty = "Actor", desc = "Who wrote it down."),
     field(name = "team", ty = "Option<Team>", desc = "The team that works on it."),
@@ -197,6 +206,28 @@ impl TicketRow {
         }
     }
 
+    /// The service.
+    pub async fn service(&self, ctx: &Context<'_>) -> Result<Option<Service>> {
+        if self.0.has_loaded("service") {
+            return Ok(self.0.relation("service").cloned().map(Service::from_row));
+        }
+        match self.0.get("service").as_id() {
+            Some(id) => Ok(loaders::service(ctx, id).await?.map(Service::from_row)),
+            None => Ok(None),
+        }
+    }
+
+    /// The configuration items.
+    pub async fn configuration_items(&self, ctx: &Context<'_>) -> Result<Vec<TicketConfigurationItem>> {
+        let rows = loaders::ticket_items(ctx, self.0.id()).await?;
+        let items = rows.iter().filter_map(|row| {
+            let configuration_item = ConfigurationItem::from_row(row.relation("configurationItem")?.clone());
+            let link = TicketConfigurationItemLink::parse(&row.text("link"))?;
+            Some(TicketConfigurationItem { configuration_item, link })
+        });
+        Ok(items.collect())
+    }
+
     /// The references to other systems.
     pub async fn external_refs(&self, ctx: &Context<'_>) -> Result<Vec<ExternalRef>> {
         let rows = loaders::external_refs(ctx, self.0.id()).await?;
@@ -277,6 +308,15 @@ pub struct PriorityOverride {
     pub by: Actor,
     /// When.
     pub at: DateTime,
+}
+
+/// A configuration item that a ticket is about.
+#[derive(SimpleObject)]
+pub struct TicketConfigurationItem {
+    /// The item.
+    pub configuration_item: ConfigurationItem,
+    /// How it came to stand there.
+    pub link: TicketConfigurationItemLink,
 }
 
 /// What a ticket is called in another system.
@@ -451,6 +491,22 @@ macro_rules! ticket_object {
                 ctx: &async_graphql::Context<'_>,
             ) -> async_graphql::Result<Option<$crate::tickets::types::Category>> {
                 self.0.category(ctx).await
+            }
+
+            /// The service that it is about.
+            pub async fn service(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Option<$crate::configuration::Service>> {
+                self.0.service(ctx).await
+            }
+
+            /// The configuration items that it is about, at most 50. Empty without `configuration.read`.
+            pub async fn configuration_items(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Vec<$crate::tickets::types::TicketConfigurationItem>> {
+                self.0.configuration_items(ctx).await
             }
 
             /// Who is affected.

@@ -30,6 +30,8 @@ macro_rules! word {
     };
 }
 
+pub(crate) use word;
+
 word! {
     /// The practice that a ticket belongs to.
     TicketKind = ticket::TicketKind {
@@ -141,6 +143,18 @@ word! {
         Monitoring = "MONITORING",
         /// A rule.
         Automation = "AUTOMATION",
+    }
+}
+
+word! {
+    /// How a configuration item came to stand on a ticket.
+    TicketConfigurationItemLink = ticket::ItemLink {
+        /// Somebody says that it is affected.
+        Manual = "MANUAL",
+        /// Impact analysis says so.
+        Computed = "COMPUTED",
+        /// Somebody says that it is not affected; impact analysis stops there.
+        NotImpacted = "NOT_IMPACTED",
     }
 }
 

@@ -38,7 +38,7 @@ impl Services {
     /// With further record types beside those of the product.
     pub fn with(store: Store, further: &[&'static RecordType]) -> Self {
         let of_tickets = ticket::fields::ALL.iter().chain(further).copied();
-        let records = access::RECORDS.into_iter().chain(of_tickets).chain([&INCIDENT]);
+        let records = access::RECORDS.into_iter().chain(configuration::RECORDS).chain(of_tickets).chain([&INCIDENT]);
         let catalogue = Catalogue::new(records).unwrap();
         let password_cost = PasswordCost { memory_kib: 8, iterations: 1, parallelism: 1 };
         let settings = Settings { password_cost, ..Settings::default() };
@@ -302,6 +302,8 @@ pub fn new(title: &str) -> CreateIncident {
         urgency: Urgency::Medium,
         priority_override: None,
         category: None,
+        service: None,
+        items: Default::default(),
         team: None,
         assignee: None,
         tags: Vec::new(),
@@ -321,6 +323,8 @@ pub fn update(ticket: &Row) -> UpdateIncident {
         urgency: None,
         priority_override: Patch::Keep,
         category: Patch::Keep,
+        service: Patch::Keep,
+        items: Default::default(),
         tags: None,
         expected_version: None,
     }
