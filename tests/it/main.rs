@@ -20,5 +20,6 @@ mod rust_client;
 mod sdl;
 mod shapes;
 mod statements;
+mod statistics;
 mod tenants;
 mod workflows;

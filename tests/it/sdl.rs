@@ -129,6 +129,10 @@ fn every_object_type_is_known() {
         "WorkflowEffect",
         "WorkflowDifference",
         "ResolutionCode",
+        "TicketStats",
+        "TicketStatsGroup",
+        "TicketStatsKey",
+        "DurationStats",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };

@@ -159,9 +159,9 @@ async fn what_is_wrong_with_a_document_is_named_with_its_place() {
             ),
             (
                 "a duration that is none",
-                &|document| document["autoClose"] = json!("soon"),
+                &|document| document["autoClose"] = json!("-P1D"),
                 "document.autoClose",
-                "soon",
+                "-P1D",
             ),
             (
                 "a permission that is none",

@@ -129,6 +129,26 @@ impl ScalarType for TimePoint {
     }
 }
 
+/// A length of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duration(pub String);
+
+/// A length of time in ISO 8601, such as `P5D` or `PT1H30M`; a day has 24 hours.
+#[Scalar(name = "Duration", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#appendix-A")]
+impl ScalarType for Duration {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) if kernel::parse_duration(&text).is_some() => Ok(Duration(text)),
+            Value::String(_) => Err(InputValueError::custom("expected a duration such as `P5D` or `PT1H30M`")),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
 /// Durations that are not longer than this make sense relative to now.
 const MAX_RELATIVE_SECONDS: i64 = 100 * 366 * 86_400;
 
@@ -155,6 +175,7 @@ pub fn check_of(name: &str) -> Option<ScalarCheck> {
     Some(match name {
         "Cursor" => check::<Cursor>,
         "DateTime" => check::<DateTime>,
+        "Duration" => check::<Duration>,
         "EmailAddress" => check::<EmailAddress>,
         "JSON" => check::<Json>,
         "JSONSchema" => check::<JsonSchema>,

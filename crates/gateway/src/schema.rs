@@ -21,6 +21,7 @@ use crate::tickets::comments::Comment;
 use crate::tickets::mutations::TicketMutations;
 use crate::tickets::queries::TicketQueries;
 use crate::tickets::settings::SettingsMutations;
+use crate::tickets::statistics::StatisticsQueries;
 use crate::tickets::subscriptions::TicketSubscriptions;
 use crate::tickets::types::{Category, Ticket};
 use crate::workflows::mutations::WorkflowMutations;
@@ -31,7 +32,15 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// Reads. Everything but `serverInfo` needs a token.
 #[derive(MergedObject, Default)]
-pub struct Query(GeneralQueries, PeopleQueries, TicketQueries, IncidentQueries, WorkflowQueries, ConfigurationQueries);
+pub struct Query(
+    GeneralQueries,
+    PeopleQueries,
+    TicketQueries,
+    IncidentQueries,
+    WorkflowQueries,
+    ConfigurationQueries,
+    StatisticsQueries,
+);
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
 #[derive(MergedObject, Default)]

@@ -36,6 +36,11 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_seconds(length.as_secs())
 }
 
+/// Writes a duration in ISO 8601, in hours, minutes and seconds; fractions of a second are left out.
+pub fn format_duration(length: Duration) -> String {
+    jiff::SignedDuration::from_secs(length.num_seconds()).to_string()
+}
+
 /// A clock that only moves when told to.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
@@ -74,6 +79,16 @@ mod tests {
         assert_eq!(parse_duration("PT1H30M"), Some(Duration::minutes(90)));
         for wrong in ["14 days", "P1M", "P1Y", "P", "", "yesterday"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_written_as_it_is_read() {
+        assert_eq!(format_duration(Duration::minutes(90)), "PT1H30M");
+        assert_eq!(format_duration(Duration::zero()), "PT0S");
+        for seconds in [1, 59, 3_600, 86_399, 1_000_000, -61] {
+            let length = Duration::seconds(seconds);
+            assert_eq!(parse_duration(&format_duration(length)), Some(length));
         }
     }
 

@@ -13,7 +13,7 @@ pub mod patch;
 pub mod random;
 mod words;
 
-pub use clock::{Clock, ManualClock, Timestamp, parse_duration};
+pub use clock::{Clock, ManualClock, Timestamp, format_duration, parse_duration};
 pub use ctx::{Actor, ActorKind, Channel, Ctx, Grant, Grants, Mutation, Scope};
 pub use error::{Detail, Error, ErrorCode, RefusedTransition, Result, UserError};
 pub use id::{Id, IdError};

@@ -29,6 +29,7 @@ pub mod number;
 pub mod priority;
 pub mod queries;
 pub mod service;
+pub mod statistics;
 pub mod timer;
 pub mod transition;
 pub mod watch;

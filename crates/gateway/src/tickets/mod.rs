@@ -7,6 +7,7 @@ pub mod filters;
 pub mod mutations;
 pub mod queries;
 pub mod settings;
+pub mod statistics;
 pub mod subscriptions;
 pub mod types;
 pub mod words;

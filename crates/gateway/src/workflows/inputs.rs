@@ -5,7 +5,7 @@ use serde_json::Value as Raw;
 use ticket::workflow::{Effect, Guard, StateMapping};
 
 use super::types::WorkflowEffectField;
-use crate::scalars::Json;
+use crate::scalars::{Duration, Json};
 use crate::tickets::words::{StateCategory, TicketKind, WaitingReason};
 
 /// A workflow document: states and transitions.
@@ -18,7 +18,7 @@ pub struct WorkflowDocumentInput {
     /// The transitions, at most 200.
     pub transitions: Vec<WorkflowTransitionInput>,
     /// How long a ticket stays resolved before its transition `close` is taken by itself, such as `P5D`; never when absent.
-    pub auto_close: Option<String>,
+    pub auto_close: Option<Duration>,
     /// The codes that say how a ticket was resolved, at most 50.
     pub resolution_codes: Option<Vec<ResolutionCodeInput>>,
 }
@@ -197,7 +197,7 @@ impl WorkflowDocumentInput {
             initial: self.initial,
             states: self.states.into_iter().map(state).collect(),
             transitions: self.transitions.into_iter().map(transition).collect(),
-            auto_close: self.auto_close,
+            auto_close: self.auto_close.map(|length| length.0),
             resolution_codes: self.resolution_codes.unwrap_or_default().into_iter().map(code).collect(),
         }
     }

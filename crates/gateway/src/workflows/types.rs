@@ -6,7 +6,7 @@ use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use kernel::id::prefix;
 use ticket::workflow::{DifferenceKind, Effect, VersionOverview, WorkflowOverview};
 
-use crate::scalars::{DateTime, Json, id_of};
+use crate::scalars::{DateTime, Duration, Json, id_of};
 use crate::tickets::words::{StateCategory, TicketKind, WaitingReason};
 
 /// How tickets of a kind move: states, transitions, and what each needs. Versioned; a published version never changes.
@@ -130,9 +130,9 @@ impl WorkflowVersion {
         self.0.transitions.iter().map(WorkflowTransition::of).collect()
     }
 
-    /// How long a ticket stays resolved before it closes by itself, as an ISO 8601 duration; null: until somebody closes it.
-    pub async fn auto_close(&self) -> Option<&str> {
-        self.0.auto_close.as_deref()
+    /// How long a ticket stays resolved before it closes by itself; null: until somebody closes it.
+    pub async fn auto_close(&self) -> Option<Duration> {
+        self.0.auto_close.clone().map(Duration)
     }
 
     /// The codes that say how a ticket was resolved, at most 50.

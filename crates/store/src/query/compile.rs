@@ -219,7 +219,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn visible(&mut self, filter: &Predicate) -> SelectStatement {
+    /// The visible rows that match; nothing is selected yet.
+    pub(super) fn visible(&mut self, filter: &Predicate) -> SelectStatement {
         let mut statement = Sql::select();
         statement.from_as(Alias::new(self.record.table), Alias::new(ROOT));
         statement.and_where(Expr::col((Alias::new(ROOT), Alias::new("tenant_id"))).eq(self.scoped.tenant));
@@ -323,7 +324,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// A field as the viewer may read it, of the record at the end of the path.
-    fn masked(&mut self, path: &[String], record: &'static RecordType, field: &'static Field) -> Expr {
+    pub(super) fn masked(&mut self, path: &[String], record: &'static RecordType, field: &'static Field) -> Expr {
         let column = self.column(&Path { relations: path.to_vec(), field: field.name.to_owned() });
         let mask = self.mask_of(record, field.name).unwrap_or_default();
         let readable = self.way(path).and(along(path, mask));

@@ -6,6 +6,7 @@
 mod compile;
 mod cursor;
 mod row;
+mod statistics;
 mod write;
 
 use kernel::{Page, PageDirection, Result, Uuid};
@@ -19,6 +20,7 @@ use crate::error::to_error as database_error;
 use compile::Compiler;
 pub use cursor::{Cursors, fingerprint};
 pub use row::Row;
+pub use statistics::{Durations, Group, GroupBy, Statistics, statistics};
 pub use write::{delete_in, hold_in, insert_all_in, insert_in, insert_unique_in, update_in};
 
 /// Whose data a statement reads, and what of it.

@@ -152,7 +152,7 @@ fn decode_from(result: &QueryResult, shape: &Shape, index: &mut usize) -> Result
     Ok(Row { record: shape.record, fields: Arc::new(fields), relations: Arc::new(relations) })
 }
 
-fn decode_value(result: &QueryResult, index: usize, kind: &FieldType) -> Result<Value> {
+pub(super) fn decode_value(result: &QueryResult, index: usize, kind: &FieldType) -> Result<Value> {
     if let Some(row) = result.try_as_pg_row()
         && let Some(value) = postgres_value(row, index, kind)
     {

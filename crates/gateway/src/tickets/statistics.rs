@@ -1,0 +1,369 @@
+//! Figures of tickets in the API.
+
+use async_graphql::{Context, Enum, Object, Result, SimpleObject};
+use chrono::Utc;
+use kernel::id::prefix;
+use kernel::{Id, Timestamp};
+use predicate::Value;
+use serde_json::{Value as Raw, json};
+use store::query::{Durations, Group};
+use ticket::statistics::{Interval, StatisticsAnswer, StatisticsRequest};
+
+use crate::configuration::types::Service;
+use crate::context::{platform, viewer};
+use crate::loaders;
+use crate::people::scalars::TimeZone;
+use crate::people::{Team, User};
+use crate::scalars::{DateTime, Duration, Json, TimePoint};
+use crate::tickets::filters::TicketFilter;
+use crate::tickets::types::Category;
+
+/// What tickets are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum TicketDimension {
+    /// The practice.
+    Kind,
+    /// The state, by its key.
+    State,
+    /// What the state means.
+    StateCategory,
+    /// What waiting tickets wait for.
+    WaitingReason,
+    /// The priority.
+    Priority,
+    /// The impact.
+    Impact,
+    /// The urgency.
+    Urgency,
+    /// The category.
+    Category,
+    /// The team.
+    Team,
+    /// The assignee.
+    Assignee,
+    /// The requester.
+    Requester,
+    /// The service.
+    Service,
+    /// When it was opened, by `interval`.
+    CreatedAt,
+    /// When it was resolved, by `interval`.
+    ResolvedAt,
+    /// When it was closed or canceled, by `interval`.
+    ClosedAt,
+}
+
+impl TicketDimension {
+    const fn field(self) -> &'static str {
+        match self {
+            TicketDimension::Kind => "kind",
+            TicketDimension::State => "state",
+            TicketDimension::StateCategory => "stateCategory",
+            TicketDimension::WaitingReason => "waitingReason",
+            TicketDimension::Priority => "priority",
+            TicketDimension::Impact => "impact",
+            TicketDimension::Urgency => "urgency",
+            TicketDimension::Category => "category",
+            TicketDimension::Team => "team",
+            TicketDimension::Assignee => "assignee",
+            TicketDimension::Requester => "requester",
+            TicketDimension::Service => "service",
+            TicketDimension::CreatedAt => "createdAt",
+            TicketDimension::ResolvedAt => "resolvedAt",
+            TicketDimension::ClosedAt => "closedAt",
+        }
+    }
+
+    const fn is_instant(self) -> bool {
+        matches!(self, TicketDimension::CreatedAt | TicketDimension::ResolvedAt | TicketDimension::ClosedAt)
+    }
+
+    /// The comparison of a `TicketFilter` that finds the tickets of a value.
+    fn condition(self, key: &TicketStatsKey) -> Raw {
+        let word = |path: &[&str]| {
+            let test = match &key.value {
+                Some(value) => json!({ "eq": value }),
+                None => json!({ "isNull": true }),
+            };
+            path.iter().rev().fold(test, |inner, name| json!({ *name: inner }))
+        };
+        let reference = |name: &str| match &key.value {
+            Some(value) => json!({ name: { "id": { "eq": value } } }),
+            None => json!({ name: { "isNull": true } }),
+        };
+        match self {
+            TicketDimension::State => word(&["state", "key"]),
+            TicketDimension::StateCategory => word(&["state", "category"]),
+            // There is no comparison with nothing for words: those that wait for nothing are those that do not wait.
+            TicketDimension::WaitingReason if key.value.is_none() => {
+                json!({ "state": { "category": { "neq": "WAITING" } } })
+            }
+            TicketDimension::WaitingReason => word(&["state", "waitingReason"]),
+            TicketDimension::Category
+            | TicketDimension::Team
+            | TicketDimension::Assignee
+            | TicketDimension::Requester
+            | TicketDimension::Service => reference(self.field()),
+            _ if self.is_instant() => match (key.from, key.to) {
+                (Some(from), Some(to)) => {
+                    json!({ self.field(): { "gte": from.to_rfc3339(), "lt": to.to_rfc3339() } })
+                }
+                _ => json!({}),
+            },
+            _ => word(&[self.field()]),
+        }
+    }
+}
+
+/// How long an interval is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "Interval")]
+pub enum StatsInterval {
+    /// From one full hour to the next.
+    Hour,
+    /// From midnight to midnight; 23 or 25 hours when clocks change.
+    Day,
+    /// From Monday to Monday.
+    Week,
+    /// A month of the calendar.
+    Month,
+    /// Three of them, the first in January.
+    Quarter,
+    /// A year of the calendar.
+    Year,
+}
+
+/// Figures of tickets, as far as the viewer may see them.
+#[derive(SimpleObject)]
+pub struct TicketStats {
+    /// The groups, largest first, at most 1,000. Without `groupBy` one of all tickets. A group without tickets is not there.
+    groups: Vec<TicketStatsGroup>,
+    /// How many tickets these groups hold.
+    total: i32,
+    /// Whether there are more groups than are answered.
+    truncated: bool,
+}
+
+/// The figures of one group.
+pub struct TicketStatsGroup {
+    keys: Vec<(TicketDimension, TicketStatsKey)>,
+    count: i64,
+    durations: Option<Durations>,
+    filter: Raw,
+}
+
+/// The figures of one group.
+#[Object]
+impl TicketStatsGroup {
+    /// What the group's tickets have in common: a key for each of `groupBy`, in that order.
+    async fn keys(&self) -> Vec<TicketStatsKey> {
+        self.keys.iter().map(|(_, key)| key.clone()).collect()
+    }
+
+    /// How many tickets.
+    async fn count(&self) -> i32 {
+        i32::try_from(self.count).unwrap_or(i32::MAX)
+    }
+
+    /// From being opened to being resolved, of those that are; null when none is.
+    async fn time_to_resolve(&self) -> Option<DurationStats> {
+        self.durations.map(DurationStats::of)
+    }
+
+    /// The tickets under the figure: a `TicketFilter`, as a variable of `tickets(filter:)`.
+    async fn filter(&self) -> Json {
+        Json(self.filter.clone())
+    }
+}
+
+/// What a group's tickets have in common.
+#[derive(Clone)]
+pub struct TicketStatsKey {
+    dimension: TicketDimension,
+    value: Option<String>,
+    id: Option<kernel::Uuid>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+/// What a group's tickets have in common.
+#[Object]
+impl TicketStatsKey {
+    /// By what they were counted.
+    async fn dimension(&self) -> TicketDimension {
+        self.dimension
+    }
+
+    /// The value: a word, a key or an id; null for tickets without one, and for intervals.
+    async fn value(&self) -> Option<String> {
+        self.value.clone()
+    }
+
+    /// Where the interval begins.
+    async fn from(&self) -> Option<DateTime> {
+        self.from.map(DateTime)
+    }
+
+    /// Where the interval ends: the beginning of the next.
+    async fn to(&self) -> Option<DateTime> {
+        self.to.map(DateTime)
+    }
+
+    /// The team, where tickets are counted by teams.
+    async fn team(&self, ctx: &Context<'_>) -> Result<Option<Team>> {
+        match (self.dimension, self.id) {
+            (TicketDimension::Team, Some(id)) => Ok(loaders::team(ctx, id).await?.map(Team::from_row)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The user, where tickets are counted by assignees or requesters.
+    async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        match (self.dimension, self.id) {
+            (TicketDimension::Assignee | TicketDimension::Requester, Some(id)) => {
+                Ok(loaders::actor(ctx, id).await?.map(User::from_row))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The category, where tickets are counted by categories.
+    async fn category(&self, ctx: &Context<'_>) -> Result<Option<Category>> {
+        match (self.dimension, self.id) {
+            (TicketDimension::Category, Some(id)) => Ok(loaders::category(ctx, id).await?.map(Category::from_row)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The service, where tickets are counted by services.
+    async fn service(&self, ctx: &Context<'_>) -> Result<Option<Service>> {
+        match (self.dimension, self.id) {
+            (TicketDimension::Service, Some(id)) => Ok(loaders::service(ctx, id).await?.map(Service::from_row)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// How long something took, in whole seconds. Percentiles are times that occurred.
+#[derive(SimpleObject)]
+pub struct DurationStats {
+    /// Of how many tickets.
+    count: i32,
+    /// The mean.
+    mean: Duration,
+    /// Half of them took no longer.
+    p50: Duration,
+    /// Nine of ten took no longer.
+    p90: Duration,
+    /// 95 of a hundred took no longer.
+    p95: Duration,
+    /// The longest.
+    longest: Duration,
+}
+
+impl DurationStats {
+    fn of(found: Durations) -> Self {
+        let text = |seconds: i64| Duration(kernel::format_duration(chrono::Duration::seconds(seconds)));
+        Self {
+            count: i32::try_from(found.count).unwrap_or(i32::MAX),
+            mean: text(found.mean),
+            p50: text(found.p50),
+            p90: text(found.p90),
+            p95: text(found.p95),
+            longest: text(found.longest),
+        }
+    }
+}
+
+impl TicketStatsKey {
+    fn of(dimension: TicketDimension, value: &Value, answer: &StatisticsAnswer) -> Self {
+        let none = Self { dimension, value: None, id: None, from: None, to: None };
+        if dimension.is_instant() {
+            let place = value.as_int().and_then(|place| usize::try_from(place).ok()).unwrap_or(usize::MAX);
+            let at = |place: usize| answer.bounds.get(place).map(|at| at.with_timezone(&Utc));
+            return Self { from: at(place), to: at(place.saturating_add(1)), ..none };
+        }
+        match value.as_id() {
+            Some(id) => {
+                let prefix = match dimension {
+                    TicketDimension::Category => prefix::CATEGORY,
+                    TicketDimension::Team => prefix::TEAM,
+                    TicketDimension::Service => prefix::SERVICE,
+                    _ => prefix::USER,
+                };
+                Self { value: Some(Id::new(prefix, id).to_string()), id: Some(id), ..none }
+            }
+            None => Self { value: value.as_text().map(str::to_owned), ..none },
+        }
+    }
+}
+
+impl TicketStats {
+    fn of(asked: &Raw, dimensions: &[TicketDimension], answer: &StatisticsAnswer) -> Self {
+        let group = |group: &Group| {
+            let keys: Vec<_> = dimensions
+                .iter()
+                .zip(&group.keys)
+                .map(|(dimension, value)| (*dimension, TicketStatsKey::of(*dimension, value, answer)))
+                .collect();
+            let own = keys.iter().map(|(dimension, key)| dimension.condition(key));
+            let asked = (!asked.is_null()).then(|| asked.clone());
+            let filter = json!({ "and": asked.into_iter().chain(own).collect::<Vec<_>>() });
+            TicketStatsGroup { keys, count: group.count, durations: group.durations, filter }
+        };
+        let total: i64 = answer.groups.iter().map(|group| group.count).sum();
+        Self {
+            groups: answer.groups.iter().map(group).collect(),
+            total: i32::try_from(total).unwrap_or(i32::MAX),
+            truncated: answer.truncated,
+        }
+    }
+}
+
+/// Queries of figures.
+#[derive(Default)]
+pub struct StatisticsQueries;
+
+#[Object]
+impl StatisticsQueries {
+    /// Counts tickets in groups, as far as the viewer may see them, and tells how long they took.
+    #[allow(clippy::too_many_arguments)]
+    async fn ticket_stats(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which tickets.")] filter: Option<TicketFilter>,
+        #[graphql(desc = "By what, at most 3 of which one is an instant; all in one group when empty.")] group_by: Vec<
+            TicketDimension,
+        >,
+        #[graphql(desc = "How long the intervals of an instant are; `DAY` when absent.")] interval: Option<
+            StatsInterval,
+        >,
+        #[graphql(desc = "Whose days they are, such as `Europe/Vienna`; `UTC` when absent.")] time_zone: Option<
+            TimeZone,
+        >,
+        #[graphql(desc = "With an instant: from when on, such as `-P90D`. When absent, so long that there are \
+            24 hours, 30 days, 12 weeks, 12 months, 8 quarters or 5 years. At most 100 intervals.")]
+        since: Option<TimePoint>,
+        #[graphql(desc = "With an instant: until when; now when absent.")] until: Option<TimePoint>,
+    ) -> Result<TicketStats> {
+        let viewer = viewer(ctx)?;
+        let arguments = ctx.field().arguments()?;
+        let asked = arguments.into_iter().find(|(name, _)| name == "filter").map(|(_, value)| value);
+        let asked = asked.unwrap_or_default().into_json().map_err(kernel::Error::internal)?;
+        let at = |point: TimePoint| match point {
+            TimePoint::At(at) => at,
+            TimePoint::Relative(seconds) => viewer.now() + chrono::Duration::seconds(seconds),
+        };
+        let request = StatisticsRequest {
+            filter: filter.unwrap_or_default().predicate().map_err(|error| error.within("filter"))?,
+            dimensions: group_by.iter().map(|dimension| dimension.field()).collect(),
+            interval: interval.map_or(Interval::Day, Into::into),
+            time_zone: time_zone.map_or_else(|| "UTC".to_owned(), |zone| zone.0),
+            since: since.map(at),
+            until: until.map(at),
+            with_durations: ctx.look_ahead().field("groups").field("timeToResolve").exists(),
+        };
+        let answer = platform(ctx).tickets.statistics(&viewer, request).await?;
+        Ok(TicketStats::of(&asked, &group_by, &answer))
+    }
+}

@@ -1,0 +1,239 @@
+//! Counts and durations by groups, in one statement: no figure of it tells what its viewer could not have listed.
+
+use std::fmt::Write as _;
+
+use kernel::{Error, Result, Timestamp};
+use predicate::{Field, FieldType, Path, Predicate, RecordType, Value};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, PostgresQueryBuilder, SqliteQueryBuilder};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value as Bound};
+
+use super::Scoped;
+use super::compile::Compiler;
+use super::row::decode_value;
+use crate::error::to_error as database_error;
+
+/// What rows are grouped by.
+#[derive(Clone, Debug)]
+pub enum GroupBy {
+    /// The value of a field; references by their id.
+    Field(&'static str),
+    /// The interval that the instant in a field lies in. Rows outside all of them are left out.
+    Interval {
+        /// The field.
+        field: &'static str,
+        /// Where the intervals begin, ascending, and at last where the last one ends.
+        bounds: Vec<Timestamp>,
+    },
+}
+
+/// Figures to be taken.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// Of which records.
+    pub record: &'static RecordType,
+    /// Of those that match: checked, resolved and masked.
+    pub filter: Predicate,
+    /// In which groups.
+    pub group_by: Vec<GroupBy>,
+    /// Also of the time between the instants in these two fields.
+    pub between: Option<(&'static str, &'static str)>,
+    /// How many groups at most: the largest.
+    pub limit: u32,
+}
+
+/// The figures of one group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The group's value for each part of `group_by`; for intervals the place of the interval.
+    pub keys: Vec<Value>,
+    /// How many rows.
+    pub count: i64,
+    /// The times between, where there are any.
+    pub durations: Option<Durations>,
+}
+
+/// Times between two instants, in whole seconds. Percentiles are values that occur (nearest rank).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Durations {
+    /// Of how many rows.
+    pub count: i64,
+    /// The mean.
+    pub mean: i64,
+    /// Half of them took no longer.
+    pub p50: i64,
+    /// Nine of ten took no longer.
+    pub p90: i64,
+    /// 95 of a hundred took no longer.
+    pub p95: i64,
+    /// The longest.
+    pub longest: i64,
+}
+
+/// Takes figures: the largest groups first.
+///
+/// # Errors
+/// Database errors.
+pub async fn statistics(
+    connection: &impl ConnectionTrait,
+    scoped: &Scoped<'_>,
+    wanted: &Statistics,
+) -> Result<Vec<Group>> {
+    let fields = wanted.group_by.iter().map(|part| field_of(wanted.record, part)).collect::<Result<Vec<_>>>()?;
+    let statement = compile(connection.get_database_backend(), scoped, wanted, &fields)?;
+    let rows = connection.query_all_raw(statement).await.map_err(database_error)?;
+    rows.iter().map(|row| decode(row, wanted, &fields)).collect()
+}
+
+fn field_of(record: &'static RecordType, part: &GroupBy) -> Result<&'static Field> {
+    let (GroupBy::Field(name) | GroupBy::Interval { field: name, .. }) = part;
+    record.field(name).ok_or_else(|| Error::internal(format!("no field `{name}`")))
+}
+
+fn compile(
+    backend: DbBackend,
+    scoped: &Scoped<'_>,
+    wanted: &Statistics,
+    fields: &[&'static Field],
+) -> Result<Statement> {
+    let (mut sql, mut values) = rows(backend, scoped, wanted, fields)?;
+    let mut keys = Vec::new();
+    for (place, part) in wanted.group_by.iter().enumerate() {
+        match part {
+            GroupBy::Field(_) => keys.push(format!("x.g{place}")),
+            GroupBy::Interval { bounds, .. } => {
+                join_intervals(backend, &mut sql, &mut values, place, bounds);
+                keys.push(format!("b{place}.column1"));
+            }
+        }
+    }
+    let named: Vec<String> = keys.iter().enumerate().map(|(place, key)| format!("{key} AS g{place}")).collect();
+    let groups: Vec<String> = (0..keys.len()).map(|place| format!("g{place}")).collect();
+    let comma = |list: &[String]| list.iter().map(|part| format!("{part}, ")).collect::<String>();
+    let partition = if keys.is_empty() { String::new() } else { format!("PARTITION BY {}", keys.join(", ")) };
+    let durations = match wanted.between {
+        None => String::new(),
+        Some(_) => {
+            let rank = |percent: u32| format!("MAX(CASE WHEN place = (timed * {percent} + 99) / 100 THEN d END)");
+            format!(
+                ", MAX(timed) AS timed, CAST(SUM(d) AS bigint) / MAX(timed) AS mean, {} AS p50, {} AS p90, {} AS p95, MAX(d) AS longest",
+                rank(50),
+                rank(90),
+                rank(95)
+            )
+        }
+    };
+    let inner = match wanted.between {
+        None => format!("SELECT {}1 AS one FROM {sql}", comma(&named)),
+        Some(_) => format!(
+            "SELECT {}x.d AS d, COUNT(x.d) OVER ({partition}) AS timed, \
+             ROW_NUMBER() OVER ({partition} ORDER BY x.d IS NULL, x.d) AS place FROM {sql}",
+            comma(&named)
+        ),
+    };
+    let group_by = if groups.is_empty() { String::new() } else { format!(" GROUP BY {}", groups.join(", ")) };
+    let sql = format!(
+        "SELECT {}COUNT(*) AS rows_of{durations} FROM ({inner}) AS y{group_by} ORDER BY COUNT(*) DESC{} LIMIT {}",
+        comma(&groups),
+        groups.iter().map(|group| format!(", {group} IS NULL, {group}")).collect::<String>(),
+        wanted.limit
+    );
+    Ok(Statement::from_sql_and_values(backend, sql, values))
+}
+
+/// The visible rows: what they are grouped by, as the viewer may read it, and the time between, in seconds.
+fn rows(
+    backend: DbBackend,
+    scoped: &Scoped<'_>,
+    wanted: &Statistics,
+    fields: &[&'static Field],
+) -> Result<(String, Vec<Bound>)> {
+    let mut compiler = Compiler::new(backend, scoped, wanted.record);
+    let bounded = wanted.group_by.iter().fold(wanted.filter.clone(), |filter, part| match part {
+        GroupBy::Interval { field, bounds } => filter.and(within(field, bounds)),
+        GroupBy::Field(_) => filter,
+    });
+    let mut statement = compiler.visible(&bounded);
+    for (place, field) in fields.iter().enumerate() {
+        let value = compiler.masked(&[], wanted.record, field);
+        statement.expr_as(value, Alias::new(format!("g{place}")));
+    }
+    if let Some((from, to)) = wanted.between {
+        let instant =
+            |name: &str| wanted.record.field(name).ok_or_else(|| Error::internal(format!("no field `{name}`")));
+        let (from, to) = (instant(from)?, instant(to)?);
+        let from = compiler.masked(&[], wanted.record, from);
+        let to = compiler.masked(&[], wanted.record, to);
+        statement.expr_as(seconds(backend, to).sub(seconds(backend, from)), Alias::new("d"));
+    }
+    if fields.is_empty() && wanted.between.is_none() {
+        statement.expr_as(Expr::val(1), Alias::new("one"));
+    }
+    compiler.join(&mut statement);
+    let (sql, values) = match backend {
+        DbBackend::Postgres => statement.build(PostgresQueryBuilder),
+        _ => statement.build(SqliteQueryBuilder),
+    };
+    Ok((format!("({sql}) AS x"), values.0))
+}
+
+fn within(field: &'static str, bounds: &[Timestamp]) -> Predicate {
+    use predicate::{Operand, Test};
+    let is = |test: fn(Operand) -> Test, at: Option<&Timestamp>| match at {
+        Some(at) => Predicate::Is(Path::field(field), test(Operand::Value((*at).into()))),
+        None => Predicate::never(),
+    };
+    is(Test::Gte, bounds.first()).and(is(Test::Lt, bounds.last()))
+}
+
+/// Whole seconds since 1970, the same on both engines.
+fn seconds(backend: DbBackend, instant: Expr) -> Expr {
+    match backend {
+        DbBackend::Postgres => {
+            let epoch = Func::cust(Alias::new("date_part")).arg("epoch").arg(instant);
+            Expr::expr(Func::cust(Alias::new("floor")).arg(epoch)).cast_as(Alias::new("bigint"))
+        }
+        _ => Expr::expr(Func::cust(Alias::new("unixepoch")).arg(instant)),
+    }
+}
+
+fn join_intervals(backend: DbBackend, sql: &mut String, values: &mut Vec<Bound>, place: usize, bounds: &[Timestamp]) {
+    let mut mark = |value: Bound| {
+        values.push(value);
+        if backend == DbBackend::Postgres { format!("${}", values.len()) } else { "?".to_owned() }
+    };
+    let intervals = bounds.iter().zip(bounds.iter().skip(1)).enumerate().map(|(number, (begins, ends))| {
+        let (begins, ends) = (mark(Bound::from(*begins)), mark(Bound::from(*ends)));
+        format!("({number}, {begins}, {ends})")
+    });
+    let intervals: Vec<String> = intervals.collect();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        sql,
+        " JOIN (VALUES {}) AS b{place} ON x.g{place} >= b{place}.column2 AND x.g{place} < b{place}.column3",
+        intervals.join(", ")
+    );
+}
+
+fn decode(row: &QueryResult, wanted: &Statistics, fields: &[&'static Field]) -> Result<Group> {
+    let keys = wanted.group_by.iter().zip(fields).enumerate().map(|(place, (part, field))| match part {
+        GroupBy::Field(_) => decode_value(row, place, &field.kind),
+        GroupBy::Interval { .. } => decode_value(row, place, &FieldType::Int),
+    });
+    let keys = keys.collect::<Result<Vec<_>>>()?;
+    let number = |name: &str| row.try_get::<Option<i64>>("", name).map_err(database_error);
+    let durations = match wanted.between {
+        Some(_) => match number("timed")?.filter(|timed| *timed > 0) {
+            Some(count) => Some(Durations {
+                count,
+                mean: number("mean")?.unwrap_or_default(),
+                p50: number("p50")?.unwrap_or_default(),
+                p90: number("p90")?.unwrap_or_default(),
+                p95: number("p95")?.unwrap_or_default(),
+                longest: number("longest")?.unwrap_or_default(),
+            }),
+            None => None,
+        },
+        None => None,
+    };
+    Ok(Group { keys, count: number("rows_of")?.unwrap_or_default(), durations })
+}
