@@ -12,6 +12,7 @@ mod import;
 mod jobs;
 mod journey;
 mod lifecycle;
+mod links;
 mod non_interference;
 mod queues;
 mod replicas;

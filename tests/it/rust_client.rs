@@ -63,6 +63,7 @@ async fn resolve(client: &Client, id: &str) -> resolve_incident::ResolveIncident
         id: id.into(),
         resolution_code: "SOLVED".into(),
         resolution_notes: "Restarted it.".into(),
+        resolve_children: None,
         expected_version: None,
         idempotency_key: None,
         dry_run: None,

@@ -32,6 +32,8 @@ const RECORDS: &[(&str, &str)] = &[
 const COMPUTED: &[(&str, &str)] = &[
     ("Ticket.comments", "rows of `comment`, by its row rule"),
     ("Ticket.watchers", "rows of `watcher`, by its row rule"),
+    ("Ticket.links", "rows of `ticketLink`, by its row rule"),
+    ("Ticket.childrenSummary", "rows of `ticketLink`, by its row rule"),
     ("Ticket.configurationItems", "rows of `ticketConfigurationItem`, by its row rule"),
     ("ConfigurationItem.relations", "rows of `configurationItemRelation`, by its row rule"),
     ("Ticket.history", "rows of `event`, by its row rule; changes by the fields' masks"),
@@ -118,6 +120,9 @@ fn every_object_type_is_known() {
         "Permission",
         "FieldChange",
         "ConfigurationItemRelation",
+        "TicketLink",
+        "ChildrenSummary",
+        "ChildResolution",
         "TicketConfigurationItemChange",
         "TicketEventMessage",
         "QueueChange",

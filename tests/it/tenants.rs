@@ -67,6 +67,9 @@ fn places(prefix: &str) -> Vec<Place> {
             mutation("commentAdd", |id| json!({ "id": id, "body": "x", "dryRun": true }));
             mutation("ticketWatch", |id| json!({ "id": id }));
             mutation("ticketUnwatch", |id| json!({ "id": id }));
+            mutation("ticketLink", |id| json!({ "id": id, "type": "RELATES_TO", "target": "INC-1001" }));
+            mutation("ticketLink", |id| json!({ "id": "INC-1001", "type": "RELATES_TO", "target": id }));
+            mutation("ticketUnlink", |id| json!({ "id": "INC-1001", "type": "DUPLICATES", "target": id }));
         }
         "usr" => {
             mutation("incidentCreate", |id| json!({ "title": "x", "requester": { "id": id } }));

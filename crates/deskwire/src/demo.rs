@@ -383,6 +383,7 @@ async fn step(platform: &Platform, ctx: &Ctx, incident: &TicketRef, transition: 
         transition: transition.to_owned(),
         inputs: inputs.as_object().cloned().unwrap_or_else(Map::new),
         comment: None,
+        resolve_children: false,
         expected_version: None,
     };
     platform.tickets.transition(ctx, command).await?;

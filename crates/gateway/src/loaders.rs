@@ -186,6 +186,14 @@ pub async fn ticket_items(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Res
     Ok(Loaders::one(ctx, TicketItemsKey(ticket)).await?.unwrap_or_default())
 }
 
+/// The links of a ticket, those that leave from it first, each with the ticket at the other end.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn links(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, LinksKey(ticket)).await?.unwrap_or_default())
+}
+
 /// The relations of a configuration item, those that leave from it first, each with the item at the other end.
 ///
 /// # Errors
@@ -328,6 +336,11 @@ belonging!(WatchersKey, Row, |batch, tickets| {
 });
 belonging!(TicketItemsKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.items_of(&batch.ctx()?, tickets).await?)
+});
+belonging!(LinksKey, Row, |batch, tickets| {
+    let (leaving, arriving) = batch.platform.tickets.links_of(&batch.ctx()?, tickets).await?;
+    let ends = leaving.into_iter().map(|row| ("source", row)).chain(arriving.into_iter().map(|row| ("target", row)));
+    grouped(ends.filter_map(|(end, row)| Some((row.get(end).as_id()?, row))))
 });
 belonging!(RelationsKey, Row, |batch, items| {
     let (leaving, arriving) = batch.platform.tickets.configuration().relations_of(&batch.ctx()?, items).await?;

@@ -18,6 +18,7 @@ use crate::people::types::ServiceAccount;
 use crate::people::{Actor, Team, User};
 use crate::platform::Platform;
 use crate::tickets::comments::Comment;
+use crate::tickets::links::LinkMutations;
 use crate::tickets::mutations::TicketMutations;
 use crate::tickets::queries::TicketQueries;
 use crate::tickets::settings::SettingsMutations;
@@ -51,6 +52,7 @@ pub struct Mutation(
     SettingsMutations,
     WorkflowMutations,
     ConfigurationMutations,
+    LinkMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.

@@ -278,6 +278,21 @@ impl Incidents {
         notes: String,
         expected_version: Option<i32>,
     ) -> Result<Outcome> {
+        self.resolve_with(ctx, incident, (code, notes), false, expected_version).await
+    }
+
+    /// The same, with its open children if `children` says so: as far as the viewer may resolve them.
+    ///
+    /// # Errors
+    /// As [`Tickets::transition`].
+    pub async fn resolve_with(
+        &self,
+        ctx: &Ctx,
+        incident: TicketRef,
+        (code, notes): (String, String),
+        children: bool,
+        expected_version: Option<i32>,
+    ) -> Result<Outcome> {
         let mut inputs = Map::new();
         inputs.insert("resolutionCode".into(), code.into());
         inputs.insert("resolutionNotes".into(), notes.into());
@@ -286,6 +301,7 @@ impl Incidents {
             transition: "resolve".into(),
             inputs,
             comment: None,
+            resolve_children: children,
             expected_version,
         };
         self.tickets.transition_as(ctx, "incidentResolve", command).await.map_err(without_fields)
@@ -307,6 +323,7 @@ impl Incidents {
             transition: "reopen".into(),
             inputs: Map::new(),
             comment,
+            resolve_children: false,
             expected_version,
         };
         self.tickets.transition_as(ctx, "incidentReopen", command).await

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use access::{TeamRef, UserRef};
 
-use crate::model::{CommentVisibility, MAX_KEY, MAX_TAGS, MAX_TEXT, MAX_TITLE};
+use crate::model::{CommentVisibility, LinkType, MAX_KEY, MAX_TAGS, MAX_TEXT, MAX_TITLE};
 use crate::queries::TicketRef;
 
 /// Move a ticket through its workflow.
@@ -20,8 +20,21 @@ pub struct TransitionTicket {
     pub inputs: Map<String, Json>,
     /// A public comment to add along.
     pub comment: Option<String>,
+    /// Resolve the open children along with it.
+    pub resolve_children: bool,
     /// Refuse when the ticket has another version.
     pub expected_version: Option<i32>,
+}
+
+/// Link a ticket with another, or take a link away.
+#[derive(Clone, Debug)]
+pub struct LinkTickets {
+    /// Where the link leaves from.
+    pub source: TicketRef,
+    /// How the one stands to the other.
+    pub kind: LinkType,
+    /// Where it leads to.
+    pub target: TicketRef,
 }
 
 /// Say who works on a ticket.

@@ -26,6 +26,12 @@ pub const WORKFLOW_CHANGED: &str = "TicketWorkflowChanged";
 pub const COMMENT_ADDED: &str = "CommentAdded";
 /// The configuration items that the ticket is about changed; each with how it stood there before and after, in the payload.
 pub const ITEMS_CHANGED: &str = "TicketConfigurationItemsChanged";
+/// The ticket was linked with another; type, direction and the other's public id are in the payload.
+pub const LINKED: &str = "TicketLinked";
+/// A link with another ticket was taken away; type, direction and the other's public id are in the payload.
+pub const UNLINKED: &str = "TicketUnlinked";
+/// The open children of the ticket were resolved along with it; each with the reasons why it was not, in the payload.
+pub const CHILDREN_RESOLVED: &str = "TicketChildrenResolved";
 /// Somebody began to follow the ticket.
 pub const WATCHED: &str = "TicketWatched";
 /// Somebody ceased to follow the ticket.

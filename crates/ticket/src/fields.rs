@@ -2,7 +2,9 @@
 
 use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Rule};
 
-use crate::model::{CommentVisibility, Impact, ItemLink, Priority, StateCategory, TicketKind, Urgency, WaitingReason};
+use crate::model::{
+    CommentVisibility, Impact, ItemLink, LinkType, Priority, StateCategory, TicketKind, Urgency, WaitingReason,
+};
 use Policy::{Always, Never, When};
 
 /// Those who may change what a ticket says.
@@ -227,6 +229,24 @@ pub static TICKET_ITEM: RecordType = RecordType {
     team: &[],
 };
 
+/// A link from one ticket to another. There only for those who see both.
+pub static LINK: RecordType = RecordType {
+    name: "ticketLink",
+    table: "ticket_link",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("source", "source_id", FieldType::Id))),
+        silent(unordered(fact("target", "target_id", FieldType::Id))),
+        silent(fact("type", "type", FieldType::Enum(LinkType::NAMES))),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("source", "ticket"), reference("target", "ticket")],
+    row: Rule::All(&[Rule::Through("source", &READ), Rule::Through("target", &READ)]),
+    own: &[],
+    team: &[],
+};
+
 /// What a ticket is called in another system.
 pub static EXTERNAL_REF: RecordType = RecordType {
     name: "externalRef",
@@ -339,6 +359,7 @@ pub static ALL: &[&RecordType] = &[
     &COMMENT,
     &WATCHER,
     &TICKET_ITEM,
+    &LINK,
     &EXTERNAL_REF,
     &EVENT,
     &WORKFLOW,

@@ -24,6 +24,7 @@ pub mod events;
 pub mod fields;
 pub mod import;
 pub mod kind;
+pub mod link;
 pub mod model;
 pub mod number;
 pub mod priority;

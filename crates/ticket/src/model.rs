@@ -14,6 +14,8 @@ pub const MAX_KEY: usize = 100;
 pub const MAX_EXTERNAL_REFS: usize = 20;
 /// How many configuration items a ticket may be about.
 pub const MAX_ITEMS: usize = 50;
+/// How many links a ticket may have, both ways together.
+pub const MAX_LINKS: usize = 100;
 /// How many watchers a ticket may have.
 pub const MAX_WATCHERS: usize = 100;
 
@@ -120,6 +122,31 @@ words! {
         Computed = "COMPUTED",
         /// Somebody says that it is not affected; impact analysis stops there.
         NotImpacted = "NOT_IMPACTED",
+    }
+}
+
+words! {
+    /// How one ticket stands to another: the first `BLOCKS` the second, and so on.
+    LinkType {
+        /// They have to do with each other.
+        RelatesTo = "RELATES_TO",
+        /// It tells of the same as the other, which goes on for both.
+        Duplicates = "DUPLICATES",
+        /// The other cannot go on before it is done.
+        Blocks = "BLOCKS",
+        /// The other is its cause.
+        CausedBy = "CAUSED_BY",
+        /// The other resolves it.
+        ResolvedBy = "RESOLVED_BY",
+        /// The other is a part of it.
+        ParentOf = "PARENT_OF",
+    }
+}
+
+impl LinkType {
+    /// Whether no chain of such links may lead back to where it began.
+    pub const fn is_acyclic(self) -> bool {
+        matches!(self, LinkType::ParentOf | LinkType::Blocks | LinkType::Duplicates)
     }
 }
 

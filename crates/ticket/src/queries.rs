@@ -6,7 +6,7 @@ use predicate::{Operand, Path, Predicate, RecordType, Test, Use, Value, Visibili
 use store::ConnectionTrait;
 use store::query::{self, Count, OrderTerm, Query, Row, Slice, fingerprint};
 
-use crate::fields::{CATEGORY, COMMENT, EVENT, EXTERNAL_REF, TICKET, TICKET_ITEM, WATCHER};
+use crate::fields::{CATEGORY, COMMENT, EVENT, EXTERNAL_REF, LINK, TICKET, TICKET_ITEM, WATCHER};
 use crate::model::{MAX_KEY, TicketKind};
 use crate::service::Tickets;
 
@@ -233,6 +233,24 @@ impl Tickets {
     pub async fn items_of(&self, ctx: &Ctx, tickets: &[Uuid]) -> Result<Vec<Row>> {
         let limit = crate::model::MAX_ITEMS as u32;
         self.belonging(ctx, &TICKET_ITEM, tickets, PageDirection::Forward, limit, &["configurationItem"]).await
+    }
+
+    /// The links that leave from each of these tickets, and those that lead to them, each with the ticket at the other end: as
+    /// far as the viewer may see both.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn links_of(&self, ctx: &Ctx, tickets: &[Uuid]) -> Result<(Vec<Row>, Vec<Row>)> {
+        let visible = self.access().visible(ctx);
+        let scoped = self.access().scoped(ctx, &visible);
+        let reader = self.store().read("ticket.links");
+        let (all, limit) = (Predicate::always(), crate::model::MAX_LINKS as u32);
+        let forward = PageDirection::Forward;
+        let leaving =
+            query::by_parents(&reader, &scoped, &LINK, "source", tickets, &all, forward, limit, &["target"]).await?;
+        let arriving =
+            query::by_parents(&reader, &scoped, &LINK, "target", tickets, &all, forward, limit, &["source"]).await?;
+        Ok((leaving, arriving))
     }
 
     /// What these tickets are called in other systems, by one statement.

@@ -1,9 +1,9 @@
-//! The one table that is not a record type: the counters that numbers come from.
+//! What is no record type or no plain statement: the counters that numbers come from, and chains of links.
 
 use kernel::{Result, Uuid};
-use sea_orm::ConnectionTrait;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, Returning};
-use store::DbResult;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, LockType, OnConflict, Order, Query, Returning};
+use sea_orm::{ConnectionTrait, Statement};
+use store::{DbResult, Engine, Tx};
 
 use crate::model::TicketKind;
 
@@ -60,4 +60,38 @@ pub(crate) async fn advance_numbers_in(
         );
     connection.execute(&insert).await.db()?;
     Ok(())
+}
+
+/// The tickets from which a chain of links of one type leads to this one, at most so many, in no particular order.
+pub(crate) async fn chain_to_in(tx: &Tx, kind: &str, ticket: Uuid, limit: usize) -> Result<Vec<Uuid>> {
+    let sql = "WITH RECURSIVE above (id) AS ( \
+               SELECT source_id FROM ticket_link WHERE tenant_id = $1 AND type = $2 AND target_id = $3 \
+               UNION \
+               SELECT link.source_id FROM ticket_link AS link JOIN above ON link.target_id = above.id \
+               WHERE link.tenant_id = $1 AND link.type = $2 \
+               ) SELECT id FROM above LIMIT $4";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [tx.ctx().tenant.into(), kind.into(), ticket.into(), limit.into()];
+    let statement = Statement::from_sql_and_values(tx.engine().backend(), sql, values);
+    let rows = tx.query_all_raw(statement).await.db()?;
+    rows.iter().map(|row| row.try_get_by_index(0).db()).collect()
+}
+
+/// Keeps others from changing these tickets until this write is over, as `store::query::hold_in` does for one. Answers whether
+/// there was need to: on SQLite nobody else writes meanwhile.
+pub(crate) async fn hold_tickets_in(tx: &Tx, tickets: &[Uuid]) -> Result<bool> {
+    if tx.engine() == Engine::Sqlite || tickets.is_empty() {
+        return Ok(false);
+    }
+    let column = Alias::new;
+    let mut select = Query::select();
+    select
+        .column(column("id"))
+        .from(column("ticket"))
+        .and_where(Expr::col(column("tenant_id")).eq(tx.ctx().tenant))
+        .and_where(Expr::col(column("id")).is_in(tickets.iter().copied()))
+        .order_by(column("id"), Order::Asc)
+        .lock(LockType::NoKeyUpdate);
+    tx.query_all(&select).await.db()?;
+    Ok(true)
 }

@@ -117,7 +117,11 @@ impl Tickets {
                 let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
                 edit.expect_version(command.expected_version)?;
                 let (key, inputs) = (command.transition.as_str(), command.inputs);
+                let of_children = command.resolve_children.then(|| inputs.clone());
                 tickets.transition_in(tx, &mut edit, key, inputs).await?;
+                if let Some(inputs) = of_children {
+                    tickets.resolve_children_in(tx, &edit, key, &inputs).await?;
+                }
                 if let Some(body) = &command.comment {
                     edit.proceed();
                     tickets.comment_in(tx, &mut edit, body, CommentVisibility::Public).await?;

@@ -88,7 +88,7 @@ impl Tickets {
         Ok(actor)
     }
 
-    async fn watchers_in(&self, tx: &mut Tx, ticket: kernel::Uuid) -> Result<Vec<Row>> {
+    pub(crate) async fn watchers_in(&self, tx: &mut Tx, ticket: kernel::Uuid) -> Result<Vec<Row>> {
         let ctx = tx.ctx().clone();
         let visible = self.access().visible(&ctx);
         let condition = Predicate::eq("ticket", ticket);
@@ -96,7 +96,7 @@ impl Tickets {
         query::all(tx, &self.access().scoped(&ctx, &visible), &WATCHER, &condition, &[], limit).await
     }
 
-    async fn insert_watcher_in(&self, tx: &mut Tx, edit: &Edit, actor: kernel::Uuid) -> Result<()> {
+    pub(crate) async fn insert_watcher_in(&self, tx: &mut Tx, edit: &Edit, actor: kernel::Uuid) -> Result<()> {
         let ctx = tx.ctx().clone();
         let row = Row::new(
             &WATCHER,

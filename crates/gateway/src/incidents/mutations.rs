@@ -113,6 +113,9 @@ pub struct IncidentResolveInput {
     pub resolution_code: String,
     /// How, in words; at most 64 KiB.
     pub resolution_notes: Markdown,
+    /// Resolve its open children along with it, those that the viewer may resolve, with the same code and notes. What became of
+    /// each is told by the event `TicketChildrenResolved`.
+    pub resolve_children: Option<bool>,
     /// Refuse when the incident has another version.
     pub expected_version: Option<i32>,
     /// The same key and input give the stored answer.
@@ -281,7 +284,9 @@ impl IncidentMutations {
         let result = match incident_ref(&input.id) {
             Ok(reference) => {
                 let (code, notes) = (input.resolution_code, input.resolution_notes.0);
-                platform(ctx).incidents.resolve(&viewer, reference, code, notes, input.expected_version).await
+                let children = input.resolve_children.unwrap_or(false);
+                let incidents = &platform(ctx).incidents;
+                incidents.resolve_with(&viewer, reference, (code, notes), children, input.expected_version).await
             }
             Err(error) => Err(error),
         };

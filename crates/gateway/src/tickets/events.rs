@@ -14,6 +14,7 @@ use ticket::fields::{EVENT, TICKET};
 use tokio::sync::OnceCell;
 
 use crate::configuration::ConfigurationItem;
+use crate::configuration::types::LinkDirection;
 use crate::connection::PageInfo;
 use crate::context::{platform, viewer};
 use crate::loaders;
@@ -21,6 +22,7 @@ use crate::people::{Actor, User};
 use crate::platform::Platform;
 use crate::scalars::{Cursor, DateTime, Json, id_of};
 use crate::tickets::comments::Comment;
+use crate::tickets::links::{TicketLinkType, named_ticket};
 use crate::tickets::types::Ticket;
 use crate::tickets::words::TicketConfigurationItemLink;
 
@@ -71,6 +73,10 @@ impl EventView {
             None => loaders::actor(ctx, self.actor.id).await?,
         };
         Ok(Actor::from_row(row.ok_or_else(|| kernel::Error::internal("an event's actor is missing"))?))
+    }
+
+    fn payload_text(&self, name: &str) -> Option<&str> {
+        self.payload.get(name)?.as_str()
     }
 
     fn payload_id(&self, name: &str) -> Option<Uuid> {
@@ -258,6 +264,49 @@ events! {
                 item_changes(ctx, &self.0.payload).await
             }
         }
+        /// A ticket was linked with another. Told on both, for those who work on them.
+        TicketLinked {
+            /// How the one stands to the other.
+            #[graphql(name = "type")]
+            pub async fn kind(&self) -> Option<TicketLinkType> {
+                TicketLinkType::parse(self.0.payload_text("type")?)
+            }
+
+            /// Which way, seen from the event's ticket.
+            pub async fn direction(&self) -> LinkDirection {
+                link_direction(&self.0)
+            }
+
+            /// The other ticket as it is now; null when the viewer may not see it.
+            pub async fn linked_ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+                named_ticket(ctx, self.0.payload_text("ticket")).await
+            }
+        }
+        /// A link of a ticket with another was taken away. Told on both, for those who work on them.
+        TicketUnlinked {
+            /// How the one stood to the other.
+            #[graphql(name = "type")]
+            pub async fn kind(&self) -> Option<TicketLinkType> {
+                TicketLinkType::parse(self.0.payload_text("type")?)
+            }
+
+            /// Which way, seen from the event's ticket.
+            pub async fn direction(&self) -> LinkDirection {
+                link_direction(&self.0)
+            }
+
+            /// The other ticket as it is now; null when the viewer may not see it.
+            pub async fn linked_ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+                named_ticket(ctx, self.0.payload_text("ticket")).await
+            }
+        }
+        /// The open children of a ticket were resolved along with it, as far as that was possible. For those who work on the ticket.
+        TicketChildrenResolved {
+            /// What became of each child that was open, as far as the viewer may see them; at most 100.
+            pub async fn children(&self, ctx: &Context<'_>) -> Result<Vec<ChildResolution>> {
+                child_resolutions(ctx, &self.0.payload).await
+            }
+        }
         /// Somebody began to follow a ticket.
         TicketWatched {
             /// Who.
@@ -324,6 +373,39 @@ events! {
         ConfigurationItemRelated
         /// A relation between two configuration items was taken away.
         ConfigurationItemUnrelated
+    }
+}
+
+/// What became of an open child when its parent was resolved.
+#[derive(SimpleObject)]
+pub struct ChildResolution {
+    /// The child as it is now.
+    pub ticket: Ticket,
+    /// Whether it was resolved.
+    pub resolved: bool,
+    /// Why it was not.
+    pub reasons: Vec<String>,
+}
+
+async fn child_resolutions(ctx: &Context<'_>, payload: &JsonValue) -> Result<Vec<ChildResolution>> {
+    let children = payload.get("children").and_then(JsonValue::as_array).cloned().unwrap_or_default();
+    let shown = children.iter().map(|child| async move {
+        let ticket = named_ticket(ctx, child.get("ticket").and_then(JsonValue::as_str)).await?;
+        let reasons = child.get("reasons").and_then(JsonValue::as_array).cloned().unwrap_or_default();
+        let reasons: Vec<String> = reasons.iter().filter_map(JsonValue::as_str).map(str::to_owned).collect();
+        Ok::<_, async_graphql::Error>(ticket.map(|ticket| ChildResolution {
+            ticket,
+            resolved: reasons.is_empty(),
+            reasons,
+        }))
+    });
+    Ok(futures_util::future::try_join_all(shown).await?.into_iter().flatten().collect())
+}
+
+fn link_direction(view: &EventView) -> LinkDirection {
+    match view.payload_text("direction") {
+        Some("INWARD") => LinkDirection::Inward,
+        _ => LinkDirection::Outward,
     }
 }
 

@@ -4,6 +4,7 @@ pub mod comments;
 pub mod documents;
 pub mod events;
 pub mod filters;
+pub mod links;
 pub mod mutations;
 pub mod queries;
 pub mod settings;

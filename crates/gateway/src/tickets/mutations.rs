@@ -43,6 +43,9 @@ pub struct TicketTransitionInput {
     pub fields: Option<Json>,
     /// A public comment to add along.
     pub comment: Option<Markdown>,
+    /// With a transition that resolves: resolve the open children along with it, those that the viewer may resolve, with the same
+    /// `fields`. What became of each is told by the event `TicketChildrenResolved`.
+    pub resolve_children: Option<bool>,
     /// Refuse when the ticket has another version.
     pub expected_version: Option<i32>,
     /// The same key and input give the stored answer.
@@ -154,6 +157,7 @@ fn transition_command(input: TicketTransitionInput) -> kernel::Result<ticket::Tr
         transition: input.transition,
         inputs,
         comment: input.comment.map(|comment| comment.0),
+        resolve_children: input.resolve_children.unwrap_or(false),
         expected_version: input.expected_version,
     })
 }

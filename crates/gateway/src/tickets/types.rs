@@ -15,6 +15,7 @@ use crate::people::{Actor, Team, User};
 use crate::scalars::{Cursor, DateTime, JsonSchema, Markdown, id_of};
 use crate::tickets::comments::CommentConnection;
 use crate::tickets::events::EventConnection;
+use crate::tickets::links::{ChildrenSummary, TicketLink, TicketLinkType};
 use crate::tickets::words::{
     Impact, Priority, StateCategory, TicketAction, TicketConfigurationItemLink, TicketKind, Urgency, WaitingReason,
 };
@@ -76,6 +77,17 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
         arg(name = "after", ty = "Option<Cursor>", desc = "Only those behind this cursor."),
         arg(name = "last", ty = "Option<i32>", desc = "How many from the back, at most 100."),
         arg(name = "before", ty = "Option<Cursor>", desc = "Only those before this cursor.")
+    ),
+    field(
+        name = "links",
+        ty = "Vec<TicketLink>",
+        desc = "Its links with other tickets that the viewer may see, from both sides, at most 100: those that leave from it first.",
+        arg(name = "type", ty = "Option<TicketLinkType>", desc = "Only those of this type; all when absent.")
+    ),
+    field(
+        name = "children_summary",
+        ty = "ChildrenSummary",
+        desc = "How many tickets it is the parent of, as far as the viewer may see them."
     ),
     field(name = "watchers", ty = "Vec<User>", desc = "Who follows it, at most 100."),
     field(
@@ -569,6 +581,25 @@ macro_rules! ticket_object {
             ) -> async_graphql::Result<$crate::tickets::comments::CommentConnection> {
                 let page = $crate::connection::page(first, after, last, before)?;
                 $crate::tickets::comments::of_ticket(ctx, self.0.0.id(), page).await
+            }
+
+            /// Its links with other tickets that the viewer may see, from both sides, at most 100: those that leave from it first.
+            pub async fn links(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(name = "type", desc = "Only those of this type; all when absent.")] kind: Option<
+                    $crate::tickets::links::TicketLinkType,
+                >,
+            ) -> async_graphql::Result<Vec<$crate::tickets::links::TicketLink>> {
+                $crate::tickets::links::links(ctx, self.0.0.id(), kind).await
+            }
+
+            /// How many tickets it is the parent of, as far as the viewer may see them.
+            pub async fn children_summary(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<$crate::tickets::links::ChildrenSummary> {
+                $crate::tickets::links::children_summary(ctx, self.0.0.id()).await
             }
 
             /// Who follows it, at most 100.

@@ -6,6 +6,7 @@ mod categories;
 mod comments;
 mod company;
 mod idempotency;
+mod links;
 mod paging;
 mod predicates;
 mod probe;

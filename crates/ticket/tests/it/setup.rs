@@ -340,6 +340,7 @@ pub fn transition(ticket: &Row, key: &str, inputs: Json) -> TransitionTicket {
         transition: key.into(),
         inputs: inputs.as_object().cloned().unwrap_or_default(),
         comment: None,
+        resolve_children: false,
         expected_version: None,
     }
 }

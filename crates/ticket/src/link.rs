@@ -1,0 +1,416 @@
+//! Links between tickets: typed, directed, seen from both ends.
+//!
+//! **Rules.** No ticket is linked with itself, none twice in the same way, a ticket has one parent, and no chain of `PARENT_OF`,
+//! `BLOCKS` or `DUPLICATES` leads back to where it began.
+//!
+//! **Against two links at once.** A write holds the rows of both ends, so links of one ticket come one after the other. A circle can
+//! be closed by two links that share no end: so the write also holds all tickets from which a chain leads to the source, and walks
+//! once more. Whoever adds a link to one of them waits, and what was added before is seen by the second walk, which has a
+//! fresh snapshot; when it finds more than was held, the write is run again.
+
+use access::permission::TICKET_UPDATE;
+use kernel::error::Problems;
+use kernel::{Ctx, Error, ErrorCode, Id, Result, UserError, Uuid};
+use predicate::{Policy, Predicate, Rule};
+use serde_json::{Map, Value as Json, json};
+use store::query::{self, Row};
+use store::{Audience, Tx};
+
+use crate::commands::LinkTickets;
+use crate::edit::Edit;
+use crate::events;
+use crate::fields::LINK;
+use crate::model::{LinkType, MAX_LINKS, MAX_WATCHERS, StateCategory, TicketKind};
+use crate::queries::TicketRef;
+use crate::service::{Outcome, Tickets};
+use crate::tables;
+use crate::workflow::{Transition, Workflow};
+
+/// How many tickets may stand on all chains that lead to one.
+pub const MAX_CHAIN: usize = 1_000;
+/// The resolution code of a ticket that duplicates another.
+pub const DUPLICATE: &str = "DUPLICATE";
+
+impl Tickets {
+    /// Links a ticket with another. Doing it twice changes nothing.
+    ///
+    /// `DUPLICATES` closes the ticket onto the original, as its workflow allows, and makes its requester and its watchers watchers
+    /// of the original, as far as that has room for them.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`; `VALIDATION` for a ticket and itself and for a circle; `CONFLICT` when the ticket has another
+    /// parent; `LIMIT` beyond [`MAX_LINKS`]; `TRANSITION_REFUSED` for a duplicate that cannot be closed.
+    pub async fn link(&self, ctx: &Ctx, command: LinkTickets) -> Result<Outcome> {
+        self.change_link(ctx, "ticketLink", command, true).await
+    }
+
+    /// Takes a link away. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`.
+    pub async fn unlink(&self, ctx: &Ctx, command: LinkTickets) -> Result<Outcome> {
+        self.change_link(ctx, "ticketUnlink", command, false).await
+    }
+
+    async fn change_link(&self, ctx: &Ctx, name: &'static str, command: LinkTickets, add: bool) -> Result<Outcome> {
+        let tickets = self.clone();
+        self.write(ctx, name, move |tx| {
+            let (tickets, command) = (tickets.clone(), command.clone());
+            Box::pin(async move { tickets.change_link_in(tx, &command, add).await })
+        })
+        .await
+    }
+
+    async fn change_link_in(&self, tx: &mut Tx, command: &LinkTickets, add: bool) -> Result<Row> {
+        let mut problems = Problems::default();
+        let source = problems.take(self.edit_in(tx, &command.source, "id").await)?;
+        let target = problems.take(self.edit_in(tx, &command.target, "target").await)?;
+        problems.check()?;
+        let (Some(mut source), Some(target)) = (source, target) else {
+            return Err(Error::internal("references were checked"));
+        };
+        let kind = command.kind;
+        self.authorise_link(tx.ctx(), &source)?;
+        if matches!(kind, LinkType::ParentOf | LinkType::Blocks) {
+            self.authorise_link(tx.ctx(), &target).map_err(|error| error.within("target"))?;
+        }
+        if source.before.id() == target.before.id() {
+            return Err(UserError::constraint(["target"], "a ticket is not linked with itself", "self", None).into());
+        }
+        // In the order of their ids, so that two writes do not wait for each other.
+        let ordered = if source.before.id() < target.before.id() { [&source, &target] } else { [&target, &source] };
+        for end in ordered {
+            end.hold_in(tx).await?;
+        }
+        let there = self.link_in(tx, kind, source.before.id(), target.before.id()).await?;
+        match (&there, add) {
+            (None, true) => self.insert_link_in(tx, kind, &source, &target).await?,
+            (Some(there), false) => {
+                query::delete_in(tx, tx.ctx().tenant, &LINK, &[("id", there.id())]).await?;
+            }
+            _ => {
+                tx.answers_with(source.reference());
+                return Ok(source.after);
+            }
+        }
+        let event = if add { events::LINKED } else { events::UNLINKED };
+        self.tell_of_link(tx, event, kind, &source, &target);
+        if add && kind == LinkType::Duplicates {
+            self.follow_original_in(tx, &source, &target).await?;
+            self.close_duplicate_in(tx, &mut source, &target).await?;
+        }
+        tx.answers_with(source.reference());
+        Ok(source.after)
+    }
+
+    fn authorise_link(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
+        let policy = Policy::When(Rule::Permission(TICKET_UPDATE));
+        match self.access().allows(ctx, edit.rules.record(), &policy, &edit.before) {
+            true => Ok(()),
+            false => Err(UserError::forbidden(TICKET_UPDATE).into()),
+        }
+    }
+
+    /// The link of this type between the two. What only says that they have to do with each other is the same both ways.
+    async fn link_in(&self, tx: &mut Tx, kind: LinkType, source: Uuid, target: Uuid) -> Result<Option<Row>> {
+        let way = |source: Uuid, target: Uuid| Predicate::eq("source", source).and(Predicate::eq("target", target));
+        let either = match kind {
+            LinkType::RelatesTo => way(source, target).or(way(target, source)),
+            _ => way(source, target),
+        };
+        Ok(self.links_in(tx, either.and(Predicate::eq("type", kind.as_str())), 1).await?.pop())
+    }
+
+    async fn links_in(&self, tx: &mut Tx, condition: Predicate, limit: usize) -> Result<Vec<Row>> {
+        let ctx = tx.ctx().clone();
+        // Whoever may see both ends sees the link; for counting, what is hidden counts as well.
+        let visible = self.access().catalogue().iter().map(|record| (record.name, Default::default())).collect();
+        query::all(tx, &self.access().scoped(&ctx, &visible), &LINK, &condition, &[], limit as u64).await
+    }
+
+    async fn insert_link_in(&self, tx: &mut Tx, kind: LinkType, source: &Edit, target: &Edit) -> Result<()> {
+        let (from, to) = (source.before.id(), target.before.id());
+        for (path, end) in [("id", from), ("target", to)] {
+            let either = Predicate::eq("source", end).or(Predicate::eq("target", end));
+            if self.links_in(tx, either, MAX_LINKS).await?.len() >= MAX_LINKS {
+                let message = format!("the ticket has {MAX_LINKS} links; that is the limit");
+                return Err(UserError::limit([path], message, MAX_LINKS as u64).into());
+            }
+        }
+        if kind == LinkType::ParentOf {
+            let parent = Predicate::eq("target", to).and(Predicate::eq("type", kind.as_str()));
+            if !self.links_in(tx, parent, 1).await?.is_empty() {
+                return Err(UserError::taken(["target"], "the ticket has a parent already").into());
+            }
+        }
+        if kind.is_acyclic() && self.chain_to_in(tx, kind, from).await?.contains(&to) {
+            let message =
+                format!("a chain of `{}` leads from `{}` to here", kind.as_str(), target.before.text("number"));
+            return Err(UserError::constraint(["target"], message, "circle", None).into());
+        }
+        let ctx = tx.ctx().clone();
+        let row = Row::new(
+            &LINK,
+            vec![
+                ("id", ctx.new_id().into()),
+                ("source", from.into()),
+                ("target", to.into()),
+                ("type", kind.as_str().into()),
+                ("createdAt", tx.now().into()),
+            ],
+        );
+        query::insert_unique_in(tx, ctx.tenant, &LINK, &row).await
+    }
+
+    /// The tickets from which a chain of links leads to this one. None of them gets another link of its own before this write
+    /// is over.
+    async fn chain_to_in(&self, tx: &mut Tx, kind: LinkType, ticket: Uuid) -> Result<Vec<Uuid>> {
+        let limit = MAX_CHAIN + 1;
+        let chain = tables::chain_to_in(tx, kind.as_str(), ticket, limit).await?;
+        if chain.len() > MAX_CHAIN {
+            let message =
+                format!("more than {MAX_CHAIN} tickets stand on the chains of `{}` that lead here", kind.as_str());
+            return Err(UserError::limit(["id"], message, MAX_CHAIN as u64).into());
+        }
+        if tables::hold_tickets_in(tx, &chain).await? {
+            let again = tables::chain_to_in(tx, kind.as_str(), ticket, limit).await?;
+            if again.iter().any(|found| !chain.contains(found)) {
+                return Err(tx.retry());
+            }
+        }
+        Ok(chain)
+    }
+
+    /// One event on each end, each naming the other.
+    fn tell_of_link(&self, tx: &mut Tx, kind: &'static str, of: LinkType, source: &Edit, target: &Edit) {
+        for (subject, other, direction) in [(source, target, "OUTWARD"), (target, source, "INWARD")] {
+            let other = other.reference().id.to_string();
+            let payload = json!({ "type": of.as_str(), "direction": direction, "ticket": other });
+            self.tell(tx, subject, kind, payload);
+        }
+    }
+
+    /// An event without a change, for those who work on the ticket.
+    fn tell(&self, tx: &mut Tx, subject: &Edit, kind: &'static str, payload: Json) {
+        let mut event = subject.event(self.access(), kind, payload);
+        event.changes.clear();
+        event.audience = Audience::Internal;
+        tx.emit(event);
+    }
+
+    /// Those who want to know what becomes of the duplicate are told of the original from now on.
+    async fn follow_original_in(&self, tx: &mut Tx, duplicate: &Edit, original: &Edit) -> Result<()> {
+        let mut followers = vec![duplicate.before.get("requester").as_id().unwrap_or_default()];
+        let watchers = self.watchers_in(tx, duplicate.before.id()).await?;
+        followers.extend(watchers.iter().filter_map(|row| row.get("actor").as_id()));
+        let there = self.watchers_in(tx, original.before.id()).await?;
+        let mut known: Vec<Uuid> = there.iter().filter_map(|row| row.get("actor").as_id()).collect();
+        for follower in followers {
+            if known.len() < MAX_WATCHERS && !known.contains(&follower) {
+                self.insert_watcher_in(tx, original, follower).await?;
+                let mut event = original.event(self.access(), events::WATCHED, json!({ "user": follower.to_string() }));
+                event.changes.clear();
+                tx.emit(event);
+                known.push(follower);
+            }
+        }
+        Ok(())
+    }
+
+    async fn close_duplicate_in(&self, tx: &mut Tx, duplicate: &mut Edit, original: &Edit) -> Result<()> {
+        let category = StateCategory::parse(&duplicate.before.text("stateCategory"));
+        if category.is_some_and(StateCategory::is_done) {
+            return Ok(());
+        }
+        let notes = format!("Duplicate of {}.", original.before.text("number"));
+        let rules = duplicate.rules.clone();
+        let Some((key, inputs)) = closing_of_duplicate(rules.workflow(), &duplicate.before.text("state"), &notes)
+        else {
+            let message = "its workflow has no way to close it as a duplicate from where it stands";
+            return Err(UserError::constraint(["id"], message, "state", None).into());
+        };
+        self.transition_in(tx, duplicate, &key, inputs).await
+    }
+
+    /// Resolves the open children of a ticket that was just resolved, as far as the viewer may: those that they see and whose
+    /// workflow lets them. What became of each is told by an event on the parent.
+    pub(crate) async fn resolve_children_in(
+        &self,
+        tx: &mut Tx,
+        parent: &Edit,
+        transition: &str,
+        inputs: &Map<String, Json>,
+    ) -> Result<()> {
+        if parent.after.text("stateCategory") != StateCategory::Resolved.as_str() {
+            let message = "children are resolved along with a transition that resolves";
+            return Err(UserError::constraint(["resolveChildren"], message, "state", None).into());
+        }
+        let mut told = Vec::new();
+        for child in self.open_children_in(tx, parent.after.id()).await? {
+            let mut child = self.edit_in(tx, &child, "id").await?;
+            let outcome = self.resolve_child_in(tx, &mut child, transition, inputs).await;
+            let reasons = match outcome {
+                Ok(()) => Vec::new(),
+                Err(Error::Refused(errors)) => errors.into_iter().flat_map(reasons_of).collect(),
+                Err(other) => return Err(other),
+            };
+            told.push(json!({ "ticket": child.reference().id.to_string(), "reasons": reasons }));
+        }
+        if !told.is_empty() {
+            self.tell(tx, parent, events::CHILDREN_RESOLVED, json!({ "children": told }));
+        }
+        Ok(())
+    }
+
+    /// The visible children that are not done.
+    async fn open_children_in(&self, tx: &mut Tx, parent: Uuid) -> Result<Vec<TicketRef>> {
+        let ctx = tx.ctx().clone();
+        let visible = self.access().visible(&ctx);
+        let of_parent = Predicate::eq("source", parent).and(Predicate::eq("type", LinkType::ParentOf.as_str()));
+        let scoped = self.access().scoped(&ctx, &visible);
+        let links = query::all(tx, &scoped, &LINK, &of_parent, &["target"], MAX_LINKS as u64).await?;
+        let open = links.iter().filter_map(|link| link.relation("target")).filter(|child| {
+            StateCategory::parse(&child.text("stateCategory")).is_some_and(|category| !category.is_done())
+        });
+        Ok(open
+            .filter_map(|child| {
+                let kind = TicketKind::parse(&child.text("kind"))?;
+                Some(TicketRef::Id(Id::new(kind.id_prefix(), child.id())))
+            })
+            .collect())
+    }
+
+    async fn resolve_child_in(
+        &self,
+        tx: &mut Tx,
+        child: &mut Edit,
+        transition: &str,
+        inputs: &Map<String, Json>,
+    ) -> Result<()> {
+        let rules = child.rules.clone();
+        let Some((key, inputs)) = resolving(rules.workflow(), &child.before.text("state"), transition, inputs) else {
+            let message = "its workflow has no way to resolve it from where it stands";
+            return Err(UserError::constraint(["id"], message, "state", None).into());
+        };
+        self.transition_in(tx, child, &key, inputs).await
+    }
+}
+
+/// Why something was refused, for people.
+fn reasons_of(error: UserError) -> Vec<String> {
+    match error.detail {
+        kernel::Detail::Transition(refused) if error.code == ErrorCode::TransitionRefused => refused.reasons,
+        _ => vec![error.message],
+    }
+}
+
+/// The transition that closes a ticket as a duplicate, with its inputs: into a closed state if the workflow has one that can be
+/// reached at once, else into a resolved, else into a canceled one. One that can tell the resolution code goes first.
+fn closing_of_duplicate(workflow: &Workflow, state: &str, notes: &str) -> Option<(String, Map<String, Json>)> {
+    let known = |name: &str| match name {
+        "resolutionCode" => {
+            workflow.resolution_codes.iter().any(|code| code.key == DUPLICATE).then(|| Json::from(DUPLICATE))
+        }
+        "resolutionNotes" => Some(Json::from(notes)),
+        _ => None,
+    };
+    let mut best: Option<(usize, String, Map<String, Json>)> = None;
+    for transition in workflow.leaving(state) {
+        let rank = match workflow.category(&transition.to) {
+            StateCategory::Closed => 0,
+            StateCategory::Resolved => 1,
+            StateCategory::Canceled => 2,
+            _ => continue,
+        };
+        let Some(inputs) = filled(transition, known) else { continue };
+        let rank = if inputs.contains_key("resolutionCode") { rank } else { rank + 3 };
+        if best.as_ref().is_none_or(|(least, ..)| rank < *least) {
+            best = Some((rank, transition.key.clone(), inputs));
+        }
+    }
+    best.map(|(_, key, inputs)| (key, inputs))
+}
+
+/// The inputs of a transition of which the value is known; `None` when it needs one that is not.
+fn filled(transition: &Transition, known: impl Fn(&str) -> Option<Json>) -> Option<Map<String, Json>> {
+    let mut inputs = Map::new();
+    for name in transition.required.iter().chain(&transition.optional) {
+        match known(name) {
+            Some(value) => _ = inputs.insert(name.clone(), value),
+            None if transition.required.contains(name) => return None,
+            None => {}
+        }
+    }
+    Some(inputs)
+}
+
+/// The transition that resolves a child, with those of the parent's inputs that it takes: the one with the parent's key first.
+fn resolving(
+    workflow: &Workflow,
+    state: &str,
+    key: &str,
+    inputs: &Map<String, Json>,
+) -> Option<(String, Map<String, Json>)> {
+    let resolves = |found: &&Transition| workflow.category(&found.to) == StateCategory::Resolved;
+    let of_key = workflow.leaving(state).filter(resolves).find(|found| found.key == key);
+    let transition = of_key.or_else(|| workflow.leaving(state).find(resolves))?;
+    let taken = |name: &String| transition.required.contains(name) || transition.optional.contains(name);
+    let inputs = inputs.iter().filter(|(name, _)| taken(name)).map(|(name, value)| (name.clone(), value.clone()));
+    Some((transition.key.clone(), inputs.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workflow(transitions: &str, codes: &str) -> Workflow {
+        let document = format!(
+            r#"{{"key":"t","version":1,"kind":"INCIDENT","initial":"new",
+            "states":[{{"key":"new","name":"New","category":"NEW"}},{{"key":"done","name":"Done","category":"RESOLVED"}},
+            {{"key":"closed","name":"Closed","category":"CLOSED"}},{{"key":"gone","name":"Gone","category":"CANCELED"}}],
+            "transitions":[{transitions}],"resolutionCodes":[{codes}]}}"#
+        );
+        Workflow::parse(&document).unwrap()
+    }
+
+    fn way(key: &str, from: &str, to: &str, required: &str) -> String {
+        format!(
+            r#"{{"key":"{key}","name":"x","from":["{from}"],"to":"{to}","permission":"ticket.transition","required":[{required}]}}"#
+        )
+    }
+
+    const CODE: &str = r#"{"key":"DUPLICATE","name":"Duplicate"}"#;
+
+    fn ways(resolve: &str) -> String {
+        let rest = [
+            way("cancel", "new", "gone", ""),
+            way("close", "done", "closed", ""),
+            way("drop", "new", "closed", r#""team""#),
+        ];
+        format!("{},{}", way("resolve", "new", "done", resolve), rest.join(","))
+    }
+
+    #[test]
+    fn a_duplicate_is_closed_with_what_tells_most() {
+        let both = r#""resolutionCode","resolutionNotes""#;
+        let found = closing_of_duplicate(&workflow(&ways(both), CODE), "new", "Duplicate of X.").unwrap();
+        assert_eq!(found.0, "resolve");
+        assert_eq!(found.1["resolutionCode"], "DUPLICATE");
+        assert_eq!(found.1["resolutionNotes"], "Duplicate of X.");
+        // A code that the workflow does not know cannot be told, so what needs one is no way.
+        let found = closing_of_duplicate(&workflow(&ways(both), ""), "new", "x").unwrap();
+        assert_eq!((found.0.as_str(), found.1.len()), ("cancel", 0));
+        let found = closing_of_duplicate(&workflow(&ways(""), ""), "new", "x").unwrap();
+        assert_eq!(found.0, "resolve", "resolved goes before canceled");
+        assert_eq!(closing_of_duplicate(&workflow(&ways(both), CODE), "closed", "x"), None);
+    }
+
+    #[test]
+    fn a_child_is_resolved_with_what_it_takes() {
+        let workflow = workflow(&ways(r#""resolutionNotes""#), "");
+        let inputs = json!({ "resolutionCode": "SOLVED", "resolutionNotes": "x" }).as_object().cloned().unwrap();
+        let (key, taken) = resolving(&workflow, "new", "fix", &inputs).unwrap();
+        assert_eq!((key.as_str(), taken.len(), taken.contains_key("resolutionNotes")), ("resolve", 1, true));
+        assert_eq!(resolving(&workflow, "done", "resolve", &inputs), None);
+    }
+}
