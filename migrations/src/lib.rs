@@ -11,6 +11,7 @@ pub mod m0002_access;
 pub mod m0003_ticket;
 pub mod m0004_configuration;
 pub mod m0005_links;
+pub mod m0006_tasks;
 pub mod m0009_workflows;
 pub mod sql;
 #[cfg(feature = "testing")]
@@ -28,6 +29,7 @@ pub const ALL: &[SqlMigration] = &[
     m0003_ticket::MIGRATION,
     m0004_configuration::MIGRATION,
     m0005_links::MIGRATION,
+    m0006_tasks::MIGRATION,
     m0009_workflows::MIGRATION,
 ];
 

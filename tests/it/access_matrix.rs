@@ -110,6 +110,10 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     requester.done("ticketWatch", json!({ "id": ticket["id"] }), "ticket { id }").await;
     step(&agent, &ticket, "start", json!({})).await;
     resolve(&agent, &ticket).await;
+    // The ticket is resolved, so the task is on another one; last, for the log is compared with the ticket's history.
+    let other = incident_with(&admin, json!({ "title": "Another" })).await;
+    let task = json!({ "parent": other["id"], "title": "Look into it", "description": "Soon.", "team": { "slug": "network" } });
+    let task = admin.done("taskCreate", task, "task { id }").await["task"]["id"].take();
     let account = admin
         .done("serviceAccountCreate", json!({ "name": "Bot", "roles": [{ "role": "agent" }] }), "serviceAccount { id }")
         .await;
@@ -138,6 +142,7 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("ServiceAccount", "a bot", id(&account["serviceAccount"]["id"])),
             ("Team", "network", company.network.clone()),
             ("Category", "vpn", company.vpn.clone()),
+            ("Task", "of team network, added by the administrator", id(&task)),
             ("Service", "remote access", id(&service)),
             ("ConfigurationItem", "the VPN gateway", id(gateway)),
         ],

@@ -22,5 +22,6 @@ mod sdl;
 mod shapes;
 mod statements;
 mod statistics;
+mod tasks;
 mod tenants;
 mod workflows;

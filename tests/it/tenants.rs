@@ -41,6 +41,10 @@ fn places(prefix: &str) -> Vec<Place> {
             query("query($id: ID!) { team(by: { id: $id }) { id } }");
             query("query($id: ID!) { teams(filter: { id: { neq: $id } }) { totalCount nodes { slug } } }");
         }
+        "tsk" => {
+            query("query($id: ID!) { task(by: { id: $id }) { id } }");
+            query("query($id: ID!) { tasks(filter: { id: { eq: $id } }) { totalCount nodes { id } } }");
+        }
         "service" => {
             query("query($id: ID!) { service(by: { id: $id }) { id } }");
             query("query($id: ID!) { services(filter: { id: { eq: $id } }) { totalCount nodes { id } } }");
@@ -67,6 +71,8 @@ fn places(prefix: &str) -> Vec<Place> {
             mutation("commentAdd", |id| json!({ "id": id, "body": "x", "dryRun": true }));
             mutation("ticketWatch", |id| json!({ "id": id }));
             mutation("ticketUnwatch", |id| json!({ "id": id }));
+            mutation("taskCreate", |id| json!({ "parent": id, "title": "x" }));
+            mutation("taskPlanApply", |id| json!({ "id": id, "tasks": [{ "key": "a", "title": "x" }] }));
             mutation("ticketLink", |id| json!({ "id": id, "type": "RELATES_TO", "target": "INC-1001" }));
             mutation("ticketLink", |id| json!({ "id": "INC-1001", "type": "RELATES_TO", "target": id }));
             mutation("ticketUnlink", |id| json!({ "id": "INC-1001", "type": "DUPLICATES", "target": id }));
@@ -93,6 +99,14 @@ fn places(prefix: &str) -> Vec<Place> {
                 "userCreate",
                 |id| json!({ "email": "x@acme.example", "name": "x", "dryRun": true, "roles": [{ "role": "agent", "team": { "id": id } }] }),
             );
+        }
+        "tsk" => {
+            mutation("taskUpdate", |id| json!({ "id": id, "title": "Mine" }));
+            mutation(
+                "taskCreate",
+                |id| json!({ "parent": "INC-1001", "title": "x", "dependsOn": [id], "dryRun": true }),
+            );
+            mutation("ticketTransition", |id| json!({ "id": id, "transition": "start" }));
         }
         "service" => {
             mutation("serviceUpdate", |id| json!({ "service": { "id": id }, "name": "Mine" }));
@@ -143,6 +157,8 @@ async fn another_tenants_ids_are_like_any() {
         assign(&their_admin, &ticket, "network", None).await;
         comment(&their_admin, &ticket, "Secret", "PUBLIC").await;
         installation.log_end(&their_admin).await;
+        let task = json!({ "parent": ticket["id"], "title": "Secret" });
+        let task = their_admin.done("taskCreate", task, "task { id }").await;
         let data = their_admin
             .ask("{ categories { nodes { id } } tickets { nodes { comments(first: 1) { nodes { id } } history(first: 1) { nodes { id } } } } viewer { apiTokens { id } } }", json!({}))
             .await;
@@ -163,6 +179,7 @@ async fn another_tenants_ids_are_like_any() {
             ("svc", account["serviceAccount"]["id"].clone()),
             ("service", service),
             ("ci", item),
+            ("tsk", task["task"]["id"].clone()),
         ];
         let own = installation.client(&ours.admin.token);
         incident_with(&own, json!({ "title": "Ours" })).await;

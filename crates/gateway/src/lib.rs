@@ -23,6 +23,7 @@ pub mod people;
 pub mod platform;
 pub mod scalars;
 pub mod schema;
+pub mod tasks;
 pub mod tickets;
 pub mod user_error;
 pub mod workflows;

@@ -186,6 +186,28 @@ pub async fn ticket_items(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Res
     Ok(Loaders::one(ctx, TicketItemsKey(ticket)).await?.unwrap_or_default())
 }
 
+/// What a task depends on.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn dependencies(ctx: &Context<'_>, task: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, DependenciesKey(task)).await?.unwrap_or_default())
+}
+
+/// The first or last `limit` tasks of a ticket, oldest first.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn tasks(
+    ctx: &Context<'_>,
+    ticket: Uuid,
+    direction: PageDirection,
+    limit: u32,
+) -> async_graphql::Result<Vec<Row>> {
+    let key = TasksKey { ticket, newest: direction == PageDirection::Backward, limit };
+    Ok(Loaders::one(ctx, key).await?.unwrap_or_default())
+}
+
 /// The links of a ticket, those that leave from it first, each with the ticket at the other end.
 ///
 /// # Errors
@@ -280,7 +302,8 @@ impl Batch {
 }
 
 /// What a ticket of any kind is read with: its edges, and the fields of its kind, without which they would read as absent.
-const TICKET_RELATIONS: &[&str] = &["category", "requester", "openedBy", "service", "team", "assignee", "incident"];
+const TICKET_RELATIONS: &[&str] =
+    &["category", "requester", "openedBy", "service", "team", "assignee", "incident", "task"];
 
 /// Declares a key that is an id, and the record that it is the id of.
 macro_rules! by_id {
@@ -337,6 +360,10 @@ belonging!(WatchersKey, Row, |batch, tickets| {
 belonging!(TicketItemsKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.items_of(&batch.ctx()?, tickets).await?)
 });
+belonging!(DependenciesKey, Row, |batch, tasks| {
+    let rows = batch.platform.tickets.dependencies_of(&batch.ctx()?, tasks).await?;
+    grouped(rows.into_iter().filter_map(|row| Some((row.get("task").as_id()?, row))))
+});
 belonging!(LinksKey, Row, |batch, tickets| {
     let (leaving, arriving) = batch.platform.tickets.links_of(&batch.ctx()?, tickets).await?;
     let ends = leaving.into_iter().map(|row| ("source", row)).chain(arriving.into_iter().map(|row| ("target", row)));
@@ -390,6 +417,29 @@ impl Loader<CommentsKey> for Batch {
             let rows = self.platform.tickets.comments_of(&self.ctx()?, &tickets, direction, limit).await?;
             let groups = by_ticket(rows).into_iter();
             answer.extend(groups.map(|(ticket, rows)| (CommentsKey { ticket, newest, limit }, rows)));
+        }
+        Ok(answer)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct TasksKey {
+    ticket: Uuid,
+    newest: bool,
+    limit: u32,
+}
+
+impl Loader<TasksKey> for Batch {
+    type Value = Vec<Row>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[TasksKey]) -> Result<HashMap<TasksKey, Vec<Row>>> {
+        let mut answer = HashMap::new();
+        for ((newest, limit), tickets) in grouped(keys.iter().map(|key| ((key.newest, key.limit), key.ticket))) {
+            let direction = if newest { PageDirection::Backward } else { PageDirection::Forward };
+            let rows = self.platform.tickets.tasks_of(&self.ctx()?, &tickets, direction, limit).await?;
+            let groups = grouped(rows.into_iter().filter_map(|row| Some((row.get("parent").as_id()?, row))));
+            answer.extend(groups.into_iter().map(|(ticket, rows)| (TasksKey { ticket, newest, limit }, rows)));
         }
         Ok(answer)
     }

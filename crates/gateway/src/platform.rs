@@ -13,7 +13,7 @@ use kernel::{Ctx, Error, Result};
 use predicate::{Catalogue, RecordType};
 use store::{JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::kind::Kinds;
-use ticket::{Tickets, timer, workflow};
+use ticket::{TaskRules, Tickets, timer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -64,8 +64,9 @@ pub fn catalogue() -> Result<Catalogue> {
 /// # Errors
 /// When a workflow is unsound.
 pub fn tickets(access: Access) -> Result<Tickets> {
-    let rules = IncidentRules::new().map_err(Error::internal)?;
-    Ok(Tickets::new(access, Kinds::new(vec![Arc::new(rules)])))
+    let incidents = IncidentRules::new().map_err(Error::internal)?;
+    let tasks = TaskRules::new().map_err(Error::internal)?;
+    Ok(Tickets::new(access, Kinds::new(vec![Arc::new(incidents), Arc::new(tasks)])))
 }
 
 impl Platform {

@@ -17,6 +17,9 @@ use crate::people::queries::PeopleQueries;
 use crate::people::types::ServiceAccount;
 use crate::people::{Actor, Team, User};
 use crate::platform::Platform;
+use crate::tasks::Task;
+use crate::tasks::mutations::TaskMutations;
+use crate::tasks::queries::TaskQueries;
 use crate::tickets::comments::Comment;
 use crate::tickets::links::LinkMutations;
 use crate::tickets::mutations::TicketMutations;
@@ -41,6 +44,7 @@ pub struct Query(
     WorkflowQueries,
     ConfigurationQueries,
     StatisticsQueries,
+    TaskQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -53,6 +57,7 @@ pub struct Mutation(
     WorkflowMutations,
     ConfigurationMutations,
     LinkMutations,
+    TaskMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -67,6 +72,8 @@ pub enum Node {
     Ticket(Ticket),
     /// An incident.
     Incident(Incident),
+    /// A task.
+    Task(Task),
     /// A user.
     User(User),
     /// A service account.
@@ -193,7 +200,15 @@ fn parse(id: &ID) -> Result<Id> {
 
 async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
     Ok(match id.prefix {
-        prefix::INCIDENT => loaders::ticket(ctx, id.uuid).await?.map(|row| Node::Incident(Incident::from_row(row))),
+        // An id with the prefix of another kind names nothing.
+        prefix::INCIDENT => loaders::ticket(ctx, id.uuid).await?.and_then(|row| match Ticket::from_row(row) {
+            Ticket::Incident(incident) => Some(Node::Incident(incident)),
+            Ticket::Task(_) => None,
+        }),
+        prefix::TASK => loaders::ticket(ctx, id.uuid).await?.and_then(|row| match Ticket::from_row(row) {
+            Ticket::Task(task) => Some(Node::Task(task)),
+            Ticket::Incident(_) => None,
+        }),
         prefix::USER | prefix::SERVICE_ACCOUNT => match loaders::actor(ctx, id.uuid).await?.map(Actor::from_row) {
             Some(Actor::User(user)) if id.prefix == prefix::USER => Some(Node::User(user)),
             Some(Actor::ServiceAccount(account)) if id.prefix == prefix::SERVICE_ACCOUNT => {

@@ -38,6 +38,8 @@ pub mod prefix {
     pub const CATEGORY: &str = "cat";
     /// Incident.
     pub const INCIDENT: &str = "inc";
+    /// Task.
+    pub const TASK: &str = "tsk";
     /// Comment.
     pub const COMMENT: &str = "com";
     /// Event of the log.
@@ -61,6 +63,7 @@ pub mod prefix {
         API_TOKEN,
         CATEGORY,
         INCIDENT,
+        TASK,
         COMMENT,
         EVENT,
         WORKFLOW,

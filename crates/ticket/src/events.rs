@@ -32,6 +32,10 @@ pub const LINKED: &str = "TicketLinked";
 pub const UNLINKED: &str = "TicketUnlinked";
 /// The open children of the ticket were resolved along with it; each with the reasons why it was not, in the payload.
 pub const CHILDREN_RESOLVED: &str = "TicketChildrenResolved";
+/// A task was added to a ticket.
+pub const TASK_CREATED: &str = "TaskCreated";
+/// Which tasks a task depends on changed; all of them are in the payload, by their public ids.
+pub const DEPENDENCIES_CHANGED: &str = "TaskDependenciesChanged";
 /// Somebody began to follow the ticket.
 pub const WATCHED: &str = "TicketWatched";
 /// Somebody ceased to follow the ticket.

@@ -134,6 +134,37 @@ pub static TICKET: RecordType = RecordType {
     team: TEAM,
 };
 
+/// A task: the shared fields of tickets, and these.
+pub static TASK: RecordType = RecordType {
+    name: "task",
+    table: "task",
+    base: Some(&TICKET),
+    fields: &[
+        silent(unordered(fact("parent", "parent_id", FieldType::Id))),
+        fact("openDependencies", "open_dependencies", FieldType::Int),
+    ],
+    relations: &[],
+    row: READ,
+    own: OWN,
+    team: TEAM,
+};
+
+/// That a task needs another one to be done first. There only for those who see both.
+pub static DEPENDENCY: RecordType = RecordType {
+    name: "taskDependency",
+    table: "task_dependency",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("task", "task_id", FieldType::Id))),
+        silent(unordered(fact("needs", "needs_id", FieldType::Id))),
+    ],
+    relations: &[reference("task", "ticket"), reference("needs", "ticket")],
+    row: Rule::All(&[Rule::Through("task", &READ), Rule::Through("needs", &READ)]),
+    own: &[],
+    team: &[],
+};
+
 /// A node of the tenant's category tree.
 pub static CATEGORY: RecordType = RecordType {
     name: "category",
@@ -360,6 +391,8 @@ pub static ALL: &[&RecordType] = &[
     &WATCHER,
     &TICKET_ITEM,
     &LINK,
+    &TASK,
+    &DEPENDENCY,
     &EXTERNAL_REF,
     &EVENT,
     &WORKFLOW,

@@ -24,6 +24,11 @@ pub trait KindRules: Send + Sync + 'static {
     /// The name of the event that a transition between states of these categories leaves behind.
     fn transition_event(&self, transition: &Transition, from: StateCategory, to: StateCategory) -> &'static str;
 
+    /// What of this kind's own speaks against the transition into a state of the category `to`; nothing by default.
+    fn refusals(&self, _transition: &Transition, _to: StateCategory, _row: &Row) -> Vec<String> {
+        Vec::new()
+    }
+
     /// JSON Schema of an input that only this kind's transitions take; `None` for an unknown one.
     fn input_schema(&self, workflow: &Workflow, name: &str) -> Option<Json>;
 

@@ -223,9 +223,8 @@ impl Tickets {
             return Ok(());
         }
         let notes = format!("Duplicate of {}.", original.before.text("number"));
-        let rules = duplicate.rules.clone();
-        let Some((key, inputs)) = closing_of_duplicate(rules.workflow(), &duplicate.before.text("state"), &notes)
-        else {
+        let workflow = duplicate.workflow.clone();
+        let Some((key, inputs)) = closing_of_duplicate(&workflow, &duplicate.before.text("state"), &notes) else {
             let message = "its workflow has no way to close it as a duplicate from where it stands";
             return Err(UserError::constraint(["id"], message, "state", None).into());
         };
@@ -287,8 +286,8 @@ impl Tickets {
         transition: &str,
         inputs: &Map<String, Json>,
     ) -> Result<()> {
-        let rules = child.rules.clone();
-        let Some((key, inputs)) = resolving(rules.workflow(), &child.before.text("state"), transition, inputs) else {
+        let workflow = child.workflow.clone();
+        let Some((key, inputs)) = resolving(&workflow, &child.before.text("state"), transition, inputs) else {
             let message = "its workflow has no way to resolve it from where it stands";
             return Err(UserError::constraint(["id"], message, "state", None).into());
         };

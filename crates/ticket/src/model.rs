@@ -14,6 +14,10 @@ pub const MAX_KEY: usize = 100;
 pub const MAX_EXTERNAL_REFS: usize = 20;
 /// How many configuration items a ticket may be about.
 pub const MAX_ITEMS: usize = 50;
+/// How many tasks a ticket may have, and how many of them one may depend on.
+pub const MAX_TASKS: usize = 100;
+/// How many tasks a plan may have.
+pub const MAX_PLAN: usize = 50;
 /// How many links a ticket may have, both ways together.
 pub const MAX_LINKS: usize = 100;
 /// How many watchers a ticket may have.
@@ -24,6 +28,8 @@ words! {
     TicketKind {
         /// An unplanned interruption or reduction in the quality of a service.
         Incident = "INCIDENT",
+        /// A piece of the work on another ticket.
+        Task = "TASK",
     }
 }
 
@@ -155,6 +161,7 @@ impl TicketKind {
     pub const fn number_prefix(self) -> &'static str {
         match self {
             TicketKind::Incident => "INC",
+            TicketKind::Task => "TSK",
         }
     }
 
@@ -162,6 +169,7 @@ impl TicketKind {
     pub const fn id_prefix(self) -> &'static str {
         match self {
             TicketKind::Incident => kernel::id::prefix::INCIDENT,
+            TicketKind::Task => kernel::id::prefix::TASK,
         }
     }
 }

@@ -6,7 +6,7 @@ use predicate::{Operand, Path, Predicate, RecordType, Test, Use, Value, Visibili
 use store::ConnectionTrait;
 use store::query::{self, Count, OrderTerm, Query, Row, Slice, fingerprint};
 
-use crate::fields::{CATEGORY, COMMENT, EVENT, EXTERNAL_REF, LINK, TICKET, TICKET_ITEM, WATCHER};
+use crate::fields::{CATEGORY, COMMENT, DEPENDENCY, EVENT, EXTERNAL_REF, LINK, TASK, TICKET, TICKET_ITEM, WATCHER};
 use crate::model::{MAX_KEY, TicketKind};
 use crate::service::Tickets;
 
@@ -251,6 +251,36 @@ impl Tickets {
         let arriving =
             query::by_parents(&reader, &scoped, &LINK, "target", tickets, &all, forward, limit, &["source"]).await?;
         Ok((leaving, arriving))
+    }
+
+    /// The first or last tasks of each of these tickets, by one statement, oldest first.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn tasks_of(
+        &self,
+        ctx: &Ctx,
+        tickets: &[Uuid],
+        direction: PageDirection,
+        limit: u32,
+    ) -> Result<Vec<Row>> {
+        let visible = self.access().visible(ctx);
+        let scoped = self.access().scoped(ctx, &visible);
+        let reader = self.store().read("ticket.tasks");
+        let all = Predicate::always();
+        query::by_parents(&reader, &scoped, &TASK, "parent", tickets, &all, direction, limit, &[]).await
+    }
+
+    /// What each of these tasks depends on, by one statement.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn dependencies_of(&self, ctx: &Ctx, tasks: &[Uuid]) -> Result<Vec<Row>> {
+        let visible = self.access().visible(ctx);
+        let scoped = self.access().scoped(ctx, &visible);
+        let reader = self.store().read("ticket.dependencies");
+        let (all, limit) = (Predicate::always(), crate::model::MAX_TASKS as u32);
+        query::by_parents(&reader, &scoped, &DEPENDENCY, "task", tasks, &all, PageDirection::Forward, limit, &[]).await
     }
 
     /// What these tickets are called in other systems, by one statement.

@@ -59,7 +59,7 @@ impl Tickets {
         workflow
             .leaving(&state)
             .map(|transition| {
-                let reasons = self.refusals(ctx, rules, transition, row);
+                let reasons = self.refusals(ctx, rules, workflow, transition, row);
                 AvailableTransition {
                     key: transition.key.clone(),
                     name: transition.name.clone(),
@@ -73,7 +73,14 @@ impl Tickets {
     }
 
     /// Why the viewer may not take the transition, inputs apart; empty when they may.
-    fn refusals(&self, ctx: &Ctx, rules: &dyn KindRules, transition: &Transition, row: &Row) -> Vec<String> {
+    fn refusals(
+        &self,
+        ctx: &Ctx,
+        rules: &dyn KindRules,
+        workflow: &Workflow,
+        transition: &Transition,
+        row: &Row,
+    ) -> Vec<String> {
         let mut reasons = Vec::new();
         let state = row.text("state");
         if !transition.from.contains(&state) {
@@ -89,6 +96,7 @@ impl Tickets {
         let values = ViewerValues { viewer: ctx.actor.id, teams: &ctx.grants.teams, now: ctx.now() };
         let unmet = transition.guards.iter().filter(|guard| !evaluate(&resolve(guard.predicate.clone(), &values), row));
         reasons.extend(unmet.map(|guard| guard.reason.clone()));
+        reasons.extend(rules.refusals(transition, workflow.category(&transition.to), row));
         reasons
     }
 
@@ -161,6 +169,7 @@ impl Tickets {
         let event = rules.transition_event(transition, from, workflow.category(&transition.to));
         let payload = json!({ "transition": transition.key });
         edit.save_in(tx, self.access(), event, payload).await?;
+        self.recount_dependents_in(tx, edit).await?;
         timer::schedule_in(tx, &workflow, &edit.after)
     }
 
@@ -175,7 +184,7 @@ impl Tickets {
         let state = row.text("state");
         let found = workflow.transition(key);
         let reasons = match found {
-            Some(transition) => self.refusals(ctx, rules, transition, row),
+            Some(transition) => self.refusals(ctx, rules, workflow, transition, row),
             None => vec![format!("the workflow `{}` has no transition `{key}`", workflow.key)],
         };
         match found {

@@ -111,6 +111,9 @@ impl Plan {
     pub fn new(mapping: Mapping, columns: Vec<String>, kinds: &Kinds) -> Result<Self> {
         let kind = TicketKind::parse(&mapping.kind)
             .with_context(|| format!("`kind` is `{}`; it is one of {}", mapping.kind, TicketKind::NAMES.join(", ")))?;
+        if kind == TicketKind::Task {
+            bail!("`kind` is TASK; tasks belong to tickets and are not imported by themselves");
+        }
         let rules = kinds.get(kind).map_err(|error| anyhow!("{error}"))?.clone();
         let column = |name: &str, of: &str| find_column(&columns, name, of);
         if mapping.order.is_empty() {

@@ -236,6 +236,10 @@ fn incident_ref(id: &ID) -> kernel::Result<ticket::TicketRef> {
             let message = format!("`{text}` is no incident's number; those begin with `{number}-`");
             Err(Problem::constraint(["id"], message, "id", None).into())
         }
+        ticket::TicketRef::Id(id) if id.prefix != ticket::TicketKind::Incident.id_prefix() => {
+            let message = format!("expected an id that starts with `inc_`, got one that starts with `{}_`", id.prefix);
+            Err(Problem::constraint(["id"], message, "id", None).into())
+        }
         _ => Ok(reference),
     }
 }

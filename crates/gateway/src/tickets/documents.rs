@@ -11,7 +11,7 @@ use ticket::TicketKind;
 use ticket::document::{FilterDocuments, check_length};
 
 use crate::door::coerce_json;
-use crate::tickets::filters::{IncidentFilter, TicketFilter};
+use crate::tickets::filters::{IncidentFilter, TaskFilter, TicketFilter};
 
 /// The name of the variable that a document is coerced as.
 const VARIABLE: &str = "filter";
@@ -21,6 +21,7 @@ pub struct ApiDocuments {
     schema: Valid<Schema>,
     of_tickets: ExecutableDocument,
     of_incidents: ExecutableDocument,
+    of_tasks: ExecutableDocument,
 }
 
 impl ApiDocuments {
@@ -37,7 +38,8 @@ impl ApiDocuments {
                 .map_err(|invalid| Error::internal(format!("no filter `{name}`: {}", invalid.errors)))
         };
         let (of_tickets, of_incidents) = (of_type("TicketFilter")?, of_type("IncidentFilter")?);
-        Ok(Self { schema, of_tickets, of_incidents })
+        let of_tasks = of_type("TaskFilter")?;
+        Ok(Self { schema, of_tickets, of_incidents, of_tasks })
     }
 
     /// The input of type `F` that the document is, with defaults as a client's variable gets them.
@@ -62,6 +64,7 @@ impl FilterDocuments for ApiDocuments {
     fn of_kind(&self, kind: TicketKind, document: &Json) -> Result<Predicate> {
         match kind {
             TicketKind::Incident => self.read::<IncidentFilter>(&self.of_incidents, document)?.predicate(),
+            TicketKind::Task => self.read::<TaskFilter>(&self.of_tasks, document)?.predicate(),
         }
     }
 }

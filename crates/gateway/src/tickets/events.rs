@@ -307,6 +307,17 @@ events! {
                 child_resolutions(ctx, &self.0.payload).await
             }
         }
+        /// A task was added to a ticket.
+        TaskCreated {}
+        /// Which tasks a task depends on changed.
+        TaskDependenciesChanged {
+            /// All that it depends on since, as far as the viewer may see them; at most 100.
+            pub async fn depends_on(&self, ctx: &Context<'_>) -> Result<Vec<Ticket>> {
+                let ids = self.0.payload.get("dependsOn").and_then(JsonValue::as_array).cloned().unwrap_or_default();
+                let named = ids.iter().map(|id| named_ticket(ctx, id.as_str()));
+                Ok(futures_util::future::try_join_all(named).await?.into_iter().flatten().collect())
+            }
+        }
         /// Somebody began to follow a ticket.
         TicketWatched {
             /// Who.

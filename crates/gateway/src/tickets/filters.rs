@@ -214,6 +214,40 @@ impl IncidentFilter {
     }
 }
 
+/// Which tasks. All that is given must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct TaskFilter {
+    /// The comparisons that tickets of all kinds share.
+    #[graphql(flatten)]
+    pub conditions: TicketConditions,
+    /// The id of the ticket that it belongs to.
+    pub parent: Option<IdFilter>,
+    /// How many of the tasks that it depends on are not done; 0: it can be worked on.
+    pub open_dependencies: Option<IntFilter>,
+    /// All of these hold.
+    pub and: Option<Vec<TaskFilter>>,
+    /// At least one of these holds. An empty list is no condition.
+    pub or: Option<Vec<TaskFilter>>,
+    /// This does not hold.
+    pub not: Option<Box<TaskFilter>>,
+}
+
+impl TaskFilter {
+    /// As a condition on tasks.
+    ///
+    /// # Errors
+    /// User errors with paths inside the filter.
+    pub fn predicate(self) -> Result<Predicate> {
+        let prefixes: Vec<_> = ticket::TicketKind::ALL.iter().map(|kind| kind.id_prefix()).collect();
+        let own = Predicate::all([
+            self.conditions.predicate()?,
+            self.parent.map(|filter| filter.on("parent", &prefixes)).transpose()?.unwrap_or_default(),
+            self.open_dependencies.map_or_else(Predicate::always, |filter| filter.on("openDependencies")),
+        ]);
+        combine(own, self.and, self.or, self.not, Self::predicate)
+    }
+}
+
 /// Which categories. All that is given must hold.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct CategoriesFilter {
@@ -350,4 +384,9 @@ order_input! {
 order_input! {
     /// One term of an order of incidents.
     IncidentOrder
+}
+
+order_input! {
+    /// One term of an order of tasks.
+    TaskOrder
 }

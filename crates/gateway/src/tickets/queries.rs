@@ -55,16 +55,20 @@ connection! {
 
 /// The to-one edges that are joined when they are selected, and the fields of extensions.
 const EDGES: &[&str] = &["requester", "openedBy", "service", "team", "assignee", "category"];
-const INCIDENT_FIELDS: &[&str] = &["origin", "resolutionCode", "resolutionNotes"];
+/// The fields of each kind's own, by the name of its record type.
+const KIND_FIELDS: &[(&str, &[&str])] =
+    &[("incident", &["origin", "resolutionCode", "resolutionNotes"]), ("task", &["parent", "openDependencies"])];
 
 /// The relations that the selection of a ticket asks for.
 pub fn relations(tickets: &[Lookahead<'_>], record: &'static RecordType) -> Vec<&'static str> {
     let asks = |field: &str| tickets.iter().any(|selection| selection.field(field).exists());
-    // The guards of transitions look at what a ticket refers to.
+    // The guards of transitions look at what a ticket refers to, and what is possible for a task depends on how many it
+    // waits for.
     let guarded = asks("availableTransitions") || asks("viewerCan");
     let mut relations: Vec<_> = EDGES.iter().copied().filter(|edge| guarded || asks(edge)).collect();
-    if record.base.is_none() && (guarded || INCIDENT_FIELDS.iter().any(|field| asks(field))) {
-        relations.push("incident");
+    if record.base.is_none() {
+        let kinds = KIND_FIELDS.iter().filter(|(_, fields)| guarded || fields.iter().any(|field| asks(field)));
+        relations.extend(kinds.map(|(kind, _)| *kind));
     }
     relations
 }

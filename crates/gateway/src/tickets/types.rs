@@ -13,6 +13,7 @@ use crate::incidents::Incident;
 use crate::loaders;
 use crate::people::{Actor, Team, User};
 use crate::scalars::{Cursor, DateTime, JsonSchema, Markdown, id_of};
+use crate::tasks::{Task, TaskConnection};
 use crate::tickets::comments::CommentConnection;
 use crate::tickets::events::EventConnection;
 use crate::tickets::links::{ChildrenSummary, TicketLink, TicketLinkType};
@@ -89,6 +90,19 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
         ty = "ChildrenSummary",
         desc = "How many tickets it is the parent of, as far as the viewer may see them."
     ),
+    field(
+        name = "tasks",
+        ty = "TaskConnection",
+        desc = "The tasks that it is done by, oldest first, as far as the viewer may see them. A task has none of its own.",
+        arg(
+            name = "first",
+            ty = "Option<i32>",
+            desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given."
+        ),
+        arg(name = "after", ty = "Option<Cursor>", desc = "Only those behind this cursor."),
+        arg(name = "last", ty = "Option<i32>", desc = "How many from the back, at most 100."),
+        arg(name = "before", ty = "Option<Cursor>", desc = "Only those before this cursor.")
+    ),
     field(name = "watchers", ty = "Vec<User>", desc = "Who follows it, at most 100."),
     field(
         name = "history",
@@ -128,12 +142,17 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
 pub enum Ticket {
     /// An incident.
     Incident(Incident),
+    /// A task.
+    Task(Task),
 }
 
 impl Ticket {
     /// Of a row of any kind.
     pub fn from_row(row: Row) -> Self {
-        Ticket::Incident(Incident::from_row(row))
+        match ticket::TicketKind::parse(&row.text("kind")) {
+            Some(ticket::TicketKind::Task) => Ticket::Task(Task::from_row(row)),
+            _ => Ticket::Incident(Incident::from_row(row)),
+        }
     }
 }
 
@@ -600,6 +619,19 @@ macro_rules! ticket_object {
                 ctx: &async_graphql::Context<'_>,
             ) -> async_graphql::Result<$crate::tickets::links::ChildrenSummary> {
                 $crate::tickets::links::children_summary(ctx, self.0.0.id()).await
+            }
+
+            /// The tasks that it is done by, oldest first, as far as the viewer may see them. A task has none of its own.
+            pub async fn tasks(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+                #[graphql(desc = "Only those behind this cursor.")] after: Option<$crate::scalars::Cursor>,
+                #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+                #[graphql(desc = "Only those before this cursor.")] before: Option<$crate::scalars::Cursor>,
+            ) -> async_graphql::Result<$crate::tasks::TaskConnection> {
+                let page = $crate::connection::page(first, after, last, before)?;
+                $crate::tasks::queries::of_ticket(ctx, self.0.0.id(), page).await
             }
 
             /// Who follows it, at most 100.

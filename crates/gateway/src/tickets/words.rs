@@ -37,6 +37,8 @@ word! {
     TicketKind = ticket::TicketKind {
         /// An unplanned interruption or reduction in the quality of a service.
         Incident = "INCIDENT",
+        /// A piece of the work on another ticket.
+        Task = "TASK",
     }
 }
 

@@ -86,6 +86,7 @@ impl Tickets {
             if move_to(&mut edit, mapping) {
                 let payload = json!({ "workflow": workflow.key, "from": from, "to": workflow.version });
                 edit.save_in(tx, self.access(), events::WORKFLOW_CHANGED, payload).await?;
+                self.recount_dependents_in(tx, &edit).await?;
             }
         }
         Ok(last)

@@ -13,4 +13,5 @@ mod probe;
 mod replays;
 mod setup;
 mod sight;
+mod tasks;
 mod watchers;

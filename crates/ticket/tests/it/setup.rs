@@ -16,8 +16,8 @@ use store::query::{self, Row};
 use store::{Event, JobHandlers, JobOutcome, NewJob, Store};
 use ticket::kind::Kinds;
 use ticket::{
-    AddComment, AssignTicket, CommentVisibility, Impact, Outcome, TicketRef, Tickets, TransitionTicket, Urgency,
-    WatchTicket, timer,
+    AddComment, AssignTicket, CommentVisibility, Impact, Outcome, TaskRules, TicketRef, Tickets, TransitionTicket,
+    Urgency, WatchTicket, timer,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,8 @@ impl Services {
         let settings = Settings { password_cost, ..Settings::default() };
         let access = Access::new(store, Arc::new(catalogue), settings).unwrap();
         let rules = IncidentRules::new().unwrap();
-        let tickets = Tickets::new(access.clone(), Kinds::new(vec![Arc::new(rules)]));
+        let tickets =
+            Tickets::new(access.clone(), Kinds::new(vec![Arc::new(rules), Arc::new(TaskRules::new().unwrap())]));
         let incidents = Incidents::new(tickets.clone());
         Self { access, tickets, incidents }
     }
