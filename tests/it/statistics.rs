@@ -64,7 +64,11 @@ async fn figures_are_what_a_list_under_the_same_filter_counts() {
         // Others see their own.
         assert_eq!(counts(&stats(&agent, json!({ "by": ["TEAM"] })).await), [some("network", 3)]);
         let stranger = installation.client(&company.sam.token);
-        assert_eq!(stats(&stranger, json!({ "by": ["TEAM"] })).await["groups"], json!([]), "of no ticket there is no group");
+        assert_eq!(
+            stats(&stranger, json!({ "by": ["TEAM"] })).await["groups"],
+            json!([]),
+            "of no ticket there is no group"
+        );
         assert_eq!(stats(&stranger, json!({ "by": [] })).await["groups"][0]["count"], 0);
         assert_eq!(stats(&lead, json!({ "by": [] })).await["groups"][0]["count"], 5);
     })
