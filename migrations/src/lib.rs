@@ -12,6 +12,8 @@ pub mod m0003_ticket;
 pub mod m0004_configuration;
 pub mod m0005_links;
 pub mod m0006_tasks;
+pub mod m0007_approvals;
+pub mod m0008_saved_filters;
 pub mod m0009_workflows;
 pub mod sql;
 #[cfg(feature = "testing")]
@@ -30,6 +32,8 @@ pub const ALL: &[SqlMigration] = &[
     m0004_configuration::MIGRATION,
     m0005_links::MIGRATION,
     m0006_tasks::MIGRATION,
+    m0007_approvals::MIGRATION,
+    m0008_saved_filters::MIGRATION,
     m0009_workflows::MIGRATION,
 ];
 

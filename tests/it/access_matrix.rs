@@ -114,6 +114,9 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     let other = incident_with(&admin, json!({ "title": "Another" })).await;
     let task = json!({ "parent": other["id"], "title": "Look into it", "description": "Soon.", "team": { "slug": "network" } });
     let task = admin.done("taskCreate", task, "task { id }").await["task"]["id"].take();
+    let steps = json!([{ "rule": "ANY", "approvers": [{ "user": { "id": company.sam.id } }] }]);
+    let input = json!({ "id": ticket["id"], "name": "Costs", "steps": steps });
+    let approval = admin.done("approvalStart", input, "approval { id }").await;
     let account = admin
         .done("serviceAccountCreate", json!({ "name": "Bot", "roles": [{ "role": "agent" }] }), "serviceAccount { id }")
         .await;
@@ -145,6 +148,7 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("Task", "of team network, added by the administrator", id(&task)),
             ("Service", "remote access", id(&service)),
             ("ConfigurationItem", "the VPN gateway", id(gateway)),
+            ("Approval", "asking another requester", id(&approval["approval"]["id"])),
         ],
         personas: vec![
             ("requester", requester),

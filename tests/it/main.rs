@@ -1,6 +1,7 @@
 //! End-to-end scenarios, through the public API of a real server, each on SQLite and on PostgreSQL.
 
 mod access_matrix;
+mod approvals;
 mod attacks;
 mod bad_strings;
 mod company_life;
@@ -18,6 +19,7 @@ mod queues;
 mod replicas;
 mod revocation;
 mod rust_client;
+mod saved_filters;
 mod sdl;
 mod shapes;
 mod statements;

@@ -27,6 +27,11 @@ const RECORDS: &[(&str, &str)] = &[
     ("Service", "service"),
     ("ConfigurationItem", "configurationItem"),
     ("TicketConfigurationItem", "ticketConfigurationItem"),
+    ("Approval", "approval"),
+    ("ApprovalStep", "approvalStep"),
+    ("ApprovalVote", "approvalVote"),
+    ("Delegation", "delegation"),
+    ("SavedFilter", "savedFilter"),
 ];
 
 /// Fields that no catalogue field stands behind, each with what decides who may read it. The list can only shrink.
@@ -39,6 +44,11 @@ const COMPUTED: &[(&str, &str)] = &[
     ("Ticket.childrenSummary", "rows of `ticketLink`, by its row rule"),
     ("Ticket.configurationItems", "rows of `ticketConfigurationItem`, by its row rule"),
     ("ConfigurationItem.relations", "rows of `configurationItemRelation`, by its row rule"),
+    ("Ticket.approvals", "rows of `approval`, by its row rule"),
+    ("Approval.steps", "rows of `approvalStep`, by its row rule"),
+    ("ApprovalStep.votes", "rows of `approvalVote`, by its row rule"),
+    ("SavedFilter.count", "tickets, by their row rule; the filter's fields by their masks"),
+    ("SavedFilter.countIsExact", "tickets, by their row rule; the filter's fields by their masks"),
     ("Ticket.history", "rows of `event`, by its row rule; changes by the fields' masks"),
     ("Ticket.externalRefs", "rows of `externalRef`, by its row rule"),
     ("Ticket.availableTransitions", "the viewer's own rights"),

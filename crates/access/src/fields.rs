@@ -155,7 +155,8 @@ mod tests {
                 Rule::Permission(name) => assert!(permission::find(name).is_some(), "{name}"),
                 Rule::All(rules) | Rule::Any(rules) => rules.iter().for_each(check),
                 Rule::Through(_, rule) => check(rule),
-                Rule::Always | Rule::IsViewer(_) | Rule::Equals(..) => {}
+                Rule::Always | Rule::IsViewer(_) | Rule::ListsViewer(_) | Rule::OfViewerTeams(_) | Rule::Equals(..) => {
+                }
             }
         }
         for record in RECORDS {

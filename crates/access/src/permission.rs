@@ -47,6 +47,12 @@ permissions! {
     TICKET_COMMENT = "ticket.comment",
     /// Set a ticket's priority against the matrix.
     TICKET_OVERRIDE_PRIORITY = "ticket.overridePriority",
+    /// Ask for the approval of a ticket, and withdraw what was asked.
+    APPROVAL_START = "approval.start",
+    /// Pass on a person's decision on an approval, as a service account; every approval is visible to it.
+    APPROVAL_DECIDE_ON_BEHALF = "approval.decideOnBehalf",
+    /// Share saved filters: `TEAM` with one's teams, `TENANT` with everybody; and change those of others that are shared so.
+    FILTER_SHARE = "filter.share",
     /// See users' e-mail addresses, time zones and roles.
     USER_READ = "user.read",
     /// Create and change users and service accounts, and give them roles.
@@ -153,6 +159,7 @@ static AGENT_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_REOPEN, Scope::Team),
         (TICKET_CANCEL, Scope::Team),
         (TICKET_COMMENT, Scope::Team),
+        (APPROVAL_START, Scope::Team),
         (TICKET_CREATE, Scope::Tenant),
         (TICKET_CREATE_ON_BEHALF, Scope::Tenant),
         (USER_READ, Scope::Tenant),
@@ -170,6 +177,7 @@ static TEAM_LEAD_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_ASSIGN, Scope::Tenant),
         (TICKET_OVERRIDE_PRIORITY, Scope::Team),
         (TEAM_MANAGE, Scope::Team),
+        (FILTER_SHARE, Scope::Team),
     ],
 };
 
@@ -189,6 +197,9 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_CANCEL, Scope::Tenant),
         (TICKET_COMMENT, Scope::Tenant),
         (TICKET_OVERRIDE_PRIORITY, Scope::Tenant),
+        (APPROVAL_START, Scope::Tenant),
+        (APPROVAL_DECIDE_ON_BEHALF, Scope::Tenant),
+        (FILTER_SHARE, Scope::Tenant),
         (USER_READ, Scope::Tenant),
         (USER_MANAGE, Scope::Tenant),
         (TEAM_MANAGE, Scope::Tenant),

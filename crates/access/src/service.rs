@@ -2,6 +2,7 @@
 
 mod authentication;
 mod import;
+mod people;
 mod references;
 mod roles;
 mod sessions;

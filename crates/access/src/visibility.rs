@@ -51,6 +51,8 @@ pub fn rule_predicate(ctx: &Ctx, catalogue: &Catalogue, record: &'static RecordT
         Rule::Always => Predicate::always(),
         Rule::Permission(permission) => permission_predicate(ctx, record, permission),
         Rule::IsViewer(field) => Predicate::eq(field, ctx.actor.id),
+        Rule::ListsViewer(field) => Predicate::Is(Path::field(*field), Test::Has(ctx.actor.id.to_string())),
+        Rule::OfViewerTeams(field) => Predicate::one_of(field, &ctx.grants.teams),
         Rule::Equals(field, value) => Predicate::eq(field, *value),
         Rule::Through(relation, rule) => {
             match record.relation(relation).and_then(|found| catalogue.get(found.target)) {

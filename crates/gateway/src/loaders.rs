@@ -22,7 +22,9 @@ use futures_util::task::{FutureObj, Spawn, SpawnError};
 use futures_util::{FutureExt, Stream, StreamExt};
 use kernel::{Ctx, Error, PageDirection, Result, Uuid};
 use predicate::RecordType;
-use store::query::Row;
+use serde_json::Value as Json;
+use store::query::{Count, Row};
+use ticket::approval::fields::APPROVAL;
 use ticket::fields::{CATEGORY, TICKET};
 
 use crate::context::current;
@@ -278,6 +280,46 @@ pub async fn external_refs(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Re
     Ok(Loaders::one(ctx, ExternalRefsKey(ticket)).await?.unwrap_or_default())
 }
 
+/// An approval by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn approval(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, ApprovalKey(id)).await
+}
+
+/// The approvals of a ticket, oldest first.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn approvals(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, ApprovalsKey(ticket)).await?.unwrap_or_default())
+}
+
+/// The steps of an approval, in order.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn approval_steps(ctx: &Context<'_>, approval: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, ApprovalStepsKey(approval)).await?.unwrap_or_default())
+}
+
+/// The votes on all steps of an approval.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn approval_votes(ctx: &Context<'_>, approval: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, ApprovalVotesKey(approval)).await?.unwrap_or_default())
+}
+
+/// How many tickets a filter document finds for the viewer; `None` for one that they cannot use.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn filter_count(ctx: &Context<'_>, document: &Json) -> async_graphql::Result<Option<Count>> {
+    Loaders::one(ctx, FilterCountKey(document.to_string())).await
+}
+
 /// Who reads, and from what.
 struct Batch {
     platform: Platform,
@@ -330,6 +372,7 @@ by_id!(TicketKey, &TICKET, TICKET_RELATIONS);
 by_id!(CategoryKey, &CATEGORY, &["parent"]);
 by_id!(ServiceKey, &SERVICE, &[]);
 by_id!(ItemKey, &ITEM, &[]);
+by_id!(ApprovalKey, &APPROVAL, &[]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.
 macro_rules! belonging {
@@ -377,6 +420,31 @@ belonging!(RelationsKey, Row, |batch, items| {
 belonging!(ExternalRefsKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.external_refs_of(&batch.ctx()?, tickets).await?)
 });
+belonging!(ApprovalsKey, Row, |batch, tickets| {
+    by_ticket(batch.platform.tickets.approvals_of(&batch.ctx()?, tickets).await?)
+});
+belonging!(ApprovalStepsKey, Row, |batch, approvals| {
+    by_field("approval", batch.platform.tickets.approval_steps_of(&batch.ctx()?, approvals).await?)
+});
+belonging!(ApprovalVotesKey, Row, |batch, approvals| {
+    by_field("approval", batch.platform.tickets.approval_votes_of(&batch.ctx()?, approvals).await?)
+});
+
+/// A filter document, as the text of its JSON.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct FilterCountKey(String);
+
+impl Loader<FilterCountKey> for Batch {
+    type Value = Count;
+    type Error = Error;
+
+    async fn load(&self, keys: &[FilterCountKey]) -> Result<HashMap<FilterCountKey, Count>> {
+        let documents = keys.iter().map(|key| serde_json::from_str(&key.0).map_err(Error::internal));
+        let documents = documents.collect::<Result<Vec<Json>>>()?;
+        let counts = self.platform.tickets.count_documents(&self.ctx()?, &documents).await?;
+        Ok(keys.iter().cloned().zip(counts).filter_map(|(key, count)| Some((key, count?))).collect())
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct MembersKey {
@@ -447,7 +515,12 @@ impl Loader<TasksKey> for Batch {
 
 /// Rows by the ticket that they belong to, in their order.
 fn by_ticket(rows: Vec<Row>) -> HashMap<Uuid, Vec<Row>> {
-    grouped(rows.into_iter().filter_map(|row| Some((row.get("ticket").as_id()?, row))))
+    by_field("ticket", rows)
+}
+
+/// Rows by the record that this field names, in their order.
+fn by_field(field: &str, rows: Vec<Row>) -> HashMap<Uuid, Vec<Row>> {
+    grouped(rows.into_iter().filter_map(|row| Some((row.get(field).as_id()?, row))))
 }
 
 fn grouped<K: Eq + std::hash::Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> HashMap<K, Vec<V>> {

@@ -12,6 +12,7 @@ use incident::{INCIDENT, IncidentRules, Incidents};
 use kernel::{Ctx, Error, Result};
 use predicate::{Catalogue, RecordType};
 use store::{JobHandlers, JobOutcome, Store, sweep_again};
+use ticket::approval::{self, delegation};
 use ticket::kind::Kinds;
 use ticket::{TaskRules, Tickets, timer, workflow};
 use tokio::net::TcpListener;
@@ -87,6 +88,7 @@ impl Platform {
     /// What becomes of each kind of durable job.
     pub fn job_handlers(&self) -> JobHandlers {
         let (closing, waking, sweeping, moving) = (self.clone(), self.clone(), self.clone(), self.clone());
+        let (expiring, delegating) = (self.clone(), self.clone());
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
             .recurring(access::SWEEP_SESSIONS, move |store, _| {
@@ -114,6 +116,22 @@ impl Platform {
                 async move {
                     let ctx = platform.access.system_ctx(job.tenant, timer::WAKE);
                     platform.tickets.wake(&ctx, Tickets::job_ticket(&job.payload)?).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(approval::EXPIRE, move |_, job| {
+                let platform = expiring.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, approval::EXPIRE);
+                    platform.tickets.expire_approval(&ctx, &job.payload).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(delegation::TURN, move |_, job| {
+                let platform = delegating.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, delegation::TURN);
+                    platform.tickets.turn_delegation(&ctx, &job.payload).await?;
                     Ok(JobOutcome::Done)
                 }
             })

@@ -4,6 +4,8 @@ use async_graphql::{Context, ID, Interface, MergedObject, MergedSubscription, Ob
 use kernel::Id;
 use kernel::id::prefix;
 
+use crate::approvals::mutations::ApprovalMutations;
+use crate::approvals::{Approval, Delegation};
 use crate::configuration::mutations::ConfigurationMutations;
 use crate::configuration::queries::ConfigurationQueries;
 use crate::configuration::{ConfigurationItem, Service};
@@ -24,6 +26,7 @@ use crate::tickets::comments::Comment;
 use crate::tickets::links::LinkMutations;
 use crate::tickets::mutations::TicketMutations;
 use crate::tickets::queries::TicketQueries;
+use crate::tickets::saved_filters::{SavedFilter, SavedFilterMutations, SavedFilterQueries};
 use crate::tickets::settings::SettingsMutations;
 use crate::tickets::statistics::StatisticsQueries;
 use crate::tickets::subscriptions::TicketSubscriptions;
@@ -44,6 +47,7 @@ pub struct Query(
     WorkflowQueries,
     ConfigurationQueries,
     StatisticsQueries,
+    SavedFilterQueries,
     TaskQueries,
 );
 
@@ -58,6 +62,8 @@ pub struct Mutation(
     ConfigurationMutations,
     LinkMutations,
     TaskMutations,
+    ApprovalMutations,
+    SavedFilterMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -88,6 +94,12 @@ pub enum Node {
     Service(Service),
     /// A configuration item.
     ConfigurationItem(ConfigurationItem),
+    /// An approval.
+    Approval(Approval),
+    /// A delegation.
+    Delegation(Delegation),
+    /// A saved filter.
+    SavedFilter(SavedFilter),
 }
 
 /// What the server tells of itself.
@@ -222,6 +234,15 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         prefix::CONFIGURATION_ITEM => loaders::configuration_item(ctx, id.uuid)
             .await?
             .map(|row| Node::ConfigurationItem(ConfigurationItem::from_row(row))),
+        prefix::APPROVAL => crate::approvals::types::find(ctx, id.uuid).await?.map(Node::Approval),
+        prefix::SAVED_FILTER => {
+            let filter = platform(ctx).tickets.saved_filter(&viewer(ctx)?, id.uuid).await?;
+            filter.map(|row| Node::SavedFilter(SavedFilter::from_row(row)))
+        }
+        prefix::DELEGATION => {
+            let delegation = platform(ctx).tickets.delegation(&viewer(ctx)?, id.uuid).await?;
+            delegation.map(|row| Node::Delegation(Delegation::from_row(row)))
+        }
         prefix::COMMENT => {
             let comment = platform(ctx).tickets.comment(&viewer(ctx)?, id.uuid).await?;
             comment.map(|row| Node::Comment(Comment::from_row(row)))

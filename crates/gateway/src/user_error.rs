@@ -3,6 +3,8 @@
 use async_graphql::{Enum, Interface, SimpleObject};
 use kernel::{Detail, Error};
 
+use crate::approvals::Approval;
+
 /// The codes of user errors. Each has one page in the error catalogue, `schema/errors`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum ErrorCode {
@@ -16,6 +18,8 @@ pub enum ErrorCode {
     Conflict,
     /// The workflow does not allow this transition now.
     TransitionRefused,
+    /// An approval of the record must be decided first.
+    ApprovalPending,
     /// A named limit would be exceeded.
     Limit,
     /// The idempotency key was used before with another input.
@@ -30,6 +34,7 @@ fn code_of(code: kernel::ErrorCode) -> ErrorCode {
         kernel::ErrorCode::Forbidden => ErrorCode::Forbidden,
         kernel::ErrorCode::Conflict => ErrorCode::Conflict,
         kernel::ErrorCode::TransitionRefused => ErrorCode::TransitionRefused,
+        kernel::ErrorCode::ApprovalPending => ErrorCode::ApprovalPending,
         kernel::ErrorCode::Limit => ErrorCode::Limit,
         kernel::ErrorCode::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
         kernel::ErrorCode::IdempotencyInProgress => ErrorCode::IdempotencyInProgress,
@@ -59,6 +64,8 @@ pub enum UserError {
     ConflictError(ConflictError),
     /// The workflow does not allow it.
     TransitionRefusedError(TransitionRefusedError),
+    /// An approval must be decided first.
+    ApprovalPendingError(ApprovalPendingError),
     /// A limit would be exceeded.
     LimitError(LimitError),
     /// The idempotency key stands for another call.
@@ -136,6 +143,28 @@ pub struct TransitionRefusedError {
     reasons: Vec<String>,
 }
 
+/// An approval of the record must be decided first.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct ApprovalPendingError {
+    /// Which kind of error.
+    code: ErrorCode,
+    /// What is wrong and what to do, for people.
+    message: String,
+    /// Where in `input`, outermost first; list positions as decimal numbers.
+    path: Vec<String>,
+    #[graphql(skip)]
+    id: kernel::Uuid,
+}
+
+#[async_graphql::ComplexObject]
+impl ApprovalPendingError {
+    /// The approval; null when the viewer may not see it.
+    async fn approval(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<Option<Approval>> {
+        crate::approvals::types::find(ctx, self.id).await
+    }
+}
+
 /// A named limit would be exceeded.
 #[derive(SimpleObject)]
 pub struct LimitError {
@@ -184,6 +213,9 @@ impl From<kernel::UserError> for UserError {
                 available_transitions: refused.available,
                 reasons: refused.reasons,
             }),
+            (_, Detail::Approval { approval }) => {
+                UserError::ApprovalPendingError(ApprovalPendingError { code, message, path, id: approval })
+            }
             (_, Detail::Limit { limit }) => {
                 UserError::LimitError(LimitError { code, message, path, limit: Some(bound(limit)) })
             }

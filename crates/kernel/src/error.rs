@@ -36,6 +36,8 @@ error_codes! {
     Conflict = "CONFLICT",
     /// The workflow does not allow this transition now.
     TransitionRefused = "TRANSITION_REFUSED",
+    /// An approval of the record must be decided first.
+    ApprovalPending = "APPROVAL_PENDING",
     /// A named limit would be exceeded.
     Limit = "LIMIT",
     /// The idempotency key was used before with another input.
@@ -135,6 +137,11 @@ pub enum Detail {
     },
     /// Why a transition was refused.
     Transition(Box<RefusedTransition>),
+    /// The approval that must be decided first.
+    Approval {
+        /// Its id.
+        approval: uuid::Uuid,
+    },
     /// The bound of the limit that would be exceeded.
     Limit {
         /// The bound.

@@ -42,6 +42,16 @@ pub mod prefix {
     pub const TASK: &str = "tsk";
     /// Comment.
     pub const COMMENT: &str = "com";
+    /// Approval.
+    pub const APPROVAL: &str = "apr";
+    /// Step of an approval.
+    pub const APPROVAL_STEP: &str = "aps";
+    /// Vote on a step of an approval.
+    pub const APPROVAL_VOTE: &str = "apv";
+    /// Delegation.
+    pub const DELEGATION: &str = "del";
+    /// Saved filter.
+    pub const SAVED_FILTER: &str = "flt";
     /// Event of the log.
     pub const EVENT: &str = "evt";
     /// Workflow.
@@ -69,6 +79,11 @@ pub mod prefix {
         WORKFLOW,
         SERVICE,
         CONFIGURATION_ITEM,
+        APPROVAL,
+        APPROVAL_STEP,
+        APPROVAL_VOTE,
+        DELEGATION,
+        SAVED_FILTER,
     ];
 }
 

@@ -45,6 +45,10 @@ pub enum Rule {
     Permission(&'static str),
     /// The id in this field is the viewer's.
     IsViewer(&'static str),
+    /// The list in this field holds the viewer's id, as text.
+    ListsViewer(&'static str),
+    /// The team in this field is one of the viewer's.
+    OfViewerTeams(&'static str),
     /// The enum or text field has this value.
     Equals(&'static str, &'static str),
     /// The rule holds for the record that this relation leads to.
@@ -238,7 +242,11 @@ impl Catalogue {
         };
         match rule {
             Rule::Always | Rule::Permission(_) => Ok(()),
-            Rule::IsViewer(field) | Rule::Equals(field, _) => known(field),
+            Rule::IsViewer(field) | Rule::OfViewerTeams(field) | Rule::Equals(field, _) => known(field),
+            Rule::ListsViewer(name) => match record.field(name) {
+                Some(field) if field.kind == FieldType::TextList => Ok(()),
+                _ => Err(CatalogueError(format!("{}: a rule needs a list `{name}`", record.name))),
+            },
             Rule::Through(relation, rule) => {
                 let target =
                     record.relation(relation).and_then(|relation| self.get(relation.target)).ok_or_else(|| {

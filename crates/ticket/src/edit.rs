@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use store::query::{Row, hold_in, update_in};
 use store::{Audience, NewEvent, RecordRef, Tx};
 
+use crate::approval;
 use crate::events;
 use crate::fields::STATE_AFTER;
 use crate::kind::KindRules;
@@ -114,10 +115,24 @@ impl Edit {
     /// # Errors
     /// A lost race is run again: a version that the client named is then refused with the current one.
     pub async fn save_in(&mut self, tx: &mut Tx, access: &Access, kind: &'static str, payload: Json) -> Result<bool> {
-        let mut values = self.changed();
-        if values.is_empty() {
+        if self.changed().is_empty() {
             return Ok(false);
         }
+        self.touch_in(tx).await?;
+        tx.emit(self.event(access, kind, payload));
+        // Only a ticket that ever had an approval has this list.
+        if !self.before.get("blockedTransitions").is_null() {
+            approval::follow_edit_in(tx, access, self).await?;
+        }
+        Ok(true)
+    }
+
+    /// Writes the changes and raises the version, without an event: whoever calls this tells what happened.
+    ///
+    /// # Errors
+    /// As [`Edit::save_in`].
+    pub(crate) async fn touch_in(&mut self, tx: &Tx) -> Result<()> {
+        let mut values = self.changed();
         let version = self.version();
         self.set("version", version + 1);
         self.set("updatedAt", tx.now());
@@ -127,8 +142,7 @@ impl Edit {
         if !update_in(tx, tenant, record, self.after.id(), Some(version), &values).await? {
             return Err(tx.retry());
         }
-        tx.emit(self.event(access, kind, payload));
-        Ok(true)
+        Ok(())
     }
 
     /// Makes sure that an event without a change tells of the ticket as it is: on PostgreSQL somebody else could change

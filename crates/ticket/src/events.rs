@@ -40,6 +40,18 @@ pub const DEPENDENCIES_CHANGED: &str = "TaskDependenciesChanged";
 pub const WATCHED: &str = "TicketWatched";
 /// Somebody ceased to follow the ticket.
 pub const UNWATCHED: &str = "TicketUnwatched";
+/// Approval was asked for; the approval's id is in the payload of this and of all events of approvals.
+pub const APPROVAL_STARTED: &str = "ApprovalStarted";
+/// A step of an approval asks for votes.
+pub const APPROVAL_STEP_OPENED: &str = "ApprovalStepOpened";
+/// Somebody approved or refused.
+pub const APPROVAL_DECIDED: &str = "ApprovalDecided";
+/// An approval is over: approved, refused, expired or canceled.
+pub const APPROVAL_COMPLETED: &str = "ApprovalCompleted";
+/// An approval fell because what it was about was changed.
+pub const APPROVAL_VOIDED: &str = "ApprovalVoided";
+/// Somebody may vote, or may not vote any more, for somebody who is asked.
+pub const APPROVAL_DELEGATED: &str = "ApprovalDelegated";
 
 /// What the facts of an event hold: the fields that predicates over events may name, under dotted paths.
 ///

@@ -2,9 +2,11 @@
 
 use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Rule};
 
+use crate::approval::fields::{APPROVAL, APPROVAL_STEP, APPROVAL_VOTE, DELEGATION};
 use crate::model::{
     CommentVisibility, Impact, ItemLink, LinkType, Priority, StateCategory, TicketKind, Urgency, WaitingReason,
 };
+use crate::saved_filter::Sharing;
 use Policy::{Always, Never, When};
 
 /// Those who may change what a ticket says.
@@ -46,7 +48,7 @@ pub const fn fact(name: &'static str, column: &'static str, kind: FieldType) -> 
     }
 }
 
-const fn nullable(field: Field) -> Field {
+pub(crate) const fn nullable(field: Field) -> Field {
     Field { nullable: true, ..field }
 }
 
@@ -58,19 +60,19 @@ const fn read_by(field: Field, read: Policy) -> Field {
     Field { read, ..field }
 }
 
-const fn unordered(field: Field) -> Field {
+pub(crate) const fn unordered(field: Field) -> Field {
     Field { order: Never, ..field }
 }
 
-const fn silent(field: Field) -> Field {
+pub(crate) const fn silent(field: Field) -> Field {
     Field { event: Never, ..field }
 }
 
-const fn shown_only(field: Field) -> Field {
+pub(crate) const fn shown_only(field: Field) -> Field {
     Field { filter: Never, order: Never, event: Never, ..field }
 }
 
-const fn reference(name: &'static str, target: &'static str) -> Relation {
+pub(crate) const fn reference(name: &'static str, target: &'static str) -> Relation {
     Relation { name, target, kind: RelationKind::Reference(name) }
 }
 
@@ -120,6 +122,8 @@ pub static TICKET: RecordType = RecordType {
         // Absent on tickets that follow the default of their kind.
         Field { filter: Never, order: Never, ..nullable(fact("workflow", "workflow", FieldType::Text)) },
         Field { filter: Never, order: Never, ..nullable(fact("workflowVersion", "workflow_version", FieldType::Int)) },
+        // What pending approvals hold back; null for a ticket that never had an approval.
+        shown_only(nullable(fact("blockedTransitions", "blocked_transitions", FieldType::TextList))),
     ],
     relations: &[
         reference("category", "category"),
@@ -382,6 +386,39 @@ pub static WORKFLOW_VERSION: RecordType = RecordType {
 /// Whether a version may still change.
 pub const WORKFLOW_STATUS: &[&str] = &["DRAFT", "PUBLISHED"];
 
+/// A filter that somebody wrote, kept for themselves, a team or everybody.
+pub static SAVED_FILTER: RecordType = RecordType {
+    name: "savedFilter",
+    table: "saved_filter",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("owner", "owner_id", FieldType::Id))),
+        silent(fact("sharing", "sharing", FieldType::Enum(Sharing::NAMES))),
+        silent(nullable(unordered(fact("team", "team_id", FieldType::Id)))),
+        silent(fact("name", "name", FieldType::Text)),
+        shown_only(nullable(fact("description", "description", FieldType::Text))),
+        shown_only(fact("filter", "filter", FieldType::Json)),
+        shown_only(fact("orderBy", "order_by", FieldType::Json)),
+        shown_only(fact("columns", "columns", FieldType::TextList)),
+        silent(nullable(fact("position", "position", FieldType::Int))),
+        silent(fact("version", "version", FieldType::Int)),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+        silent(fact("updatedAt", "updated_at", FieldType::Time)),
+    ],
+    relations: &[reference("owner", "actor"), reference("team", "team")],
+    row: Rule::Any(&[
+        Rule::IsViewer("owner"),
+        Rule::Equals("sharing", "TENANT"),
+        Rule::All(&[
+            Rule::Equals("sharing", "TEAM"),
+            Rule::Any(&[Rule::OfViewerTeams("team"), Rule::Permission(access::permission::FILTER_SHARE)]),
+        ]),
+    ]),
+    own: &[],
+    team: &["team"],
+};
+
 /// All record types of this crate.
 pub static ALL: &[&RecordType] = &[
     &TICKET,
@@ -397,4 +434,9 @@ pub static ALL: &[&RecordType] = &[
     &EVENT,
     &WORKFLOW,
     &WORKFLOW_VERSION,
+    &APPROVAL,
+    &APPROVAL_STEP,
+    &APPROVAL_VOTE,
+    &DELEGATION,
+    &SAVED_FILTER,
 ];

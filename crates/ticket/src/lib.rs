@@ -10,9 +10,10 @@
 //!
 //! **Events**: see [`events`]. **Permissions**: `ticket.read`, `ticket.internal`, `ticket.create`, `ticket.createOnBehalf`,
 //! `ticket.update`, `ticket.assign`, `ticket.transition`, `ticket.reopen`, `ticket.cancel`, `ticket.comment`,
-//! `ticket.overridePriority`, `settings.manage`.
+//! `ticket.overridePriority`, `approval.start`, `approval.decideOnBehalf`, `filter.share`, `settings.manage`.
 
 pub mod affected;
+pub mod approval;
 pub mod assignment;
 pub mod category;
 pub mod commands;
@@ -30,6 +31,7 @@ pub mod number;
 pub mod plan;
 pub mod priority;
 pub mod queries;
+pub mod saved_filter;
 pub mod service;
 pub mod statistics;
 pub mod task;

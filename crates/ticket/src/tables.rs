@@ -1,4 +1,4 @@
-//! What is no record type or no plain statement: the counters that numbers come from, and chains of links.
+//! What is no record type or no plain statement: the counters that numbers come from, chains of links, and many rows at once.
 
 use kernel::{Result, Uuid};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, LockType, OnConflict, Order, Query, Returning};
@@ -94,4 +94,19 @@ pub(crate) async fn hold_tickets_in(tx: &Tx, tickets: &[Uuid]) -> Result<bool> {
         .lock(LockType::NoKeyUpdate);
     tx.query_all(&select).await.db()?;
     Ok(true)
+}
+
+/// Notes that these votes on approvals are not required any more: one statement, however many there are.
+pub(crate) async fn release_votes_in(connection: &impl ConnectionTrait, tenant: Uuid, votes: &[Uuid]) -> Result<()> {
+    if votes.is_empty() {
+        return Ok(());
+    }
+    let mut update = Query::update();
+    update
+        .table(Alias::new("approval_vote"))
+        .value(Alias::new("vote"), crate::approval::VoteState::NotRequired.as_str())
+        .and_where(Expr::col(Alias::new("tenant_id")).eq(tenant))
+        .and_where(Expr::col(Alias::new("id")).is_in(votes.iter().copied()));
+    connection.execute(&update).await.db()?;
+    Ok(())
 }

@@ -56,10 +56,14 @@ impl Tickets {
         row: &Row,
     ) -> Vec<AvailableTransition> {
         let state = row.text("state");
+        let blocked = row.texts("blockedTransitions");
         workflow
             .leaving(&state)
             .map(|transition| {
-                let reasons = self.refusals(ctx, rules, workflow, transition, row);
+                let mut reasons = self.refusals(ctx, rules, workflow, transition, row);
+                if blocked.contains(&transition.key) {
+                    reasons.push(format!("`{}` waits for an approval", transition.key));
+                }
                 AvailableTransition {
                     key: transition.key.clone(),
                     name: transition.name.clone(),
@@ -154,6 +158,7 @@ impl Tickets {
     ) -> Result<()> {
         let (rules, workflow) = (edit.rules.clone(), edit.workflow.clone());
         let transition = self.check_allowed(tx.ctx(), rules.as_ref(), &workflow, &edit.before, key)?;
+        self.check_not_blocked_in(tx, &edit.before, key).await?;
         let mut problems = Problems::default();
         check_names(transition, &inputs, &mut problems);
         self.take_effects_in(tx, edit, transition, &mut inputs).await?;

@@ -6,15 +6,19 @@ use access::commands::MAX_MEMBERS_READ;
 use access::{ACTOR, Account, HeldRole};
 use async_graphql::{Context, Enum, ID, Interface, Object, Result, SimpleObject};
 use kernel::id::prefix;
-use kernel::{ActorKind, Ctx, Error, Grant, UserError, Uuid};
-use predicate::{Path, Policy, Value};
-use store::query::Row;
+use kernel::{ActorKind, Ctx, Error, Grant, Page, UserError, Uuid};
+use predicate::{Path, Policy, Predicate, RecordType, Value};
+use store::query::{OrderTerm, Row, Slice};
+use ticket::approval::fields::{APPROVAL, DELEGATION};
+use ticket::queries::ListRequest;
 
 use super::scalars::{EmailAddress, TimeZone, Url};
-use crate::connection::connection;
+use crate::approvals::types::{ApprovalConnection, DelegationConnection};
+use crate::connection::{connection, page};
 use crate::context::{platform, viewer};
 use crate::loaders;
-use crate::scalars::{DateTime, Markdown, id_of};
+use crate::scalars::{Cursor, DateTime, Markdown, id_of};
+use crate::tickets::queries::log_cursor;
 
 /// Whoever can act: a person, a program, or Deskwire itself.
 #[derive(Clone, Debug, Interface)]
@@ -489,6 +493,54 @@ impl Viewer {
     async fn api_tokens(&self, ctx: &Context<'_>) -> Result<Vec<ApiToken>> {
         let tokens = platform(ctx).access.api_tokens(&self.0, self.0.actor.id).await?;
         Ok(tokens.into_iter().map(ApiToken::of).collect())
+    }
+
+    /// The approvals that await a vote of the viewer, their own or by a delegation to them. Oldest first.
+    async fn pending_approvals(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
+        #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
+    ) -> Result<ApprovalConnection> {
+        let filter = platform(ctx).tickets.awaiting_viewer(&self.0);
+        let page = page(first, after, last, before)?;
+        let (slice, log_cursor) = self.list(ctx, &APPROVAL, filter.clone(), page).await?;
+        Ok(ApprovalConnection::new(slice, Some((&APPROVAL, filter)), log_cursor))
+    }
+
+    /// The delegations by the viewer and to them, past ones included. Oldest first.
+    async fn delegations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
+        #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
+    ) -> Result<DelegationConnection> {
+        let filter = platform(ctx).tickets.delegations_of_viewer(&self.0);
+        let page = page(first, after, last, before)?;
+        let (slice, log_cursor) = self.list(ctx, &DELEGATION, filter.clone(), page).await?;
+        Ok(DelegationConnection::new(slice, Some((&DELEGATION, filter)), log_cursor))
+    }
+}
+
+impl Viewer {
+    /// A page of what is the viewer's, oldest first, and the log's position from before it was read.
+    async fn list(
+        &self,
+        ctx: &Context<'_>,
+        record: &'static RecordType,
+        filter: Predicate,
+        page: Page,
+    ) -> Result<(Slice, Option<String>)> {
+        let log_cursor = log_cursor(ctx, &self.0).await?;
+        let order = vec![OrderTerm { field: "createdAt".into(), descending: false, nulls_first: false }];
+        let request = ListRequest { record, filter, order, page, relations: Vec::new() };
+        Ok((platform(ctx).tickets.list(&self.0, request).await?, log_cursor))
     }
 }
 

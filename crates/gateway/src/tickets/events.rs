@@ -13,6 +13,7 @@ use ticket::events::{EventFacts, SUBJECT};
 use ticket::fields::{EVENT, TICKET};
 use tokio::sync::OnceCell;
 
+use crate::approvals::types::{Approval, ApprovalState, ApprovalVoteState};
 use crate::configuration::ConfigurationItem;
 use crate::configuration::types::LinkDirection;
 use crate::connection::PageInfo;
@@ -77,6 +78,20 @@ impl EventView {
 
     fn payload_text(&self, name: &str) -> Option<&str> {
         self.payload.get(name)?.as_str()
+    }
+
+    async fn payload_user(&self, ctx: &Context<'_>, name: &str) -> Result<Option<User>> {
+        match self.payload_id(name) {
+            Some(id) => Ok(loaders::actor(ctx, id).await?.map(User::from_row)),
+            None => Ok(None),
+        }
+    }
+
+    async fn approval(&self, ctx: &Context<'_>) -> Result<Option<Approval>> {
+        match self.payload_id("approval") {
+            Some(id) => crate::approvals::types::find(ctx, id).await,
+            None => Ok(None),
+        }
     }
 
     fn payload_id(&self, name: &str) -> Option<Uuid> {
@@ -334,6 +349,84 @@ events! {
                 Ok(loaders::actor(ctx, id).await?.map(User::from_row))
             }
         }
+        /// Approval of a ticket was asked for.
+        ApprovalStarted {
+            /// The approval; null when the viewer may not see it.
+            pub async fn approval(&self, ctx: &Context<'_>) -> Result<Option<Approval>> {
+                self.0.approval(ctx).await
+            }
+        }
+        /// A step of an approval began to ask.
+        ApprovalStepOpened {
+            /// The approval; null when the viewer may not see it.
+            pub async fn approval(&self, ctx: &Context<'_>) -> Result<Option<Approval>> {
+                self.0.approval(ctx).await
+            }
+
+            /// Whether it asks the administrators because nobody else was left.
+            pub async fn to_administrators(&self) -> bool {
+                self.0.payload.get("toAdministrators") == Some(&JsonValue::Bool(true))
+            }
+        }
+        /// Somebody approved or refused.
+        ApprovalDecided {
+            /// The approval; null when the viewer may not see it.
+            pub async fn approval(&self, ctx: &Context<'_>) -> Result<Option<Approval>> {
+                self.0.approval(ctx).await
+            }
+
+            /// Whose vote it is.
+            pub async fn approver(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                self.0.payload_user(ctx, "approver").await
+            }
+
+            /// The person who decided: the approver, or their delegate. `actor` is the service account that passed it on,
+            /// where one did.
+            pub async fn decided_by(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                self.0.payload_user(ctx, "decidedBy").await
+            }
+
+            /// What was said.
+            pub async fn vote(&self) -> Option<ApprovalVoteState> {
+                ApprovalVoteState::parse(self.0.payload.get("vote")?.as_str()?)
+            }
+        }
+        /// An approval is over: approved, refused, expired or canceled.
+        ApprovalCompleted {
+            /// The approval; null when the viewer may not see it.
+            pub async fn approval(&self, ctx: &Context<'_>) -> Result<Option<Approval>> {
+                self.0.approval(ctx).await
+            }
+
+            /// What it has come to.
+            pub async fn outcome(&self) -> Option<ApprovalState> {
+                ApprovalState::parse(self.0.payload.get("outcome")?.as_str()?)
+            }
+        }
+        /// An approval fell because what it was about was changed.
+        ApprovalVoided {
+            /// The approval; null when the viewer may not see it.
+            pub async fn approval(&self, ctx: &Context<'_>) -> Result<Option<Approval>> {
+                self.0.approval(ctx).await
+            }
+        }
+        /// Somebody may vote, or may not vote any more, for somebody who is asked.
+        ApprovalDelegated {
+            /// The approval; null when the viewer may not see it.
+            pub async fn approval(&self, ctx: &Context<'_>) -> Result<Option<Approval>> {
+                self.0.approval(ctx).await
+            }
+
+            /// Who is asked.
+            pub async fn approver(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                self.0.payload_user(ctx, "approver").await
+            }
+
+            /// Who may vote for them; null when nobody may any more.
+            pub async fn delegate(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                self.0.payload_user(ctx, "delegate").await
+            }
+        }
     }
     records {
         /// A tenant was made.
@@ -384,6 +477,16 @@ events! {
         ConfigurationItemRelated
         /// A relation between two configuration items was taken away.
         ConfigurationItemUnrelated
+        /// A filter was saved.
+        SavedFilterCreated
+        /// A saved filter changed.
+        SavedFilterUpdated
+        /// A saved filter was deleted.
+        SavedFilterDeleted
+        /// Somebody's decisions on approvals were delegated.
+        DelegationCreated
+        /// A delegation was ended before its time.
+        DelegationEnded
     }
 }
 

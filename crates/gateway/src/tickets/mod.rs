@@ -7,6 +7,7 @@ pub mod filters;
 pub mod links;
 pub mod mutations;
 pub mod queries;
+pub mod saved_filters;
 pub mod settings;
 pub mod statistics;
 pub mod subscriptions;

@@ -22,6 +22,7 @@ use crate::platform::Platform;
 use crate::scalars::{Cursor, id_of};
 use crate::tickets::events::{TicketEvent, TicketEventKind, live, record_of};
 use crate::tickets::filters::TicketFilter;
+use crate::tickets::saved_filters;
 use crate::tickets::types::Ticket;
 
 /// An event of a ticket, or a bookmark.
@@ -178,9 +179,8 @@ struct Stage {
 }
 
 impl Stage {
-    async fn open(ctx: &Context<'_>, filter: TicketFilter, after: Option<Cursor>) -> Result<Self> {
+    async fn open(ctx: &Context<'_>, asked: Predicate, after: Option<Cursor>) -> Result<Self> {
         let (viewer, platform) = (viewer(ctx)?, platform(ctx).clone());
-        let asked = filter.predicate().map_err(|error| error.within("filter"))?;
         let store = platform.tickets.store();
         let Viewer { live, place, .. } = ctx.data::<Viewer>()?.clone();
         let position = match (place.as_ref().map(|place| place.resume()), after) {
@@ -275,7 +275,7 @@ impl TicketSubscriptions {
         #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")]
         after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<TicketEventMessage>>> {
-        let stage = Stage::open(ctx, filter.unwrap_or_default(), after).await?;
+        let stage = Stage::open(ctx, asked(filter.unwrap_or_default())?, after).await?;
         Ok(stage.messages(move |stage, signal| match signal {
             Signal::Rights => None,
             Signal::Event(event) => {
@@ -295,11 +295,26 @@ impl TicketSubscriptions {
     async fn queue_changes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which tickets. Only what events carry; nothing relative to now.")] filter: TicketFilter,
+        #[graphql(
+            desc = "Which tickets. Only what events carry; nothing relative to now. Either this or `savedFilter`."
+        )]
+        filter: Option<TicketFilter>,
+        #[graphql(desc = "A saved filter's id, instead of `filter`. It is read when the subscription begins.")]
+        saved_filter: Option<ID>,
         #[graphql(desc = "A place in the log: `logCursor` of a list, or the cursor of the last message.")]
         after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<QueueChange>>> {
-        let stage = Stage::open(ctx, filter, after).await?;
+        viewer(ctx)?;
+        let asked = match (filter, saved_filter) {
+            (Some(filter), None) => asked(filter)?,
+            (None, Some(id)) => saved_filters::condition(ctx, &id).await?,
+            _ => {
+                let message = "give either `filter` or `savedFilter`";
+                let error = kernel::UserError::constraint(["filter"], message, "exactlyOne", None);
+                return Err(kernel::Error::from(error).into());
+            }
+        };
+        let stage = Stage::open(ctx, asked, after).await?;
         Ok(stage.messages(|stage, signal| {
             let (kind, event) = match signal {
                 Signal::Rights => (QueueChangeKind::Reset, None),
@@ -311,6 +326,10 @@ impl TicketSubscriptions {
             Some(QueueChange { cursor: stage.place(subject.is_some()), kind, id, subject })
         }))
     }
+}
+
+fn asked(filter: TicketFilter) -> kernel::Result<Predicate> {
+    filter.predicate().map_err(|error| error.within("filter"))
 }
 
 fn ticket_id(platform: &Platform, event: &LogEvent) -> Option<ID> {

@@ -7,6 +7,7 @@ use kernel::id::prefix;
 use predicate::{Policy, Rule};
 use store::query::Row;
 
+use crate::approvals::Approval;
 use crate::configuration::{ConfigurationItem, Service};
 use crate::context::{platform, viewer};
 use crate::incidents::Incident;
@@ -104,6 +105,11 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
         arg(name = "before", ty = "Option<Cursor>", desc = "Only those before this cursor.")
     ),
     field(name = "watchers", ty = "Vec<User>", desc = "Who follows it, at most 100."),
+    field(
+        name = "approvals",
+        ty = "Vec<Approval>",
+        desc = "The approvals that were asked for, oldest first, at most 50."
+    ),
     field(
         name = "history",
         ty = "EventConnection",
@@ -269,6 +275,15 @@ impl TicketRow {
     pub async fn watchers(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
         let rows = loaders::watchers(ctx, self.0.id()).await?;
         Ok(rows.iter().filter_map(|row| row.relation("actor").cloned()).map(User::from_row).collect())
+    }
+
+    /// The approvals.
+    pub async fn approvals(&self, ctx: &Context<'_>) -> Result<Vec<Approval>> {
+        // A ticket that never had an approval is not looked up.
+        if self.0.get("blockedTransitions").is_null() {
+            return Ok(Vec::new());
+        }
+        Ok(loaders::approvals(ctx, self.0.id()).await?.into_iter().map(Approval::from_row).collect())
     }
 
     /// The transitions that leave from the state.
@@ -640,6 +655,14 @@ macro_rules! ticket_object {
                 ctx: &async_graphql::Context<'_>,
             ) -> async_graphql::Result<Vec<$crate::people::User>> {
                 self.0.watchers(ctx).await
+            }
+
+            /// The approvals that were asked for, oldest first, at most 50.
+            pub async fn approvals(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Vec<$crate::approvals::Approval>> {
+                self.0.approvals(ctx).await
             }
 
             /// Every change: who, when, through what, before and after. Oldest first; `last: 10` gives the newest ten.

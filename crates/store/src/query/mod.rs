@@ -12,7 +12,7 @@ mod write;
 use kernel::{Page, PageDirection, Result, Uuid};
 use predicate::{Catalogue, Predicate, RecordType, Visibilities, Visibility};
 use sea_orm::ConnectionTrait;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, Query as Sql};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, Query as Sql, SelectStatement, UnionType};
 
 use crate::CursorSealer;
 use crate::error::to_error as database_error;
@@ -150,6 +150,49 @@ pub async fn count(
         None => 0,
     };
     Ok(Count { total: std::cmp::min(total, limit), exact: total <= limit })
+}
+
+/// Counts what each of these filters finds, as [`count`] does, by one statement for all of them.
+///
+/// # Errors
+/// Database errors.
+pub async fn count_many(
+    connection: &impl ConnectionTrait,
+    scoped: &Scoped<'_>,
+    record: &'static RecordType,
+    filters: &[Predicate],
+) -> Result<Vec<Count>> {
+    let limit = kernel::page::MAX_TOTAL_COUNT;
+    let mut all: Option<SelectStatement> = None;
+    for (place, filter) in filters.iter().enumerate() {
+        let mut compiler = Compiler::new(connection.get_database_backend(), scoped, record);
+        let mut inner = compiler.select_one(filter);
+        inner.limit(limit + 1);
+        compiler.join(&mut inner);
+        let mut outer = Sql::select();
+        let place = i64::try_from(place).map_err(kernel::Error::internal)?;
+        outer
+            .expr_as(Expr::val(place), Alias::new("place"))
+            .expr_as(Func::count(Expr::val(1)), Alias::new("total"))
+            .from_subquery(inner, Alias::new("matching"));
+        match &mut all {
+            Some(all) => {
+                all.union(UnionType::All, outer);
+            }
+            None => all = Some(outer),
+        }
+    }
+    let Some(all) = all else { return Ok(Vec::new()) };
+    let mut counts = vec![Count { total: 0, exact: true }; filters.len()];
+    for row in connection.query_all(&all).await.map_err(database_error)? {
+        let place: i64 = row.try_get_by_index(0).map_err(database_error)?;
+        let total: i64 = row.try_get_by_index(1).map_err(database_error)?;
+        let total = u64::try_from(total).unwrap_or(0);
+        if let Some(count) = usize::try_from(place).ok().and_then(|place| counts.get_mut(place)) {
+            *count = Count { total: std::cmp::min(total, limit), exact: total <= limit };
+        }
+    }
+    Ok(counts)
 }
 
 /// Reads the visible records among these ids, in no particular order.

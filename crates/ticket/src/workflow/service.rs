@@ -107,7 +107,7 @@ impl Tickets {
         let mut problems = Problems::default();
         check_key(&command.document.key, &mut problems);
         check_name(&command.document.name, &mut problems);
-        self.check_filter(command.document.kind, command.filter.as_ref(), &mut problems)?;
+        self.check_binding(command.document.kind, command.filter.as_ref(), &mut problems)?;
         problems.check()?;
         let first = match self.default_with_key(&command.document.key) {
             Some(default) if default.kind == command.document.kind => 2,
@@ -228,7 +228,7 @@ impl Tickets {
             Patch::Clear => row.set("filter", Value::Null),
             Patch::Set(filter) => {
                 let mut problems = Problems::default();
-                self.check_filter(kind, Some(filter), &mut problems)?;
+                self.check_binding(kind, Some(filter), &mut problems)?;
                 problems.check()?;
                 row.set("filter", Value::Json(filter.clone()));
             }
@@ -552,7 +552,7 @@ impl Tickets {
         }
     }
 
-    fn check_filter(&self, kind: TicketKind, filter: Option<&Json>, problems: &mut Problems) -> Result<()> {
+    fn check_binding(&self, kind: TicketKind, filter: Option<&Json>, problems: &mut Problems) -> Result<()> {
         if let Some(filter) = filter {
             let read = self.readable_condition(kind, filter).map_err(|error| error.within("filter"));
             problems.take(read)?;

@@ -14,6 +14,7 @@ use predicate::{Catalogue, Predicate, RecordType, Visibilities, Visibility};
 use serde_json::{Map, Value as Json};
 use store::query::{self, Row};
 use store::{Event, JobHandlers, JobOutcome, NewJob, Store};
+use ticket::approval::{self, delegation};
 use ticket::kind::Kinds;
 use ticket::{
     AddComment, AssignTicket, CommentVisibility, Impact, Outcome, TaskRules, TicketRef, Tickets, TransitionTicket,
@@ -222,6 +223,30 @@ impl World {
                     tickets.wake(&ctx, Tickets::job_ticket(&job.payload)?).await?;
                     woken.lock().unwrap().push(timer::WAKE);
                     Ok(JobOutcome::Done)
+                }
+            })
+            .on(approval::EXPIRE, {
+                let (handler, done) = (self.handler(), Arc::clone(&done));
+                move |_, job| {
+                    let ((tickets, access), done) = (handler.clone(), Arc::clone(&done));
+                    async move {
+                        let ctx = access.system_ctx(job.tenant, approval::EXPIRE);
+                        tickets.expire_approval(&ctx, &job.payload).await?;
+                        done.lock().unwrap().push(approval::EXPIRE);
+                        Ok(JobOutcome::Done)
+                    }
+                }
+            })
+            .on(delegation::TURN, {
+                let (handler, done) = (self.handler(), Arc::clone(&done));
+                move |_, job| {
+                    let ((tickets, access), done) = (handler.clone(), Arc::clone(&done));
+                    async move {
+                        let ctx = access.system_ctx(job.tenant, delegation::TURN);
+                        tickets.turn_delegation(&ctx, &job.payload).await?;
+                        done.lock().unwrap().push(delegation::TURN);
+                        Ok(JobOutcome::Done)
+                    }
                 }
             })
             // Jobs are claimed by their time: when the last one runs, all that were due before are claimed.

@@ -1,0 +1,333 @@
+//! Asking for approval.
+
+use access::permission::APPROVAL_START;
+use kernel::error::Problems;
+use kernel::{ActorKind, Ctx, Id, Result, UserError, Uuid, id};
+use predicate::{Field, Policy, Predicate, RecordType, Rule, Value};
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
+use store::query::Row;
+use store::{NewJob, RecordRef, Tx, Written};
+
+use super::fields::{APPROVAL, APPROVAL_STEP};
+use super::read::own;
+use super::rules::{Decision, Seat, Vote, decide};
+use super::step::Progress;
+use super::{
+    ApprovalOutcome, ApprovalPolicy, ApprovalRecord, ApprovalState, DEFAULT_BOUND_FIELDS, EXPIRE, MAX_APPROVALS,
+    MAX_APPROVERS, MAX_BLOCKS, MAX_BOUND_FIELDS, MAX_ENTRIES, MAX_NAME, MAX_STEPS, StartApproval, StepInput,
+    StepPolicy, StepState,
+};
+use crate::commands::check_text;
+use crate::edit::Edit;
+use crate::events;
+use crate::service::Tickets;
+
+impl Tickets {
+    /// Asks for approval of a ticket.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CONFLICT`; `FORBIDDEN` without `approval.start` on the ticket; `VALIDATION`, `LIMIT`.
+    pub async fn start_approval(&self, ctx: &Ctx, command: StartApproval) -> Result<ApprovalOutcome> {
+        check(&command)?;
+        let tickets = self.clone();
+        let written = self.store().write(ctx, "approvalStart", move |tx| {
+            let (tickets, command) = (tickets.clone(), command.clone());
+            Box::pin(async move {
+                let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
+                edit.expect_version(command.expected_version)?;
+                let policy = Policy::When(Rule::Permission(APPROVAL_START));
+                if !tickets.access().allows(tx.ctx(), edit.rules.record(), &policy, &edit.before) {
+                    return Err(UserError::forbidden(APPROVAL_START).into());
+                }
+                let mut steps = Vec::with_capacity(command.steps.len());
+                for (index, step) in command.steps.iter().enumerate() {
+                    let at = |error: kernel::Error| error.within(&index.to_string()).within("steps");
+                    steps.push(tickets.step_policy_in(tx, step).await.map_err(at)?);
+                }
+                let policy = ApprovalPolicy {
+                    name: command.name.trim().to_owned(),
+                    steps,
+                    self_approval: command.self_approval,
+                    bound_fields: command.bound_fields.clone().unwrap_or_default(),
+                    blocks: command.blocks.clone(),
+                    expires_at: command.expires_at,
+                };
+                let record = tickets.start_approval_in(tx, &mut edit, &policy).await?;
+                tx.answers_with(reference(&record.row));
+                Ok(record)
+            })
+        });
+        self.approval_outcome(ctx, written.await?).await
+    }
+
+    /// Asks for approval inside a write, for whoever acts there: no permission is asked for. The ticket's version rises, so
+    /// that whoever changes it at the same time meets the approval.
+    ///
+    /// # Errors
+    /// `VALIDATION`, `LIMIT`.
+    pub async fn start_approval_in(
+        &self,
+        tx: &mut Tx,
+        edit: &mut Edit,
+        policy: &ApprovalPolicy,
+    ) -> Result<ApprovalRecord> {
+        let record = edit.rules.record();
+        let bound = bound_fields(record, &policy.bound_fields)?;
+        check_blocks(edit, &policy.blocks)?;
+        if policy.expires_at.is_some_and(|expires| expires <= tx.now()) {
+            let message = "`expiresAt` is in the past";
+            return Err(UserError::constraint(["expiresAt"], message, "future", None).into());
+        }
+        let of_ticket = Predicate::eq("ticket", edit.after.id());
+        let limit = MAX_APPROVALS as u64;
+        if own(self.access(), tx, &APPROVAL, &of_ticket, limit).await?.len() >= MAX_APPROVALS {
+            let message = format!("the ticket has {MAX_APPROVALS} approvals; that is the limit");
+            return Err(UserError::limit(["id"], message, limit).into());
+        }
+        let barred = barred(tx.ctx(), &edit.after, policy.self_approval);
+        self.check_first_step_in(tx, policy, &barred).await?;
+        let mut progress = Progress::new(new_record(tx, edit, policy, &bound, &barred)?);
+        progress.tell(events::APPROVAL_STARTED, json!({ "approval": progress.id() }));
+        progress.advance_in(self, tx).await?;
+        let mut blocked = edit.after.texts("blockedTransitions");
+        if progress.is_pending() {
+            blocked.extend(policy.blocks.iter().cloned());
+        }
+        blocked.sort_unstable();
+        blocked.dedup();
+        edit.set("blockedTransitions", Value::TextList(blocked));
+        edit.touch_in(tx).await?;
+        progress.save_in(tx, self.access(), edit).await?;
+        if let (Some(expires), true) = (policy.expires_at, progress.is_pending()) {
+            tx.enqueue(expiry(tx.ctx(), &progress.record.row, expires));
+        }
+        Ok(progress.record)
+    }
+
+    /// Refuses a first step that asks too many, or whose rule those whom it asks cannot fulfil. Later steps are looked at
+    /// when they open.
+    async fn check_first_step_in(&self, tx: &mut Tx, policy: &ApprovalPolicy, barred: &[Uuid]) -> Result<()> {
+        let Some(first) = policy.steps.first() else {
+            let message = "an approval has at least one step";
+            return Err(UserError::constraint(["steps"], message, "minItems", Some(1)).into());
+        };
+        let resolved = self.persons_in(tx, first, barred).await?;
+        let path = |field: &str| ["steps".to_owned(), "0".to_owned(), field.to_owned()];
+        if resolved.asked.len() > MAX_APPROVERS {
+            let message = format!("the step asks more than {MAX_APPROVERS} persons");
+            return Err(UserError::limit(path("approvers"), message, MAX_APPROVERS as u64).into());
+        }
+        let seats =
+            resolved.asked.iter().map(|asked| Seat { counts: asked.counts, veto: asked.veto, vote: Vote::Pending });
+        let seats: Vec<_> = seats.collect();
+        if !resolved.to_administrators && decide(resolved.rule, &seats) == Decision::Refused {
+            let voters = seats.iter().filter(|seat| seat.counts).count();
+            let message = format!("the step asks {voters} persons whose votes count; its rule needs more");
+            return Err(UserError::constraint(path("rule"), message, "reachable", Some(voters as u64)).into());
+        }
+        Ok(())
+    }
+
+    /// What a mutation of an approval answers; a replay reads the approval anew.
+    pub(super) async fn approval_outcome(
+        &self,
+        ctx: &Ctx,
+        written: Written<ApprovalRecord>,
+    ) -> Result<ApprovalOutcome> {
+        let mut events = self.events_of(ctx, &written).await?;
+        let approval = match written {
+            Written::Fresh { value, .. } => Some(value),
+            Written::Replayed { record, .. } => match self.approval(ctx, record.id.uuid).await? {
+                Some(row) => {
+                    let steps = self.approval_steps_of(ctx, &[row.id()]).await?;
+                    let votes = self.approval_votes_of(ctx, &[row.id()]).await?;
+                    Some(ApprovalRecord { row, steps, votes })
+                }
+                None => {
+                    // Whoever may no longer see what they did is told nothing of it.
+                    events.clear();
+                    None
+                }
+            },
+        };
+        Ok(ApprovalOutcome { approval, events })
+    }
+}
+
+/// What a replay of a mutation answers with.
+pub(super) fn reference(row: &Row) -> RecordRef {
+    let version = i32::try_from(row.int("version")).unwrap_or(i32::MAX);
+    RecordRef { id: Id::new(id::prefix::APPROVAL, row.id()), version }
+}
+
+/// Those who asked for what is approved: the requester, and whoever starts the approval.
+fn barred(ctx: &Ctx, ticket: &Row, self_approval: bool) -> Vec<Uuid> {
+    if self_approval {
+        return Vec::new();
+    }
+    let starter = (ctx.actor.kind == ActorKind::User).then_some(ctx.actor.id);
+    let mut barred: Vec<_> = ticket.get("requester").as_id().into_iter().chain(starter).collect();
+    barred.sort_unstable();
+    barred.dedup();
+    barred
+}
+
+fn new_record(
+    tx: &Tx,
+    edit: &Edit,
+    policy: &ApprovalPolicy,
+    bound: &[&'static str],
+    barred: &[Uuid],
+) -> Result<ApprovalRecord> {
+    let (id, ticket) = (tx.new_id(), &edit.after);
+    let texts = |texts: &[String]| Value::TextList(texts.to_vec());
+    let bound_names: Vec<String> = bound.iter().map(|name| (*name).to_owned()).collect();
+    let steps_json = serde_json::to_value(&policy.steps).map_err(kernel::Error::internal)?;
+    let row = Row::new(
+        &APPROVAL,
+        vec![
+            ("id", id.into()),
+            ("ticket", ticket.id().into()),
+            ("name", policy.name.as_str().into()),
+            ("state", ApprovalState::Pending.as_str().into()),
+            ("reason", Value::Null),
+            ("policy", Value::Json(steps_json)),
+            ("selfApproval", policy.self_approval.into()),
+            ("barred", Value::TextList(barred.iter().map(Uuid::to_string).collect())),
+            ("boundFields", texts(&bound_names)),
+            ("contentHash", content_hash(ticket, &bound_names).into()),
+            ("blocks", texts(&policy.blocks)),
+            ("ticketNumber", ticket.text("number").into()),
+            ("ticketTitle", ticket.text("title").into()),
+            ("ticketDescription", ticket.get("description").clone()),
+            ("asked", texts(&[])),
+            ("awaited", texts(&[])),
+            ("requestedBy", tx.ctx().actor.id.into()),
+            ("expiresAt", policy.expires_at.into()),
+            ("decidedAt", Value::Null),
+            ("version", 1.into()),
+            ("createdAt", tx.now().into()),
+            ("updatedAt", tx.now().into()),
+        ],
+    );
+    let steps = policy.steps.iter().enumerate().map(|(position, step)| new_step(tx, id, position, step));
+    Ok(ApprovalRecord { steps: steps.collect(), row, votes: Vec::new() })
+}
+
+fn new_step(tx: &Tx, approval: Uuid, position: usize, step: &StepPolicy) -> Row {
+    let value = step.rule.value().and_then(|value| i32::try_from(value).ok());
+    Row::new(
+        &APPROVAL_STEP,
+        vec![
+            ("id", tx.new_id().into()),
+            ("approval", approval.into()),
+            ("position", i32::try_from(position).unwrap_or(i32::MAX).into()),
+            ("name", step.name.clone().into()),
+            ("rule", step.rule.name().into()),
+            ("ruleValue", value.map_or(Value::Null, Value::from)),
+            ("state", StepState::Waiting.as_str().into()),
+            ("toAdministrators", false.into()),
+            ("openedAt", Value::Null),
+            ("decidedAt", Value::Null),
+        ],
+    )
+}
+
+fn expiry(ctx: &Ctx, row: &Row, run_at: kernel::Timestamp) -> NewJob {
+    let approval = row.id().to_string();
+    let payload = json!({ "approval": approval });
+    NewJob { kind: EXPIRE, tenant: ctx.tenant, unique_key: Some(approval), run_at, payload }
+}
+
+/// SHA-256 over the names and values of these fields, in the order of the names.
+pub(super) fn content_hash(ticket: &Row, fields: &[String]) -> String {
+    let mut names: Vec<&String> = fields.iter().collect();
+    names.sort_unstable();
+    let content: Vec<(&String, Json)> = names.into_iter().map(|name| (name, ticket.get(name).to_json())).collect();
+    let mut hash = Sha256::new();
+    // Names and JSON values can always be written.
+    hash.update(serde_json::to_vec(&content).unwrap_or_default());
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The fields that an approval is bound to: what people write on the ticket, and everybody who sees it may read.
+fn bound_fields(record: &'static RecordType, wanted: &[String]) -> Result<Vec<&'static str>> {
+    let can_be_bound = |field: &&Field| field.write != Policy::Never && field.read == Policy::Always;
+    if wanted.is_empty() {
+        return Ok(DEFAULT_BOUND_FIELDS.to_vec());
+    }
+    let mut problems = Problems::default();
+    if wanted.len() > MAX_BOUND_FIELDS {
+        let message = format!("{} fields are given; at most {MAX_BOUND_FIELDS} are allowed", wanted.len());
+        problems.add(UserError::limit(["boundFields"], message, MAX_BOUND_FIELDS as u64));
+    }
+    let mut bound = Vec::new();
+    for (index, name) in wanted.iter().enumerate() {
+        match record.all_fields().find(|field| field.name == name).filter(can_be_bound) {
+            Some(field) => bound.push(field.name),
+            None => {
+                let known: Vec<_> = record.all_fields().filter(can_be_bound).map(|field| field.name).collect();
+                let message = format!("an approval cannot be bound to `{name}`, but to: {}", known.join(", "));
+                let path = ["boundFields".to_owned(), index.to_string()];
+                problems.add(UserError::constraint(path, message, "field", None));
+            }
+        }
+    }
+    problems.check()?;
+    bound.sort_unstable();
+    bound.dedup();
+    Ok(bound)
+}
+
+fn check_blocks(edit: &Edit, blocks: &[String]) -> Result<()> {
+    let workflow = &edit.workflow;
+    let mut problems = Problems::default();
+    for (index, key) in blocks.iter().enumerate().filter(|(_, key)| workflow.transition(key).is_none()) {
+        let message = format!("the workflow `{}` has no transition `{key}`", workflow.key);
+        problems.add(UserError::constraint(["blocks".to_owned(), index.to_string()], message, "transition", None));
+    }
+    problems.check()
+}
+
+fn check(command: &StartApproval) -> Result<()> {
+    let mut problems = Problems::default();
+    check_text(&mut problems, "name", &command.name, MAX_NAME);
+    if command.steps.is_empty() {
+        problems.add(UserError::constraint(["steps"], "an approval has at least one step", "minItems", Some(1)));
+    }
+    if command.steps.len() > MAX_STEPS {
+        let message = format!("{} steps are given; at most {MAX_STEPS} are allowed", command.steps.len());
+        problems.add(UserError::limit(["steps"], message, MAX_STEPS as u64));
+    }
+    if command.blocks.len() > MAX_BLOCKS {
+        let message = format!("{} transitions are given; at most {MAX_BLOCKS} are allowed", command.blocks.len());
+        problems.add(UserError::limit(["blocks"], message, MAX_BLOCKS as u64));
+    }
+    if command.bound_fields.as_ref().is_some_and(Vec::is_empty) {
+        let message = "an approval is bound to at least one field; leave `boundFields` out for title and description";
+        problems.add(UserError::constraint(["boundFields"], message, "minItems", Some(1)));
+    }
+    for (index, step) in command.steps.iter().enumerate() {
+        let checked = check_step(step).map_err(|error| error.within(&index.to_string()).within("steps"));
+        problems.take(checked)?;
+    }
+    problems.check()
+}
+
+fn check_step(step: &StepInput) -> Result<()> {
+    let mut problems = Problems::default();
+    if let Some(name) = &step.name {
+        check_text(&mut problems, "name", name, MAX_NAME);
+    }
+    if step.approvers.is_empty() {
+        problems.add(UserError::constraint(["approvers"], "a step asks somebody", "minItems", Some(1)));
+    }
+    for (path, list) in [("approvers", &step.approvers), ("vetoHolders", &step.veto)] {
+        if list.len() > MAX_ENTRIES {
+            let message = format!("{} entries are given; at most {MAX_ENTRIES} are allowed", list.len());
+            problems.add(UserError::limit([path], message, MAX_ENTRIES as u64));
+        }
+    }
+    problems.check()
+}
