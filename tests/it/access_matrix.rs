@@ -110,13 +110,13 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     requester.done("ticketWatch", json!({ "id": ticket["id"] }), "ticket { id }").await;
     step(&agent, &ticket, "start", json!({})).await;
     resolve(&agent, &ticket).await;
+    let steps = json!([{ "rule": "ANY", "approvers": [{ "user": { "id": company.sam.id } }] }]);
+    let input = json!({ "id": ticket["id"], "name": "Costs", "steps": steps });
+    let approval = admin.done("approvalStart", input, "approval { id }").await;
     // The ticket is resolved, so the task is on another one; last, for the log is compared with the ticket's history.
     let other = incident_with(&admin, json!({ "title": "Another" })).await;
     let task = json!({ "parent": other["id"], "title": "Look into it", "description": "Soon.", "team": { "slug": "network" } });
     let task = admin.done("taskCreate", task, "task { id }").await["task"]["id"].take();
-    let steps = json!([{ "rule": "ANY", "approvers": [{ "user": { "id": company.sam.id } }] }]);
-    let input = json!({ "id": ticket["id"], "name": "Costs", "steps": steps });
-    let approval = admin.done("approvalStart", input, "approval { id }").await;
     let account = admin
         .done("serviceAccountCreate", json!({ "name": "Bot", "roles": [{ "role": "agent" }] }), "serviceAccount { id }")
         .await;
