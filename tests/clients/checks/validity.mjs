@@ -10,6 +10,7 @@ import { getOperationAST, getVariableValues, parse, validate } from "graphql";
 
 import { DOCUMENTS } from "../fixtures/validity.mjs";
 import { generator, mutate } from "../lib/mutate.mjs";
+import { withScalars } from "../lib/scalars.mjs";
 import { schemaOf } from "../lib/schema.mjs";
 import { OPERATIONS } from "../lib/scratch.mjs";
 
@@ -46,7 +47,7 @@ const DIFFERENCES = [
 
 export function cases(context) {
   let loaded;
-  const schema = () => (loaded ??= schemaOf(context));
+  const schema = () => (loaded ??= schemaOf(context).then(withScalars));
   const groups = Object.entries(DOCUMENTS).map(([rule, { valid, invalid }]) => ({
     name: `${rule}: ${valid.length} valid, ${invalid.length} not`,
     run: async () => {

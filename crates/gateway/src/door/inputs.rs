@@ -28,6 +28,10 @@ pub fn check(
 ) -> Result<(), ServerError> {
     let check = Check { schema, document, variables };
     for definition in &operation.variables {
+        // A default is part of the document, whether it is used or not.
+        if let Some(default) = &definition.default_value {
+            check.literal(&definition.ty, default, &format!("${}", definition.name))?;
+        }
         if let Some(value) = variables.get(definition.name.as_str()) {
             check.json(&definition.ty, value, &format!("${}", definition.name))?;
         }

@@ -169,6 +169,8 @@ fn exactly_one_of() {
     for literal in ["{}", "{ id: \"a\", number: 1 }", "{ id: null }"] {
         assert!(refused(&format!("{{ by(by: {literal}) }}")).1.contains("exactly one of id, number"), "{literal}");
     }
+    let unused = "query ($by: Ref! = {}) { by(by: $by) }";
+    assert!(check(unused, serde_json::json!({"by": {"id": "a"}})).is_err(), "a default is looked at, used or not");
     let missing = "query ($id: String) { by(by: { id: $id }) }";
     assert!(check(missing, serde_json::json!({})).is_err());
 }
