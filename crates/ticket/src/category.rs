@@ -7,9 +7,10 @@ use kernel::{Ctx, Error, Id, Patch, Result, UserError, Uuid, id};
 use predicate::{Predicate, Value};
 use serde_json::json;
 use store::query::{self, Row};
-use store::{Audience, Change, ConnectionTrait, NewEvent, RecordRef, Tx, Written};
+use store::{ConnectionTrait, RecordRef, Tx, Written};
 
 use crate::commands::{CreateCategory, UpdateCategory, check_text};
+use crate::events::setting_event;
 use crate::fields::CATEGORY;
 use crate::model::MAX_KEY;
 use crate::service::{Outcome, Tickets};
@@ -66,7 +67,7 @@ impl Tickets {
         );
         query::insert_unique_in(tx, ctx.tenant, &CATEGORY, &row).await?;
         let told = [("key", Value::Null), ("name", Value::Null), ("parent", Value::Null)];
-        tx.emit(event(CREATED, &row, &told));
+        tx.emit(setting_event(CREATED, "category", &row, &told, json!({ "key": row.text("key") })));
         row.set_relation("parent", parent);
         Ok(row)
     }
@@ -144,7 +145,7 @@ impl Tickets {
         if !query::update_in(tx, tenant, &CATEGORY, row.id(), Some(version), &values).await? {
             return Err(tx.retry());
         }
-        tx.emit(event(UPDATED, &row, &changed));
+        tx.emit(setting_event(UPDATED, "category", &row, &changed, json!({ "key": row.text("key") })));
         Ok(row)
     }
 
@@ -265,24 +266,4 @@ fn check_new(command: &CreateCategory) -> Result<()> {
 fn answers(tx: &mut Tx, row: &Row) {
     let version = i32::try_from(row.int("version")).unwrap_or(i32::MAX);
     tx.answers_with(RecordRef { id: Id::new(id::prefix::CATEGORY, row.id()), version });
-}
-
-fn event(kind: &'static str, row: &Row, before: &[(&'static str, Value)]) -> NewEvent {
-    let changes = before.iter().map(|(field, before)| Change {
-        field: (*field).to_owned(),
-        before: before.to_json(),
-        after: row.get(field).to_json(),
-    });
-    NewEvent {
-        kind,
-        subject_kind: "category",
-        subject: row.id(),
-        version: i32::try_from(row.int("version")).unwrap_or(i32::MAX),
-        audience: Audience::Internal,
-        changes: changes.filter(|change| change.before != change.after).collect(),
-        facts: Default::default(),
-        payload: json!({ "key": row.text("key") }),
-        occurred_at: None,
-        actor: None,
-    }
 }

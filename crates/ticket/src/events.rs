@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use predicate::{Catalogue, Facts, Path, Policy, RecordType, RelationKind, Value};
 use serde_json::{Map, Value as Json};
-use store::Change;
 use store::query::Row;
+use store::{Audience, Change, NewEvent};
 
 /// What the log calls the subject of these events.
 pub const SUBJECT: &str = "ticket";
@@ -52,6 +52,34 @@ pub const APPROVAL_COMPLETED: &str = "ApprovalCompleted";
 pub const APPROVAL_VOIDED: &str = "ApprovalVoided";
 /// Somebody may vote, or may not vote any more, for somebody who is asked.
 pub const APPROVAL_DELEGATED: &str = "ApprovalDelegated";
+
+/// The event that a change of a tenant's setting leaves behind: `before` names the fields that may have changed, with their
+/// values until then.
+pub(crate) fn setting_event(
+    kind: &'static str,
+    subject_kind: &'static str,
+    row: &Row,
+    before: &[(&'static str, Value)],
+    payload: Json,
+) -> NewEvent {
+    let changes = before.iter().map(|(field, before)| Change {
+        field: (*field).to_owned(),
+        before: before.to_json(),
+        after: row.get(field).to_json(),
+    });
+    NewEvent {
+        kind,
+        subject_kind,
+        subject: row.id(),
+        version: i32::try_from(row.int("version")).unwrap_or(i32::MAX),
+        audience: Audience::Internal,
+        changes: changes.filter(|change| change.before != change.after).collect(),
+        facts: Map::new(),
+        payload,
+        occurred_at: None,
+        actor: None,
+    }
+}
 
 /// What the facts of an event hold: the fields that predicates over events may name, under dotted paths.
 ///

@@ -185,3 +185,54 @@ fn ways(workflow: &Workflow, problems: &mut Problems) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A sound workflow with so many more states between its first and its last, and so many tags that the last step adds.
+    fn workflow(more: usize, effects: usize) -> Workflow {
+        let state = |key: String, category: &str| json!({ "key": key, "name": key, "category": category });
+        let states: Vec<_> = std::iter::once(state("s0".into(), "NEW"))
+            .chain((1..=more).map(|number| state(format!("s{number}"), "ACTIVE")))
+            .chain([state("end".into(), "CLOSED")])
+            .collect();
+        let tag = json!({ "setField": { "field": "TAG", "value": "x" } });
+        let steps: Vec<_> = (0..=more)
+            .map(|number| {
+                let to = if number == more { "end".to_owned() } else { format!("s{}", number + 1) };
+                json!({ "key": format!("t{number}"), "name": "On", "from": [format!("s{number}")], "to": to,
+                    "permission": "ticket.transition", "effects": vec![tag.clone(); effects] })
+            })
+            .collect();
+        let document = json!({ "key": "t", "version": 1, "kind": "INCIDENT", "initial": "s0", "states": states, "transitions": steps });
+        serde_json::from_value(document).unwrap()
+    }
+
+    fn verdict(workflow: &Workflow) -> Result<(), String> {
+        let mut problems = Problems::default();
+        structure(workflow, &mut problems);
+        problems.check().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_document_has_limits() {
+        assert_eq!(verdict(&workflow(MAX_STATES - 2, MAX_EFFECTS)), Ok(()));
+        assert!(verdict(&workflow(MAX_STATES - 1, 0)).unwrap_err().contains("`states` has 51"));
+        assert!(verdict(&workflow(0, MAX_EFFECTS + 1)).unwrap_err().contains("11 effects"));
+        let mut many = workflow(0, 0);
+        many.transitions[0].optional = vec!["team".into(); MAX_INPUTS + 1];
+        assert!(verdict(&many).unwrap_err().contains("21 optional"));
+        many.transitions = vec![many.transitions[0].clone(); MAX_TRANSITIONS + 1];
+        assert!(verdict(&many).unwrap_err().contains("`transitions` has 201"));
+    }
+
+    #[test]
+    fn each_key_stands_once() {
+        let mut twice = workflow(1, 0);
+        twice.transitions[1].key = "t0".into();
+        assert!(verdict(&twice).unwrap_err().contains("`t0` stands twice"));
+    }
+}

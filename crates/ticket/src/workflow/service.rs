@@ -8,12 +8,13 @@ use kernel::{Ctx, Error, Id, Patch, Result, UserError, Uuid, id};
 use predicate::{Predicate, Value};
 use serde_json::{Value as Json, json};
 use store::query::{self, Row};
-use store::{Audience, Change, ConnectionTrait, NewEvent, NewJob, RecordRef, Tx, Written};
+use store::{ConnectionTrait, NewJob, RecordRef, Tx, Written};
 
 use super::library::MAX_WORKFLOWS;
 use super::migrate::{MIGRATE, StateMapping};
 use super::{Transition, Workflow, check};
 use crate::commands::check_text;
+use crate::events::setting_event;
 use crate::fields::{WORKFLOW, WORKFLOW_VERSION};
 use crate::kind::KindRules;
 use crate::model::{MAX_KEY, MAX_TITLE, StateCategory, TicketKind};
@@ -166,7 +167,13 @@ impl Tickets {
         query::insert_unique_in(tx, ctx.tenant, &WORKFLOW, &row).await?;
         self.insert_draft_in(tx, &row, document).await?;
         let told = ["key", "name", "kind", "filter", "rank"].map(|field| (field, Value::Null));
-        tx.emit(event(CREATED, &row, &told, json!({ "key": document.key, "draft": document.version })));
+        tx.emit(setting_event(
+            CREATED,
+            "workflow",
+            &row,
+            &told,
+            json!({ "key": document.key, "draft": document.version }),
+        ));
         Ok(row)
     }
 
@@ -245,7 +252,7 @@ impl Tickets {
             return Ok(row);
         }
         self.save_workflow_in(tx, &before, &mut row).await?;
-        tx.emit(event(UPDATED, &row, &changed, payload));
+        tx.emit(setting_event(UPDATED, "workflow", &row, &changed, payload));
         Ok(row)
     }
 
@@ -331,7 +338,7 @@ impl Tickets {
             });
         }
         let told = [("published", before.get("published").clone())];
-        tx.emit(event(PUBLISHED, &row, &told, json!({ "key": command.key, "version": number })));
+        tx.emit(setting_event(PUBLISHED, "workflow", &row, &told, json!({ "key": command.key, "version": number })));
         Ok(row)
     }
 
@@ -657,24 +664,4 @@ fn check_categories(earlier: &[Workflow], document: &Workflow) -> Result<()> {
         }
     }
     problems.check()
-}
-
-fn event(kind: &'static str, row: &Row, before: &[(&'static str, Value)], payload: Json) -> NewEvent {
-    let changes = before.iter().map(|(field, before)| Change {
-        field: (*field).to_owned(),
-        before: before.to_json(),
-        after: row.get(field).to_json(),
-    });
-    NewEvent {
-        kind,
-        subject_kind: "workflow",
-        subject: row.id(),
-        version: i32::try_from(row.int("version")).unwrap_or(i32::MAX),
-        audience: Audience::Internal,
-        changes: changes.filter(|change| change.before != change.after).collect(),
-        facts: Default::default(),
-        payload,
-        occurred_at: None,
-        actor: None,
-    }
 }
