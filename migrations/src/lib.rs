@@ -15,6 +15,7 @@ pub mod m0006_tasks;
 pub mod m0007_approvals;
 pub mod m0008_saved_filters;
 pub mod m0009_workflows;
+pub mod m0010_custom_fields;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -35,6 +36,7 @@ pub const ALL: &[SqlMigration] = &[
     m0007_approvals::MIGRATION,
     m0008_saved_filters::MIGRATION,
     m0009_workflows::MIGRATION,
+    m0010_custom_fields::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -8,6 +8,7 @@
 //! | `{text}` | `text COLLATE "C"` | `TEXT` | a `String`; compared by bytes on both |
 //! | `{int}` | `integer` | `INTEGER` | an `i32` |
 //! | `{long}` | `bigint` | `INTEGER` | an `i64` |
+//! | `{number}` | `double precision` | `REAL` | an `f64` |
 //! | `{bool}` | `boolean` | `INTEGER` | a `bool`; `TRUE` and `FALSE` are known to both |
 //! | `{bytes}` | `bytea` | `BLOB` | a `Vec<u8>` |
 //! | `{order}` | `bigint GENERATED ALWAYS AS IDENTITY` | `INTEGER` | order of insertion; on SQLite the writer gives it |
@@ -74,6 +75,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("{text}", "text COLLATE \"C\"", "TEXT"),
     ("{int}", "integer", "INTEGER"),
     ("{long}", "bigint", "INTEGER"),
+    ("{number}", "double precision", "REAL"),
     ("{bool}", "boolean", "INTEGER"),
     ("{bytes}", "bytea", "BLOB"),
     ("{order}", "bigint GENERATED ALWAYS AS IDENTITY", "INTEGER"),

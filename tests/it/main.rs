@@ -6,6 +6,7 @@ mod attacks;
 mod bad_strings;
 mod company_life;
 mod configuration;
+mod custom_fields;
 mod doors;
 mod examples;
 mod idempotency;

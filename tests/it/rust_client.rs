@@ -8,6 +8,9 @@ use tests::installation::each_engine;
 
 type Cursor = String;
 type DateTime = chrono::DateTime<chrono::Utc>;
+type Date = String;
+#[allow(clippy::upper_case_acronyms, reason = "the schema calls it so")]
+type URL = String;
 type EmailAddress = String;
 #[allow(clippy::upper_case_acronyms, reason = "the generated code looks for the scalar's own name")]
 type JSON = serde_json::Value;
@@ -63,6 +66,7 @@ async fn resolve(client: &Client, id: &str) -> resolve_incident::ResolveIncident
         id: id.into(),
         resolution_code: "SOLVED".into(),
         resolution_notes: "Restarted it.".into(),
+        custom_fields: None,
         resolve_children: None,
         expected_version: None,
         idempotency_key: None,
@@ -87,6 +91,7 @@ fn retitle(id: &str, title: &str, expected_version: i64) -> update_incident::Var
         configuration_items: None,
         not_impacted_items: None,
         tags: None,
+        custom_fields: None,
         idempotency_key: None,
         dry_run: None,
     };
@@ -156,6 +161,7 @@ async fn reads_and_errors_are_typed() {
             }),
             order_by: Some(vec![queue::TicketOrder {
                 field: queue::TicketOrderField::CREATED_AT,
+                custom_field: None,
                 direction: Some(queue::OrderDirection::ASC),
                 nulls: None,
             }]),

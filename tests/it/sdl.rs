@@ -6,6 +6,7 @@ use apollo_compiler::Schema;
 use apollo_compiler::schema::ExtendedType;
 use predicate::{Catalogue, Policy, RecordType};
 use tests::installation::each_engine;
+use ticket::custom_field::CustomFieldType;
 
 use crate::shapes;
 
@@ -32,6 +33,7 @@ const RECORDS: &[(&str, &str)] = &[
     ("ApprovalVote", "approvalVote"),
     ("Delegation", "delegation"),
     ("SavedFilter", "savedFilter"),
+    ("CustomField", "customField"),
 ];
 
 /// Fields that no catalogue field stands behind, each with what decides who may read it. The list can only shrink.
@@ -60,6 +62,10 @@ const COMPUTED: &[(&str, &str)] = &[
     ("ServiceAccount.teams", "memberships are readable within the tenant"),
     ("ServiceAccount.roles", "`user.read`, or oneself"),
     ("Team.members", "memberships are readable within the tenant"),
+    ("CustomField.minimum", "part of `constraints`, which is for everybody"),
+    ("CustomField.maximum", "part of `constraints`, which is for everybody"),
+    ("CustomField.maxLength", "part of `constraints`, which is for everybody"),
+    ("CustomField.pattern", "part of `constraints`, which is for everybody"),
 ];
 
 /// Filter fields that name no field: they combine, or are relative to the viewer.
@@ -152,6 +158,8 @@ fn every_object_type_is_known() {
         "TicketStatsGroup",
         "TicketStatsKey",
         "DurationStats",
+        "CustomFieldOption",
+        "CustomFieldValue",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };
@@ -190,6 +198,7 @@ fn every_filter_and_every_order_has_a_policy() {
         ("CategoryFilter", "category"),
         ("ServiceFilter", "service"),
         ("ConfigurationItemFilter", "configurationItem"),
+        ("CustomFieldsFilter", "customField"),
     ];
     for (filter, name) in filters {
         for field in comparisons(&schema, filter) {
@@ -203,6 +212,13 @@ fn every_filter_and_every_order_has_a_policy() {
                         };
                         check_filter(name, field);
                     }
+                }
+                // Who may read the document of the values may compare them.
+                "customFields" => {
+                    let types = CustomFieldType::ALL.iter().map(|kind| kind.input());
+                    let expected: BTreeSet<_> = types.chain(["key"]).map(str::to_owned).collect();
+                    let found: BTreeSet<_> = comparisons(&schema, "CustomFieldFilter").into_iter().collect();
+                    assert_eq!(found, expected, "a comparison for each type");
                 }
                 field => check_filter(name, field),
             }
@@ -236,7 +252,8 @@ fn every_filter_and_every_order_has_a_policy() {
             operators.contains(&field.as_str())
         });
         let known = filters.iter().any(|(filter, _)| name == *filter)
-            || ["EventFilter", "TicketStateFilter"].contains(&name.as_str());
+            || ["EventFilter", "TicketStateFilter", "CustomFieldFilter", "CustomFieldUserFilter"]
+                .contains(&name.as_str());
         assert!(!name.ends_with("Filter") || compares || known, "{name} is new: check it here");
     }
     for (order, name) in [
@@ -247,7 +264,8 @@ fn every_filter_and_every_order_has_a_policy() {
         ("ConfigurationItemOrderField", "configurationItem"),
     ] {
         let Some(ExtendedType::Enum(found)) = schema.types.get(order) else { panic!("{order} is no enum") };
-        for value in found.values.keys() {
+        // A custom field is ordered by as its document may be read.
+        for value in found.values.keys().filter(|value| value.as_str() != "CUSTOM_FIELD") {
             let field = camel(value.as_str());
             let found = record(&catalogue, name).field(&field).unwrap_or_else(|| panic!("{name}.{field} is unknown"));
             assert!(found.order != Policy::Never, "{name}.{field} cannot be ordered by");

@@ -104,6 +104,7 @@ fn literal(text: &mut String, engine: Engine, value: &Value) {
         Value::Null => write!(text, "NULL"),
         Value::Bool(value) => write!(text, "{}", if *value { "TRUE" } else { "FALSE" }),
         Value::Int(value) => write!(text, "{value}"),
+        Value::Number(value) => write!(text, "{value}"),
         Value::Text(value) => quoted(text, value),
         Value::Id(value) => match engine {
             Engine::Postgres => write!(text, "'{value}'"),

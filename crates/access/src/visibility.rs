@@ -8,7 +8,7 @@
 use kernel::{Ctx, Result, UserError};
 use predicate::{
     Catalogue, Facts, Field, Operand, Path, Policy, Predicate, RecordType, RelationKind, Rule, Test, Use, ViewerValues,
-    Visibilities, Visibility, check, evaluate, resolve,
+    Visibilities, Visibility, check, evaluate, keyed, resolve,
 };
 
 /// What the viewer may see of every record type.
@@ -115,6 +115,17 @@ pub fn is_denied(visibilities: &Visibilities, record: &RecordType, field: &Field
 /// # Errors
 /// A user error that depends on the viewer's role alone.
 pub fn check_order(visibilities: &Visibilities, record: &'static RecordType, name: &str) -> Result<()> {
+    let path = keyed::path(name);
+    // What stands under a key is read and ordered as the document that holds it is read.
+    let gate = path.relations.first().and_then(|relation| keyed::split(relation)).map(|(relation, _)| relation);
+    if let Some(field) = gate.and_then(|gate| record.field(gate)) {
+        return match is_denied(visibilities, record, field) {
+            false => Ok(()),
+            true => {
+                Err(UserError::validation(["orderBy"], format!("`{name}` cannot be ordered by with your role")).into())
+            }
+        };
+    }
     match record.field(name) {
         Some(field) if field.order != Policy::Never && !is_denied(visibilities, record, field) => Ok(()),
         _ => Err(UserError::validation(["orderBy"], format!("`{name}` cannot be ordered by with your role")).into()),
@@ -145,12 +156,16 @@ fn readable(path: &Path, record: &'static RecordType, catalogue: &Catalogue, vis
         };
         let Some(relation) = catalogue.relation(current, name) else { return Predicate::never() };
         let Some(target) = catalogue.get(relation.target) else { return Predicate::never() };
-        if let RelationKind::Reference(field) = relation.kind {
-            parts.push(along(field_mask(visibilities, current, field)));
-        }
-        let row = visibilities.get(target.name).map_or_else(Predicate::never, |visibility| visibility.row.clone());
-        if relation.kind != RelationKind::Extension {
-            parts.push(along(row.through(name)));
+        match relation.kind {
+            RelationKind::Reference(field) => {
+                let row =
+                    visibilities.get(target.name).map_or_else(Predicate::never, |visibility| visibility.row.clone());
+                parts.push(along(field_mask(visibilities, current, field)));
+                parts.push(along(row.through(name)));
+            }
+            // The values under keys are part of the record: whoever may read the document may compare them.
+            RelationKind::Keyed { .. } => parts.push(along(field_mask(visibilities, current, relation.name))),
+            RelationKind::Extension => {}
         }
         current = target;
     }

@@ -14,6 +14,9 @@ use incident::{CreateIncident, IncidentOrigin};
 use kernel::id::prefix;
 use kernel::{Clock, Ctx, ManualClock, Mutation, Patch};
 use serde_json::{Map, Value as Json, json};
+use ticket::custom_field::{
+    Audience, Constraints, CreateCustomField, CustomFieldType, FieldOption, Given, SetCustomField,
+};
 use ticket::{
     AddComment, AssignTicket, CommentVisibility, CreateCategory, Impact, TicketRef, TransitionTicket, Urgency,
 };
@@ -124,6 +127,9 @@ const TITLES: &[(&str, &str)] = &[
     ("Shared drive asks for a password", "network"),
 ];
 
+/// Where people of the company sit.
+const SITES: &[(&str, &str)] = &[("vienna", "Vienna"), ("graz", "Graz"), ("remote", "Remote")];
+
 /// What happens to an incident after it was opened.
 const STORIES: &[&str] = &["new", "assigned", "in_progress", "on_hold", "scheduled", "resolved", "closed", "canceled"];
 /// How many incidents there are.
@@ -184,8 +190,35 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
         platform.tickets.create_category(&ctx, command).await?;
     }
     load_configuration(platform, &ctx).await?;
+    load_custom_fields(platform, &ctx).await?;
     load_incidents(platform).await?;
     Ok(tenant)
+}
+
+/// Where people sit, which they say themselves, and what agents note for the controllers.
+async fn load_custom_fields(platform: &Platform, ctx: &Ctx) -> Result<()> {
+    let option = |(key, name): &(&str, &str)| FieldOption { key: (*key).into(), name: (*name).into(), retired: false };
+    let field = |key: &str, name: &str, kind, audience| CreateCustomField {
+        key: key.to_owned(),
+        name: name.to_owned(),
+        description: None,
+        kind,
+        kinds: Vec::new(),
+        options: Vec::new(),
+        constraints: Constraints::default(),
+        default: None,
+        required_in: Vec::new(),
+        readable_by: audience,
+        writable_by: audience,
+        position: None,
+    };
+    let site = field("site", "Site", CustomFieldType::Enum, Audience::Everyone);
+    let options = SITES.iter().map(option).collect();
+    platform.tickets.create_custom_field(ctx, CreateCustomField { options, position: Some(1), ..site }).await?;
+    let cost_center = field("costCenter", "Cost center", CustomFieldType::Text, Audience::Agents);
+    let constraints = Constraints { pattern: Some("[0-9]{4}".into()), ..Constraints::default() };
+    platform.tickets.create_custom_field(ctx, CreateCustomField { constraints, ..cost_center }).await?;
+    Ok(())
 }
 
 async fn load_configuration(platform: &Platform, ctx: &Ctx) -> Result<()> {
@@ -302,6 +335,11 @@ async fn play(platform: &Platform, cast: &Cast, index: usize) -> Result<()> {
         team: None,
         assignee: None,
         tags: vec![category.to_owned()],
+        custom_fields: vec![SetCustomField {
+            at: "0".to_owned(),
+            key: "site".to_owned(),
+            value: Some(Given::Option(SITES[index % SITES.len()].0.to_owned())),
+        }],
         external_refs: Vec::new(),
         origin: IncidentOrigin::Portal,
     };

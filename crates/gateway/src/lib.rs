@@ -14,6 +14,7 @@ pub mod approvals;
 pub mod configuration;
 pub mod connection;
 pub mod context;
+pub mod custom_fields;
 pub mod door;
 pub mod error;
 pub mod filters;

@@ -27,6 +27,27 @@ impl ScalarType for DateTime {
     }
 }
 
+/// A day of the calendar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Date(pub String);
+
+/// A day of the calendar in ISO 8601, such as `2026-03-01`. It has no time zone.
+#[Scalar(name = "Date", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6")]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = value else { return Err(InputValueError::expected_type(value)) };
+        let read = chrono::NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok();
+        match read.filter(|read| read.format("%Y-%m-%d").to_string() == text && text.len() == 10) {
+            Some(_) => Ok(Date(text)),
+            None => Err(InputValueError::custom("expected a date such as `2026-03-01`")),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
 /// A place in a list or in the event log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
@@ -174,6 +195,7 @@ pub type ScalarCheck = fn(Value) -> Result<(), String>;
 pub fn check_of(name: &str) -> Option<ScalarCheck> {
     Some(match name {
         "Cursor" => check::<Cursor>,
+        "Date" => check::<Date>,
         "DateTime" => check::<DateTime>,
         "Duration" => check::<Duration>,
         "EmailAddress" => check::<EmailAddress>,

@@ -3,6 +3,7 @@
 use async_graphql::{Context, ID, Interface, MergedObject, MergedSubscription, Object, Result, SimpleObject};
 use kernel::Id;
 use kernel::id::prefix;
+use ticket::custom_field::fields::CUSTOM_FIELD;
 
 use crate::approvals::mutations::ApprovalMutations;
 use crate::approvals::{Approval, Delegation};
@@ -10,6 +11,9 @@ use crate::configuration::mutations::ConfigurationMutations;
 use crate::configuration::queries::ConfigurationQueries;
 use crate::configuration::{ConfigurationItem, Service};
 use crate::context::{platform, viewer};
+use crate::custom_fields::CustomField;
+use crate::custom_fields::mutations::CustomFieldMutations;
+use crate::custom_fields::queries::CustomFieldQueries;
 use crate::incidents::Incident;
 use crate::incidents::mutations::IncidentMutations;
 use crate::incidents::queries::IncidentQueries;
@@ -49,6 +53,7 @@ pub struct Query(
     StatisticsQueries,
     SavedFilterQueries,
     TaskQueries,
+    CustomFieldQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -64,6 +69,7 @@ pub struct Mutation(
     TaskMutations,
     ApprovalMutations,
     SavedFilterMutations,
+    CustomFieldMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -100,6 +106,8 @@ pub enum Node {
     Delegation(Delegation),
     /// A saved filter.
     SavedFilter(SavedFilter),
+    /// A custom field.
+    CustomField(CustomField),
 }
 
 /// What the server tells of itself.
@@ -235,6 +243,10 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
             .await?
             .map(|row| Node::ConfigurationItem(ConfigurationItem::from_row(row))),
         prefix::APPROVAL => crate::approvals::types::find(ctx, id.uuid).await?.map(Node::Approval),
+        prefix::CUSTOM_FIELD => {
+            let found = platform(ctx).tickets.by_ids(&viewer(ctx)?, &CUSTOM_FIELD, &[id.uuid], &[]).await?.pop();
+            found.map(|row| Node::CustomField(CustomField::from_row(row)))
+        }
         prefix::SAVED_FILTER => {
             let filter = platform(ctx).tickets.saved_filter(&viewer(ctx)?, id.uuid).await?;
             filter.map(|row| Node::SavedFilter(SavedFilter::from_row(row)))

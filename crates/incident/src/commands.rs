@@ -3,6 +3,7 @@
 use access::{TeamRef, UserRef};
 use configuration::ServiceRef;
 use kernel::Patch;
+use ticket::custom_field::SetCustomField;
 use ticket::{AffectedItems, Impact, PriorityOverride, TicketRef, Urgency};
 
 use crate::model::IncidentOrigin;
@@ -34,6 +35,8 @@ pub struct CreateIncident {
     pub assignee: Option<UserRef>,
     /// Free words.
     pub tags: Vec<String>,
+    /// Custom fields.
+    pub custom_fields: Vec<SetCustomField>,
     /// What it is called elsewhere: (source, key).
     pub external_refs: Vec<(String, String)>,
     /// How it came in.
@@ -65,6 +68,8 @@ pub struct UpdateIncident {
     pub items: AffectedItems,
     /// All tags.
     pub tags: Option<Vec<String>>,
+    /// Custom fields; those that are not named stay.
+    pub custom_fields: Vec<SetCustomField>,
     /// Refuse when the incident has another version.
     pub expected_version: Option<i32>,
 }

@@ -91,10 +91,13 @@ impl Incidents {
             self.authorise_override(&ctx, &edit.after)?;
         }
         self.set_priority_in(tx, &mut edit, command.priority_override.as_ref()).await?;
+        tickets.set_custom_fields_in(tx, &mut edit, &command.custom_fields, true).await?;
         let workflow = tickets.workflow_for(tx, &ctx, rules.as_ref(), &edit.after).await?;
         edit.begin(&workflow);
         ticket::assignment::start_if_new(&mut edit);
+        tickets.require_custom_fields_in(tx, &edit).await?;
         query::insert_unique_in(tx, ctx.tenant, &INCIDENT, &edit.after).await?;
+        edit.insert_custom_fields_in(tx).await?;
         self.insert_external_refs_in(tx, &edit.after, &command.external_refs).await?;
         tx.emit(edit.event(tickets.access(), events::CREATED, Json::Null));
         tickets.set_items_in(tx, &edit, &command.items).await?;
@@ -228,6 +231,8 @@ impl Incidents {
         if let Some(urgency) = command.urgency {
             edit.set("urgency", urgency.as_str());
         }
+        tickets.set_custom_fields_in(tx, &mut edit, &command.custom_fields, false).await?;
+        tickets.require_custom_fields_in(tx, &edit).await?;
         edit.authorise_fields(tx.ctx(), tickets.access())?;
         if !command.items.is_keep() {
             tickets.authorise_items(tx.ctx(), &edit)?;
@@ -278,10 +283,11 @@ impl Incidents {
         notes: String,
         expected_version: Option<i32>,
     ) -> Result<Outcome> {
-        self.resolve_with(ctx, incident, (code, notes), false, expected_version).await
+        self.resolve_with(ctx, incident, (code, notes), Map::new(), false, expected_version).await
     }
 
-    /// The same, with its open children if `children` says so: as far as the viewer may resolve them.
+    /// The same, with custom fields by their keys, and with its open children if `children` says so: as far as the viewer may
+    /// resolve them.
     ///
     /// # Errors
     /// As [`Tickets::transition`].
@@ -290,12 +296,16 @@ impl Incidents {
         ctx: &Ctx,
         incident: TicketRef,
         (code, notes): (String, String),
+        custom_fields: Map<String, Json>,
         children: bool,
         expected_version: Option<i32>,
     ) -> Result<Outcome> {
         let mut inputs = Map::new();
         inputs.insert("resolutionCode".into(), code.into());
         inputs.insert("resolutionNotes".into(), notes.into());
+        if !custom_fields.is_empty() {
+            inputs.insert("customFields".into(), custom_fields.into());
+        }
         let command = TransitionTicket {
             ticket: incident,
             transition: "resolve".into(),

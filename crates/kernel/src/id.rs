@@ -52,6 +52,8 @@ pub mod prefix {
     pub const DELEGATION: &str = "del";
     /// Saved filter.
     pub const SAVED_FILTER: &str = "flt";
+    /// Custom field.
+    pub const CUSTOM_FIELD: &str = "fld";
     /// Event of the log.
     pub const EVENT: &str = "evt";
     /// Workflow.
@@ -84,6 +86,7 @@ pub mod prefix {
         APPROVAL_VOTE,
         DELEGATION,
         SAVED_FILTER,
+        CUSTOM_FIELD,
     ];
 }
 

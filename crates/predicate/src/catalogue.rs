@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::keyed;
+
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldType {
@@ -15,6 +17,8 @@ pub enum FieldType {
     Enum(&'static [&'static str]),
     /// A whole number.
     Int,
+    /// A number with a fraction.
+    Number,
     /// True or false.
     Bool,
     /// An instant.
@@ -89,6 +93,15 @@ pub enum RelationKind {
     Reference(&'static str),
     /// The other record extends this one: same id.
     Extension,
+    /// One of many records that refer to this one: the one whose `key` is what stands behind the colon of the relation's
+    /// name, see [`crate::keyed`]. This record holds the same values as a document, in the field that is called as the
+    /// relation is; who may not read that field may not follow the relation.
+    Keyed {
+        /// The field of the other record that holds this one's id.
+        parent: &'static str,
+        /// The field of the other record that holds the key.
+        key: &'static str,
+    },
 }
 
 /// A to-one relation to another record type.
@@ -186,10 +199,15 @@ impl Catalogue {
         self.types.values().copied()
     }
 
-    /// A relation that leaves from a record type: one that it declares, or that to a record type which extends it, by
-    /// that type's name.
+    /// A relation that leaves from a record type: one that it declares (with its key, where it is keyed), or that to a
+    /// record type which extends it, by that type's name.
     pub fn relation(&self, record: &'static RecordType, name: &str) -> Option<Relation> {
-        record.relation(name).copied().or_else(|| {
+        let (plain, key) = keyed::split(name).map_or((name, None), |(plain, key)| (plain, Some(key)));
+        let is_keyed = |found: &Relation| matches!(found.kind, RelationKind::Keyed { .. });
+        if key.is_some() {
+            return record.relation(plain).copied().filter(is_keyed);
+        }
+        record.relation(name).copied().filter(|found| !is_keyed(found)).or_else(|| {
             let extension = self.get(name)?;
             let extends = extension.base.is_some_and(|base| base.name == record.name);
             extends.then_some(Relation { name: extension.name, target: extension.name, kind: RelationKind::Extension })
@@ -223,6 +241,17 @@ impl Catalogue {
                 && record.field(field).is_none_or(|field| field.kind != FieldType::Id)
             {
                 return fail(format!("relation `{}` needs an id field `{field}`", relation.name));
+            }
+            if let RelationKind::Keyed { parent, key } = relation.kind {
+                let is_document = record.field(relation.name).is_some_and(|field| field.kind == FieldType::Json);
+                let target = self.get(relation.target);
+                let has = |name: &str, kind: FieldType| {
+                    target.and_then(|target| target.field(name)).is_some_and(|field| field.kind == kind)
+                };
+                let slots = keyed::SLOTS.iter().all(|(name, kind)| has(name, *kind));
+                if !is_document || !slots || !has(parent, FieldType::Id) || !has(key, FieldType::Text) {
+                    return fail(format!("the keyed relation `{}` does not fit", relation.name));
+                }
             }
         }
         for field in record.own.iter().chain(record.team) {

@@ -3,7 +3,7 @@
 use kernel::error::Problems;
 use kernel::{Result, UserError};
 
-use crate::{Catalogue, Field, FieldType, Operand, Path, Policy, Predicate, RecordType, Test, Value};
+use crate::{Catalogue, Field, FieldType, Operand, Path, Policy, Predicate, RecordType, Test, Value, keyed};
 
 /// How deep `and`, `or` and `not` may nest.
 pub const MAX_DEPTH: usize = 16;
@@ -49,7 +49,8 @@ pub fn check(
     let mut problems = Problems::default();
     predicate.for_each_test(&mut |path, test| {
         if let Err(message) = check_test(path, test, record, catalogue, purpose, denied) {
-            let segments = path.relations.iter().cloned().chain([path.field.clone()]);
+            let relations = path.relations.iter().flat_map(|name| name.split(':').map(str::to_owned));
+            let segments = relations.chain([path.field.clone()]);
             problems.add(UserError::validation(segments, message));
         }
     });
@@ -79,6 +80,9 @@ fn check_test(
     if field.filter == Policy::Never || denied(target, field) {
         return Err(format!("`{}` cannot be filtered by with your role", path.field));
     }
+    if gates(path, record, catalogue).any(|(record, gate)| denied(record, gate)) {
+        return Err(format!("`{}` cannot be filtered by with your role", path.dotted()));
+    }
     if purpose == Use::Event {
         if field.event == Policy::Never || path.relations.len() > 1 {
             return Err(format!("`{}` is not part of events, so it cannot be watched", path.dotted()));
@@ -88,6 +92,18 @@ fn check_test(
         }
     }
     check_operands(field, test)
+}
+
+/// The documents that hold the values under the keys on the path.
+fn gates<'a>(
+    path: &'a Path,
+    record: &'static RecordType,
+    catalogue: &'a Catalogue,
+) -> impl Iterator<Item = (&'static RecordType, &'static Field)> + 'a {
+    path.relations.iter().enumerate().filter_map(move |(depth, name)| {
+        let source = catalogue.follow(record, &path.relations[..depth])?;
+        Some((source, source.field(keyed::split(name)?.0)?))
+    })
 }
 
 fn operands(test: &Test) -> &[Operand] {
@@ -124,7 +140,7 @@ fn check_operands(field: &Field, test: &Test) -> Result<(), String> {
             check_text(text)?;
         }
         Test::Lt(_) | Test::Lte(_) | Test::Gt(_) | Test::Gte(_)
-            if !matches!(field.kind, FieldType::Int | FieldType::Time | FieldType::Text) =>
+            if !matches!(field.kind, FieldType::Int | FieldType::Number | FieldType::Time | FieldType::Text) =>
         {
             return Err(format!("`{name}` has no order"));
         }

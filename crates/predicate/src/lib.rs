@@ -11,6 +11,7 @@
 
 mod catalogue;
 mod check;
+pub mod keyed;
 mod memory;
 mod model;
 mod value;

@@ -18,6 +18,8 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A number with a fraction, finite.
+    Number(f64),
     /// Text, and the names of enum values.
     Text(String),
     /// The id of a record.
@@ -41,6 +43,7 @@ impl Value {
         match (self, other) {
             (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
             (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
+            (Value::Number(a), Value::Number(b)) => a.partial_cmp(b),
             (Value::Text(a), Value::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
             (Value::Id(a), Value::Id(b)) => Some(a.cmp(b)),
             (Value::Time(a), Value::Time(b)) => Some(a.cmp(b)),
@@ -54,6 +57,7 @@ impl Value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => (*value).into(),
             Value::Int(value) => (*value).into(),
+            Value::Number(value) => (*value).into(),
             Value::Text(value) => value.clone().into(),
             Value::Id(value) => value.to_string().into(),
             Value::Time(value) => value.to_rfc3339_opts(chrono::SecondsFormat::Micros, true).into(),
@@ -69,6 +73,7 @@ impl Value {
             (_, Json::Null) => Value::Null,
             (FieldType::Bool, Json::Bool(value)) => Value::Bool(*value),
             (FieldType::Int, Json::Number(value)) => Value::Int(value.as_i64()?),
+            (FieldType::Number, Json::Number(value)) => Value::Number(value.as_f64()?),
             (FieldType::Text | FieldType::Enum(_), Json::String(value)) => Value::Text(value.clone()),
             (FieldType::Id, Json::String(value)) => Value::Id(value.parse().ok()?),
             (FieldType::Time, Json::String(value)) => {
@@ -88,6 +93,7 @@ impl Value {
             (self, kind),
             (Value::Bool(_), FieldType::Bool)
                 | (Value::Int(_), FieldType::Int)
+                | (Value::Number(_), FieldType::Number)
                 | (Value::Text(_), FieldType::Text | FieldType::Enum(_))
                 | (Value::Id(_), FieldType::Id)
                 | (Value::Time(_), FieldType::Time)
@@ -109,6 +115,11 @@ impl Value {
     /// The number, if it is one.
     pub fn as_int(&self) -> Option<i64> {
         if let Value::Int(value) = self { Some(*value) } else { None }
+    }
+
+    /// The number with a fraction, if it is one.
+    pub fn as_number(&self) -> Option<f64> {
+        if let Value::Number(value) = self { Some(*value) } else { None }
     }
 
     /// The truth value, if it is one.
@@ -152,6 +163,12 @@ impl From<i32> for Value {
     }
 }
 
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Value::Number(value)
+    }
+}
+
 impl From<Timestamp> for Value {
     fn from(value: Timestamp) -> Self {
         Value::Time(value)
@@ -174,6 +191,7 @@ mod tests {
             chrono::DateTime::parse_from_rfc3339("2026-03-01T10:00:00.123456Z").unwrap().with_timezone(&chrono::Utc);
         for (kind, value) in [
             (FieldType::Int, Value::Int(7)),
+            (FieldType::Number, Value::Number(0.1 + 0.2)),
             (FieldType::Id, Value::Id(Uuid::from_u128(9))),
             (FieldType::Time, Value::Time(time)),
             (FieldType::TextList, Value::TextList(vec!["vpn".into()])),

@@ -10,6 +10,7 @@ use store::query::{Row, hold_in, update_in};
 use store::{Audience, NewEvent, RecordRef, Tx};
 
 use crate::approval;
+use crate::custom_field::ChangedValues;
 use crate::events;
 use crate::fields::STATE_AFTER;
 use crate::kind::KindRules;
@@ -25,12 +26,14 @@ pub struct Edit {
     pub before: Row,
     /// As it will be.
     pub after: Row,
+    /// The custom fields among what changed.
+    pub(crate) values: ChangedValues,
 }
 
 impl Edit {
     /// Nothing changed yet.
     pub fn new(rules: Arc<dyn KindRules>, workflow: Arc<Workflow>, row: Row) -> Self {
-        Self { rules, workflow, before: row.clone(), after: row }
+        Self { rules, workflow, before: row.clone(), after: row, values: ChangedValues::default() }
     }
 
     /// Has the ticket follow this workflow.
@@ -142,7 +145,7 @@ impl Edit {
         if !update_in(tx, tenant, record, self.after.id(), Some(version), &values).await? {
             return Err(tx.retry());
         }
-        Ok(())
+        self.values.write_in(tx, self.after.id()).await
     }
 
     /// Makes sure that an event without a change tells of the ticket as it is: on PostgreSQL somebody else could change

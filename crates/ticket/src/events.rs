@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use predicate::{Catalogue, Facts, Path, Policy, RecordType, RelationKind, Value};
+use predicate::{Catalogue, Facts, Path, Policy, RecordType, RelationKind, Value, keyed};
 use serde_json::{Map, Value as Json};
 use store::query::Row;
 use store::{Audience, Change, NewEvent};
@@ -147,6 +147,12 @@ impl EventFacts<'_> {
 impl Facts for EventFacts<'_> {
     fn value(&self, path: &Path) -> Value {
         let path = self.of_this_kind(path);
+        if let [relation] = path.relations.as_slice()
+            && let Some((document, key)) = keyed::split(relation)
+        {
+            let document = self.undo.get(document).or_else(|| self.facts.get(document));
+            return document.map_or(Value::Null, |document| keyed::value(document, key, &path.field));
+        }
         let Some(target) = self.catalogue.follow(self.record, &path.relations) else { return Value::Null };
         let Some(field) = target.field(&path.field) else { return Value::Null };
         let mut name = path.dotted();

@@ -3,6 +3,7 @@
 use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Rule};
 
 use crate::approval::fields::{APPROVAL, APPROVAL_STEP, APPROVAL_VOTE, DELEGATION};
+use crate::custom_field::fields::{CUSTOM_FIELD, CUSTOM_FIELD_VALUE};
 use crate::model::{
     CommentVisibility, Impact, ItemLink, LinkType, Priority, StateCategory, TicketKind, Urgency, WaitingReason,
 };
@@ -122,6 +123,18 @@ pub static TICKET: RecordType = RecordType {
         // Absent on tickets that follow the default of their kind.
         Field { filter: Never, order: Never, ..nullable(fact("workflow", "workflow", FieldType::Text)) },
         Field { filter: Never, order: Never, ..nullable(fact("workflowVersion", "workflow_version", FieldType::Int)) },
+        // The values of custom fields, by their keys; null where there are none.
+        Field {
+            filter: Never,
+            order: Never,
+            ..written(nullable(fact("customFields", "custom_fields", FieldType::Json)), UPDATE)
+        },
+        Field {
+            filter: Never,
+            order: Never,
+            read: INTERNAL,
+            ..written(nullable(fact("internalCustomFields", "internal_custom_fields", FieldType::Json)), UPDATE)
+        },
         // What pending approvals hold back; null for a ticket that never had an approval.
         shown_only(nullable(fact("blockedTransitions", "blocked_transitions", FieldType::TextList))),
     ],
@@ -132,11 +145,18 @@ pub static TICKET: RecordType = RecordType {
         reference("service", "service"),
         reference("team", "team"),
         reference("assignee", "actor"),
+        custom_fields("customFields"),
+        custom_fields("internalCustomFields"),
     ],
     row: READ,
     own: OWN,
     team: TEAM,
 };
+
+/// The values of custom fields under the keys of a document.
+const fn custom_fields(name: &'static str) -> Relation {
+    Relation { name, target: "customFieldValue", kind: RelationKind::Keyed { parent: "ticket", key: "key" } }
+}
 
 /// A task: the shared fields of tickets, and these.
 pub static TASK: RecordType = RecordType {
@@ -431,6 +451,8 @@ pub static ALL: &[&RecordType] = &[
     &TASK,
     &DEPENDENCY,
     &EXTERNAL_REF,
+    &CUSTOM_FIELD,
+    &CUSTOM_FIELD_VALUE,
     &EVENT,
     &WORKFLOW,
     &WORKFLOW_VERSION,

@@ -18,6 +18,7 @@ pub mod assignment;
 pub mod category;
 pub mod commands;
 pub mod comment;
+pub mod custom_field;
 pub mod document;
 pub mod edit;
 pub mod error;

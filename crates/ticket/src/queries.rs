@@ -191,7 +191,12 @@ impl Tickets {
     ///
     /// # Errors
     /// As [`list`].
-    pub async fn list(&self, ctx: &Ctx, request: ListRequest) -> Result<Slice> {
+    pub async fn list(&self, ctx: &Ctx, mut request: ListRequest) -> Result<Slice> {
+        let reader = self.store().read("customField.list");
+        request.filter = self.bound_filter(&reader, ctx, request.filter).await?;
+        for term in &mut request.order {
+            term.field = self.bound_term(&reader, ctx, &term.field, "orderBy", true).await?;
+        }
         list(self.access(), &self.store().read("ticket.list"), ctx, request).await
     }
 
@@ -200,6 +205,7 @@ impl Tickets {
     /// # Errors
     /// As [`count`].
     pub async fn count(&self, ctx: &Ctx, record: &'static RecordType, filter: Predicate) -> Result<Count> {
+        let filter = self.bound_filter(&self.store().read("customField.list"), ctx, filter).await?;
         count(self.access(), &self.store().read("ticket.count"), ctx, record, filter).await
     }
 
@@ -330,6 +336,7 @@ impl Tickets {
         let (after, before) = (bound(&page.after)?, bound(&page.before)?);
         let position = |test| Predicate::Is(Path::field("position"), test);
         let at = |position: i64| Operand::Value(Value::Int(position));
+        let filter = self.bound_filter(&self.store().read("customField.list"), ctx, filter).await?;
         let filter = checked(self.access(), ctx, &visible, &EVENT, filter)?
             .and(position(Test::IsNull(false)))
             .and(after.map_or_else(Predicate::always, |after| position(Test::Gt(at(after)))))
@@ -348,6 +355,10 @@ impl Tickets {
         slice.has_previous |= after.is_some();
         slice.has_next |= before.is_some();
         Ok(slice)
+    }
+
+    async fn bound_filter(&self, reader: &impl ConnectionTrait, ctx: &Ctx, filter: Predicate) -> Result<Predicate> {
+        self.bound(reader, ctx, filter).await.map_err(|error| error.within("filter"))
     }
 
     /// The log's position now, as a cursor: read before the rows of a list, so that nothing falls between them.

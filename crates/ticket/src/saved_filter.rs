@@ -103,7 +103,7 @@ impl Tickets {
     /// `FORBIDDEN` for sharing without `filter.share`; `VALIDATION`, `LIMIT`, `NOT_FOUND`.
     pub async fn create_saved_filter(&self, ctx: &Ctx, command: CreateSavedFilter) -> Result<Outcome> {
         check_texts(Some(&command.name), command.description.as_deref(), Some(&command.columns))?;
-        self.check_filter(ctx, &command.filter)?;
+        self.check_filter(ctx, &command.filter).await?;
         let tickets = self.clone();
         let written = self.store().write(ctx, "savedFilterCreate", move |tx| {
             let (tickets, command) = (tickets.clone(), command.clone());
@@ -173,7 +173,7 @@ impl Tickets {
         };
         check_texts(command.name.as_deref(), description, command.columns.as_deref())?;
         if let Some(filter) = &command.filter {
-            self.check_filter(ctx, filter)?;
+            self.check_filter(ctx, filter).await?;
         }
         let tickets = self.clone();
         let written = self.store().write(ctx, "savedFilterUpdate", move |tx| {
@@ -263,13 +263,14 @@ impl Tickets {
     }
 
     /// Whoever saves a filter can use it themselves.
-    fn check_filter(&self, ctx: &Ctx, document: &Json) -> Result<()> {
-        self.condition_of(ctx, document).map(|_| ()).map_err(|error| error.within("filter"))
+    async fn check_filter(&self, ctx: &Ctx, document: &Json) -> Result<()> {
+        self.condition_of(ctx, document).await.map(|_| ()).map_err(|error| error.within("filter"))
     }
 
     /// A document as the condition that it is for this viewer: resolved and masked.
-    fn condition_of(&self, ctx: &Ctx, document: &Json) -> Result<Predicate> {
+    async fn condition_of(&self, ctx: &Ctx, document: &Json) -> Result<Predicate> {
         let asked = self.documents()?.of_tickets(document)?;
+        let asked = self.bound(&self.store().read("customField.list"), ctx, asked).await?;
         let visible = self.access().visible(ctx);
         access::visibility::filter(ctx, self.access().catalogue(), &visible, &TICKET, asked, Use::Query)
     }
@@ -311,8 +312,10 @@ impl Tickets {
     /// # Errors
     /// Database errors.
     pub async fn count_documents(&self, ctx: &Ctx, documents: &[Json]) -> Result<Vec<Option<Count>>> {
-        let conditions: Vec<Option<Predicate>> =
-            documents.iter().map(|document| self.condition_of(ctx, document).ok()).collect();
+        let mut conditions: Vec<Option<Predicate>> = Vec::with_capacity(documents.len());
+        for document in documents {
+            conditions.push(self.condition_of(ctx, document).await.ok());
+        }
         let usable: Vec<Predicate> = conditions.iter().flatten().cloned().collect();
         let visible = self.access().visible(ctx);
         let scoped = self.access().scoped(ctx, &visible);

@@ -12,6 +12,7 @@ use predicate::masked_value;
 use store::query::Row;
 use store::{Event, Store, Tx, Written};
 
+use crate::custom_field::DefinitionCache;
 use crate::document::FilterDocuments;
 use crate::edit::Edit;
 use crate::kind::Kinds;
@@ -41,6 +42,7 @@ struct Inner {
     documents: OnceLock<Arc<dyn FilterDocuments>>,
     library: Library,
     matrices: Matrices,
+    definitions: DefinitionCache,
 }
 
 /// The priority matrices of tenants, asked for anew every other second, and at once in the process that changed one.
@@ -64,6 +66,7 @@ impl Tickets {
             documents: OnceLock::new(),
             library: Library::default(),
             matrices,
+            definitions: Cache::builder().max_capacity(TENANTS).time_to_live(SETTINGS_AGE).build(),
         }))
     }
 
@@ -95,6 +98,11 @@ impl Tickets {
     /// The priority matrices that this process knows.
     pub(crate) fn matrices(&self) -> &Matrices {
         &self.0.matrices
+    }
+
+    /// The custom fields that this process knows.
+    pub(crate) fn definitions(&self) -> &DefinitionCache {
+        &self.0.definitions
     }
 
     /// The source of numbers.

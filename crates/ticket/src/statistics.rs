@@ -80,8 +80,8 @@ impl Interval {
 pub struct StatisticsRequest {
     /// Of which tickets, as a client asked: before it is checked.
     pub filter: Predicate,
-    /// By which fields of tickets; those of [`INSTANTS`] by intervals.
-    pub dimensions: Vec<&'static str>,
+    /// By which fields of tickets, or custom fields (`customField:key`); those of [`INSTANTS`] by intervals.
+    pub dimensions: Vec<String>,
     /// How long the intervals of an instant are.
     pub interval: Interval,
     /// Whose days they are: an IANA name.
@@ -112,35 +112,43 @@ impl Tickets {
     /// `VALIDATION` with paths `filter`, `groupBy`, `timeZone`, `since`, `until`; `LIMIT`.
     pub async fn statistics(&self, ctx: &Ctx, request: StatisticsRequest) -> Result<StatisticsAnswer> {
         check_dimensions(&request.dimensions)?;
-        let has_instant = request.dimensions.iter().any(|name| INSTANTS.contains(name));
+        let has_instant = request.dimensions.iter().any(|name| INSTANTS.contains(&name.as_str()));
         let until = request.until.unwrap_or_else(|| ctx.now());
         let bounds = match has_instant {
             true => bounds(request.interval, &request.time_zone, request.since, until)?,
             false => Vec::new(),
         };
         let visible = self.access().visible(ctx);
+        let reader = self.store().read("ticket.statistics");
+        let mut dimensions = Vec::with_capacity(request.dimensions.len());
         for name in &request.dimensions {
+            dimensions.push(self.bound_term(&reader, ctx, name, "groupBy", false).await?);
+        }
+        for name in &dimensions {
+            if predicate::keyed::split(name).is_some() {
+                access::visibility::check_order(&visible, &TICKET, name).map_err(|_| not_by(name))?;
+                continue;
+            }
             let field = TICKET.field(name).filter(|field| !access::visibility::is_denied(&visible, &TICKET, field));
             if field.is_none() {
-                let message = format!("`{name}` cannot be grouped by with your role");
-                return Err(UserError::validation(["groupBy"], message).into());
+                return Err(not_by(name));
             }
         }
         let catalogue = self.access().catalogue();
-        let filter = access::visibility::filter(ctx, catalogue, &visible, &TICKET, request.filter, Use::Query)
+        let filter = self.bound(&reader, ctx, request.filter).await.map_err(|error| error.within("filter"))?;
+        let filter = access::visibility::filter(ctx, catalogue, &visible, &TICKET, filter, Use::Query)
             .map_err(|error| error.within("filter"))?;
-        let group = |name: &&'static str| match INSTANTS.contains(name) {
-            true => GroupBy::Interval { field: name, bounds: bounds.clone() },
-            false => GroupBy::Field(name),
+        let group = |name: &String| match INSTANTS.iter().find(|instant| *instant == name) {
+            Some(field) => GroupBy::Interval { field, bounds: bounds.clone() },
+            None => GroupBy::Field(name.clone()),
         };
         let wanted = Statistics {
             record: &TICKET,
             filter,
-            group_by: request.dimensions.iter().map(group).collect(),
+            group_by: dimensions.iter().map(group).collect(),
             between: request.with_durations.then_some(("createdAt", "resolvedAt")),
             limit: MAX_GROUPS as u32 + 1,
         };
-        let reader = self.store().read("ticket.statistics");
         let mut groups = query::statistics(&reader, &self.access().scoped(ctx, &visible), &wanted).await?;
         let truncated = groups.len() > MAX_GROUPS;
         groups.truncate(MAX_GROUPS);
@@ -148,13 +156,17 @@ impl Tickets {
     }
 }
 
-fn check_dimensions(dimensions: &[&'static str]) -> Result<()> {
+fn not_by(name: &str) -> kernel::Error {
+    UserError::validation(["groupBy"], format!("`{name}` cannot be grouped by with your role")).into()
+}
+
+fn check_dimensions(dimensions: &[String]) -> Result<()> {
     if dimensions.len() > MAX_DIMENSIONS {
         let message = format!("{} dimensions are combined; at most {MAX_DIMENSIONS} are allowed", dimensions.len());
         return Err(UserError::limit(["groupBy"], message, MAX_DIMENSIONS as u64).into());
     }
     let twice = dimensions.iter().enumerate().any(|(place, name)| dimensions[..place].contains(name));
-    let instants = dimensions.iter().filter(|name| INSTANTS.contains(name)).count();
+    let instants = dimensions.iter().filter(|name| INSTANTS.contains(&name.as_str())).count();
     if twice || instants > 1 {
         let message = "name each dimension once, and one instant at most";
         return Err(UserError::validation(["groupBy"], message).into());

@@ -37,6 +37,19 @@ pub(crate) async fn reserve_numbers_in(
     Ok(end - count)
 }
 
+/// Deletes the values that a ticket has under these keys.
+pub(crate) async fn delete_custom_values_in(tx: &Tx, ticket: Uuid, keys: &[String]) -> Result<()> {
+    let column = |name: &'static str| Expr::col(Alias::new(name));
+    let mut delete = Query::delete();
+    delete
+        .from_table(Alias::new("custom_field_value"))
+        .and_where(column("tenant_id").eq(tx.ctx().tenant))
+        .and_where(column("ticket_id").eq(ticket))
+        .and_where(column("key").is_in(keys));
+    tx.execute(&delete).await.db()?;
+    Ok(())
+}
+
 /// Has the counter go on behind a number that came from elsewhere, unless it is there already.
 pub(crate) async fn advance_numbers_in(
     connection: &impl ConnectionTrait,

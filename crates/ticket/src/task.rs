@@ -27,6 +27,7 @@ use store::Tx;
 use store::query::{self, Row};
 
 use crate::commands::{check_long_text, check_title, normalise_tags};
+use crate::custom_field::SetCustomField;
 use crate::edit::Edit;
 use crate::events;
 use crate::fields::{DEPENDENCY, TASK};
@@ -110,6 +111,8 @@ pub struct TaskDraft {
     pub urgency: Option<Urgency>,
     /// Free words.
     pub tags: Vec<String>,
+    /// Custom fields.
+    pub custom_fields: Vec<SetCustomField>,
 }
 
 /// Add a task to a ticket.
@@ -138,6 +141,8 @@ pub struct UpdateTask {
     pub urgency: Option<Urgency>,
     /// All tags.
     pub tags: Option<Vec<String>>,
+    /// Custom fields.
+    pub custom_fields: Vec<SetCustomField>,
     /// All tasks of the same ticket that must be done first.
     pub depends_on: Option<Vec<TicketRef>>,
     /// Refuse when the task has another version.
@@ -222,6 +227,8 @@ impl Tickets {
         if let Some(urgency) = command.urgency {
             edit.set("urgency", urgency.as_str());
         }
+        self.set_custom_fields_in(tx, &mut edit, &command.custom_fields, false).await?;
+        self.require_custom_fields_in(tx, &edit).await?;
         edit.authorise_fields(tx.ctx(), self.access())?;
         let moved = ["impact", "urgency"].iter().any(|field| edit.before.get(field) != edit.after.get(field));
         if moved {
@@ -339,9 +346,12 @@ impl Tickets {
         edit.set_reference("service", parent.before.relation("service").cloned());
         edit.authorise_state_after(&ctx, self.access())?;
         self.follow_matrix_in(tx, &mut edit).await?;
+        self.set_custom_fields_in(tx, &mut edit, &draft.custom_fields, true).await?;
         let workflow = self.workflow_for(tx, &ctx, rules.as_ref(), &edit.after).await?;
         edit.begin(&workflow);
+        self.require_custom_fields_in(tx, &edit).await?;
         query::insert_unique_in(tx, ctx.tenant, &TASK, &edit.after).await?;
+        edit.insert_custom_fields_in(tx).await?;
         for (needs, _) in needed {
             insert_dependency_in(tx, edit.after.id(), *needs).await?;
         }

@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 
 use access::permission;
 use kernel::error::{Problems, RefusedTransition};
-use kernel::{Ctx, Error, Result, Timestamp, UserError};
+use kernel::{ActorKind, Ctx, Error, Result, Timestamp, UserError};
 use predicate::{Policy, Rule, Value, ViewerValues, evaluate, resolve};
 use serde_json::{Map, Value as Json, json};
 use store::query::Row;
 use store::{ConnectionTrait, Tx};
 
 use crate::commands::{TransitionTicket, parse_time};
+use crate::custom_field::{self, Definitions, SetCustomField};
 use crate::edit::Edit;
 use crate::error::transition_refused;
 use crate::kind::KindRules;
-use crate::model::{CommentVisibility, MAX_TAGS, StateCategory, WaitingReason};
+use crate::model::{CommentVisibility, MAX_TAGS, StateCategory, TicketKind, WaitingReason};
 use crate::service::{Outcome, Tickets};
 use crate::timer;
 use crate::workflow::{Effect, EffectField, Transition, Workflow};
@@ -45,7 +46,12 @@ impl Tickets {
         let rules = self.kinds().of(row)?;
         let reader = self.store().read("workflow.find");
         let workflow = self.workflow_of(&reader, ctx, rules.as_ref(), row).await?;
-        Ok(self.transitions_of(ctx, rules.as_ref(), &workflow, row))
+        let mut found = self.transitions_of(ctx, rules.as_ref(), &workflow, row);
+        let definitions = self.custom_fields(&reader, ctx).await?;
+        for transition in &mut found {
+            ask_for_custom_fields(transition, &definitions, rules.kind(), row);
+        }
+        Ok(found)
     }
 
     fn transitions_of(
@@ -160,7 +166,9 @@ impl Tickets {
         let transition = self.check_allowed(tx.ctx(), rules.as_ref(), &workflow, &edit.before, key)?;
         self.check_not_blocked_in(tx, &edit.before, key).await?;
         let mut problems = Problems::default();
+        let custom_fields = take_custom_fields(&mut inputs, &mut problems);
         check_names(transition, &inputs, &mut problems);
+        problems.take(self.set_custom_fields_in(tx, edit, &custom_fields, false).await)?;
         self.take_effects_in(tx, edit, transition, &mut inputs).await?;
         if transition.required.iter().chain(&transition.optional).any(|name| name == "team" || name == "assignee") {
             let assigned = self.assign_by_inputs_in(tx, edit, &mut inputs).await;
@@ -170,6 +178,10 @@ impl Tickets {
         let from = workflow.category(&edit.before.text("state"));
         apply(transition, &workflow, &mut inputs, &mut edit.after, now, &mut problems);
         rules.apply(&workflow, transition, &mut inputs, &mut edit.after, &mut problems);
+        // Nobody is there to be asked when the system acts.
+        if tx.ctx().actor.kind != ActorKind::System {
+            problems.take(self.require_custom_fields_in(tx, edit).await)?;
+        }
         problems.check().map_err(|error| error.within("fields"))?;
         let event = rules.transition_event(transition, from, workflow.category(&transition.to));
         let payload = json!({ "transition": transition.key });
@@ -329,6 +341,32 @@ impl Tickets {
         let event = rules.transition_event(transition, workflow.category(&state), StateCategory::Active);
         edit.save_in(tx, self.access(), event, payload).await?;
         Ok(())
+    }
+}
+
+/// The input that every transition takes: values of custom fields by their keys.
+const CUSTOM_FIELDS: &str = custom_field::DOCUMENT;
+
+/// Takes the values of custom fields out of the inputs.
+fn take_custom_fields(inputs: &mut Map<String, Json>, problems: &mut Problems) -> Vec<SetCustomField> {
+    match inputs.remove(CUSTOM_FIELDS) {
+        None | Some(Json::Null) => Vec::new(),
+        Some(Json::Object(values)) => custom_field::from_json(values),
+        Some(_) => {
+            let message = "`customFields` is an object of values by keys, such as `{ \"costCenter\": \"4711\" }`";
+            problems.add(UserError::constraint([CUSTOM_FIELDS], message, "type", None));
+            Vec::new()
+        }
+    }
+}
+
+/// Adds the custom fields to the schema of a transition's inputs.
+fn ask_for_custom_fields(found: &mut AvailableTransition, definitions: &Definitions, kind: TicketKind, row: &Row) {
+    let Some(schema) = custom_field::input_schema(definitions, kind, &found.to, row) else { return };
+    let needed = schema["required"].as_array().is_some_and(|required| !required.is_empty());
+    found.input_schema["properties"][CUSTOM_FIELDS] = schema;
+    if needed && let Some(required) = found.input_schema["required"].as_array_mut() {
+        required.push(CUSTOM_FIELDS.into());
     }
 }
 

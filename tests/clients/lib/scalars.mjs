@@ -7,6 +7,12 @@ const INSTANT = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}
 /** Days have 24 hours; months and years have no length. */
 const DURATION = /^[+-]?P(?=.)(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$/;
 
+/** A day that the calendar has. */
+const date = (value) => text(value) && /^\d{4}-\d{2}-\d{2}$/.test(value) && isDay(value);
+const isDay = (value) => {
+  const time = Date.parse(`${value}T00:00:00Z`);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(value);
+};
 const text = (value) => typeof value === "string";
 const instant = (value) => text(value) && INSTANT.test(value) && !Number.isNaN(Date.parse(value.replace(" ", "T")));
 const duration = (value) => text(value) && DURATION.test(value);
@@ -14,6 +20,7 @@ const duration = (value) => text(value) && DURATION.test(value);
 /** Whether a value is one of the scalar's, by the scalar's name. */
 const TAKES = {
   Cursor: text,
+  Date: date,
   DateTime: instant,
   Duration: duration,
   EmailAddress: text,

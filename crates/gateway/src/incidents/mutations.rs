@@ -8,6 +8,8 @@ use crate::configuration::inputs::items;
 use crate::configuration::{CiRef, ServiceRef};
 use crate::connection::ExternalRefInput;
 use crate::context::{mutation, platform};
+use crate::custom_fields::inputs::of_transition;
+use crate::custom_fields::{CustomFieldInput, set};
 use crate::incidents::Incident;
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
@@ -59,6 +61,8 @@ pub struct IncidentCreateInput {
     pub assignee: Option<UserRefInput>,
     /// Free words, at most 50.
     pub tags: Option<Vec<String>>,
+    /// Custom fields, at most 50; those that are not named get their defaults.
+    pub custom_fields: Option<Vec<CustomFieldInput>>,
     /// What it is called in other systems, at most 20; each unique in the tenant.
     pub external_refs: Option<Vec<ExternalRefInput>>,
     /// How it came in; `API` when absent.
@@ -96,6 +100,8 @@ pub struct IncidentUpdateInput {
     pub not_impacted_items: Option<Vec<CiRef>>,
     /// All tags, replacing those there are; at most 50.
     pub tags: Option<Vec<String>>,
+    /// Custom fields to change, at most 50; those that are not named stay.
+    pub custom_fields: Option<Vec<CustomFieldInput>>,
     /// Refuse when the incident has another version.
     pub expected_version: Option<i32>,
     /// The same key and input give the stored answer.
@@ -113,6 +119,8 @@ pub struct IncidentResolveInput {
     pub resolution_code: String,
     /// How, in words; at most 64 KiB.
     pub resolution_notes: Markdown,
+    /// Custom fields to change along, at most 50: those that are required in the state among them.
+    pub custom_fields: Option<Vec<CustomFieldInput>>,
     /// Resolve its open children along with it, those that the viewer may resolve, with the same code and notes. What became of
     /// each is told by the event `TicketChildrenResolved`.
     pub resolve_children: Option<bool>,
@@ -195,6 +203,7 @@ fn create_command(input: IncidentCreateInput) -> kernel::Result<incident::Create
         team: input.team.map(|team| team.into_ref().map_err(|error| error.within("team"))).transpose()?,
         assignee: user(input.assignee, "assignee")?,
         tags: input.tags.unwrap_or_default(),
+        custom_fields: set(input.custom_fields)?,
         external_refs: input
             .external_refs
             .unwrap_or_default()
@@ -223,6 +232,7 @@ fn update_command(input: IncidentUpdateInput) -> kernel::Result<incident::Update
         service: reference("service", input.service, ServiceRef::into_ref)?,
         items: affected(input.configuration_items, input.not_impacted_items)?,
         tags: input.tags,
+        custom_fields: set(input.custom_fields)?,
         expected_version: input.expected_version,
     })
 }
@@ -285,12 +295,15 @@ impl IncidentMutations {
         #[graphql(desc = "Which incident, and how.")] input: IncidentResolveInput,
     ) -> Result<IncidentResolvePayload> {
         let viewer = mutation(ctx)?;
-        let result = match incident_ref(&input.id) {
-            Ok(reference) => {
+        let read = incident_ref(&input.id).and_then(|reference| Ok((reference, of_transition(input.custom_fields)?)));
+        let result = match read {
+            Ok((reference, custom_fields)) => {
                 let (code, notes) = (input.resolution_code, input.resolution_notes.0);
                 let children = input.resolve_children.unwrap_or(false);
                 let incidents = &platform(ctx).incidents;
-                incidents.resolve_with(&viewer, reference, (code, notes), children, input.expected_version).await
+                incidents
+                    .resolve_with(&viewer, reference, (code, notes), custom_fields, children, input.expected_version)
+                    .await
             }
             Err(error) => Err(error),
         };

@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, Si
 
 use super::Task;
 use crate::context::{mutation, platform};
+use crate::custom_fields::{CustomFieldInput, set};
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
 use crate::scalars::{Markdown, patch};
@@ -31,6 +32,8 @@ pub struct TaskCreateInput {
     pub urgency: Option<Urgency>,
     /// Free words, at most 50.
     pub tags: Option<Vec<String>>,
+    /// Custom fields, at most 50; those that are not named get their defaults.
+    pub custom_fields: Option<Vec<CustomFieldInput>>,
     /// Ids or numbers of the tasks of the same ticket that must be done first, at most 100.
     pub depends_on: Option<Vec<ID>>,
     /// The same key and input give the stored answer.
@@ -54,6 +57,8 @@ pub struct TaskUpdateInput {
     pub urgency: Option<Urgency>,
     /// All tags, replacing those there are; at most 50.
     pub tags: Option<Vec<String>>,
+    /// Custom fields to change, at most 50; those that are not named stay.
+    pub custom_fields: Option<Vec<CustomFieldInput>>,
     /// All tasks of the same ticket that must be done first, by id or number, replacing those there are; at most 100.
     pub depends_on: Option<Vec<ID>>,
     /// Refuse when the task has another version.
@@ -79,6 +84,8 @@ pub struct PlannedTaskInput {
     pub assignee: Option<UserRefInput>,
     /// Free words, at most 50.
     pub tags: Option<Vec<String>>,
+    /// Custom fields, at most 50; those that are not named get their defaults.
+    pub custom_fields: Option<Vec<CustomFieldInput>>,
     /// The keys of the tasks of this plan that must be done first.
     pub depends_on: Option<Vec<String>>,
 }
@@ -146,6 +153,7 @@ impl TaskCreateInput {
                 impact: self.impact.map(Into::into),
                 urgency: self.urgency.map(Into::into),
                 tags: self.tags.unwrap_or_default(),
+                custom_fields: set(self.custom_fields)?,
             },
             depends_on: tasks(self.depends_on)?.unwrap_or_default(),
         })
@@ -161,6 +169,7 @@ impl TaskUpdateInput {
             impact: self.impact.map(Into::into),
             urgency: self.urgency.map(Into::into),
             tags: self.tags,
+            custom_fields: set(self.custom_fields)?,
             depends_on: tasks(self.depends_on)?,
             expected_version: self.expected_version,
         })
@@ -179,6 +188,7 @@ impl PlannedTaskInput {
                 impact: None,
                 urgency: None,
                 tags: self.tags.unwrap_or_default(),
+                custom_fields: set(self.custom_fields)?,
             },
             depends_on: self.depends_on.unwrap_or_default(),
         })

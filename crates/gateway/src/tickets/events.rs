@@ -1,5 +1,6 @@
 //! Events in the API: one type for each kind, two interfaces.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Interface, Object, Result, SimpleObject};
@@ -43,7 +44,7 @@ pub enum EventChannel {
 /// One field that an event changed.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct FieldChange {
-    /// The field's name.
+    /// The field's name; of a custom field `customFields.` and its key.
     pub field: String,
     /// Its value before; references are ids.
     pub before: Option<Json>,
@@ -465,6 +466,10 @@ events! {
         WorkflowUpdated
         /// A version of a workflow was published.
         WorkflowPublished
+        /// A custom field was defined.
+        CustomFieldCreated
+        /// A custom field changed or was retired.
+        CustomFieldUpdated
         /// A service was added.
         ServiceCreated
         /// A service changed.
@@ -664,12 +669,28 @@ fn ticket_changes(
         .filter_map(|change| Some((change, record.field(&change.field)?)))
         // The id is there so that the state before a creation has none; it is no news.
         .filter(|(_, field)| field.name != "id" && readable(field.name))
-        .map(|(change, field)| {
-            field_change(change, |json| match field.kind {
-                FieldType::Id => public_id(record, field.name, json, facts),
-                _ => json.clone(),
-            })
+        .flat_map(|(change, field)| match field.kind {
+            FieldType::Json => by_key(change),
+            FieldType::Id => vec![field_change(change, |json| public_id(record, field.name, json, facts))],
+            _ => vec![field_change(change, Clone::clone)],
         })
+        .collect()
+}
+
+/// The changes of a document of custom fields, one for each field: `customFields.costCenter`.
+fn by_key(change: &Change) -> Vec<FieldChange> {
+    let keys = |json: &JsonValue| json.as_object().map(|values| values.keys().cloned().collect()).unwrap_or_default();
+    let mut all: BTreeSet<String> = keys(&change.before);
+    all.append(&mut keys(&change.after));
+    let of = |json: &JsonValue, key: &str| json.get(key).cloned().unwrap_or_default();
+    all.into_iter()
+        .map(|key| Change {
+            before: of(&change.before, &key),
+            after: of(&change.after, &key),
+            field: format!("{}.{key}", ticket::custom_field::DOCUMENT),
+        })
+        .filter(|change| change.before != change.after)
+        .map(|change| field_change(&change, Clone::clone))
         .collect()
 }
 

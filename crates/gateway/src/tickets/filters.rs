@@ -5,9 +5,11 @@ use kernel::Result;
 use kernel::id::prefix;
 use predicate::{Path, Predicate, Test};
 use store::query::OrderTerm;
+use ticket::custom_field::UNBOUND;
 
 use crate::configuration::ServiceFilter;
 use crate::connection::{NullsOrder, OrderDirection, check_order, term};
+use crate::custom_fields::CustomFieldFilter;
 use crate::filters::{
     BooleanFilter, DateTimeFilter, IdFilter, IntFilter, StringFilter, StringListFilter, combine, enum_filter,
 };
@@ -104,6 +106,8 @@ pub struct TicketConditions {
     pub assignee: Option<UserFilter>,
     /// The tags.
     pub tags: Option<StringListFilter>,
+    /// Custom fields, such as `[{ key: "costCenter", text: { eq: "4711" } }]`; all must hold.
+    pub custom_fields: Option<Vec<CustomFieldFilter>>,
     /// How often a team or an assignee gave way to another. For those who work on tickets.
     pub reassignment_count: Option<IntFilter>,
     /// How often it came back.
@@ -147,6 +151,7 @@ impl TicketConditions {
             self.service.map(|filter| filter.through("service")).transpose()?.unwrap_or_default(),
             user(self.assignee, "assignee")?,
             self.tags.map_or_else(Predicate::always, |filter| filter.on("tags")),
+            crate::custom_fields::filters::all(self.custom_fields)?,
             number(self.reassignment_count, "reassignmentCount"),
             number(self.reopen_count, "reopenCount"),
             time(self.created_at, "createdAt"),
@@ -331,6 +336,8 @@ pub enum TicketOrderField {
     ReopenCount,
     /// How often a team or an assignee gave way to another. For those who work on tickets.
     ReassignmentCount,
+    /// A custom field, which `customField` names.
+    CustomField,
 }
 
 impl TicketOrderField {
@@ -345,7 +352,21 @@ impl TicketOrderField {
             TicketOrderField::WaitingUntil => "waitingUntil",
             TicketOrderField::ReopenCount => "reopenCount",
             TicketOrderField::ReassignmentCount => "reassignmentCount",
+            TicketOrderField::CustomField => UNBOUND,
         }
+    }
+}
+
+/// What an order's term names: a field, or a custom field that has yet to be looked up.
+fn ordered_by(field: TicketOrderField, custom: Option<String>, place: usize) -> Result<String> {
+    match (field, custom) {
+        (TicketOrderField::CustomField, Some(key)) => Ok(predicate::keyed::join(UNBOUND, &key)),
+        (TicketOrderField::CustomField, None) | (_, Some(_)) => {
+            let path = ["orderBy".to_owned(), place.to_string(), "customField".to_owned()];
+            let message = "`customField` goes with `field: CUSTOM_FIELD`, which needs it";
+            Err(kernel::UserError::constraint(path, message, "customField", None).into())
+        }
+        (field, None) => Ok(field.field().to_owned()),
     }
 }
 
@@ -356,6 +377,8 @@ macro_rules! order_input {
         pub struct $name {
             /// By what.
             pub field: TicketOrderField,
+            /// With `CUSTOM_FIELD`: the key of the field. Not of users and configuration items; options order by their keys.
+            pub custom_field: Option<String>,
             /// Which way; `ASC` when absent.
             pub direction: Option<OrderDirection>,
             /// Where tickets without a value stand; `LAST` when absent.
@@ -370,7 +393,12 @@ macro_rules! order_input {
             pub fn terms(list: Option<Vec<Self>>) -> Result<Vec<OrderTerm>> {
                 let list = list.unwrap_or_default();
                 check_order(&list)?;
-                Ok(list.into_iter().map(|order| term(order.field.field(), order.direction, order.nulls)).collect())
+                let placed = list.into_iter().enumerate();
+                let one = |(place, order): (usize, Self)| {
+                    let by = ordered_by(order.field, order.custom_field, place)?;
+                    Ok(term(&by, order.direction, order.nulls))
+                };
+                placed.map(one).collect()
             }
         }
     };

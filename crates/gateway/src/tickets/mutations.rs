@@ -39,7 +39,7 @@ pub struct TicketTransitionInput {
     /// The transition's key, such as `resolve`; see `availableTransitions`.
     pub transition: String,
     /// The transition's inputs as an object, such as `{ resolutionCode: "SOLVED", resolutionNotes: "…" }`; their JSON Schema is
-    /// in `availableTransitions`.
+    /// in `availableTransitions`. Every transition takes `customFields` as an object of values by keys.
     pub fields: Option<Json>,
     /// A public comment to add along.
     pub comment: Option<Markdown>,

@@ -1,16 +1,20 @@
 //! Figures of tickets in the API.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 use chrono::Utc;
 use kernel::id::prefix;
 use kernel::{Id, Timestamp};
-use predicate::Value;
+use predicate::{Value, keyed};
 use serde_json::{Value as Raw, json};
 use store::query::{Durations, Group};
+use ticket::custom_field::{self as domain, CustomFieldType, UNBOUND};
 use ticket::statistics::{Interval, StatisticsAnswer, StatisticsRequest};
 
 use crate::configuration::types::Service;
 use crate::context::{platform, viewer};
+use crate::custom_fields::CustomField;
 use crate::loaders;
 use crate::people::scalars::TimeZone;
 use crate::people::{Team, User};
@@ -45,6 +49,8 @@ pub enum TicketDimension {
     Requester,
     /// The service.
     Service,
+    /// A custom field: the first of `customFields` for the first of these, and so on.
+    CustomField,
     /// When it was opened, by `interval`.
     CreatedAt,
     /// When it was resolved, by `interval`.
@@ -68,6 +74,7 @@ impl TicketDimension {
             TicketDimension::Assignee => "assignee",
             TicketDimension::Requester => "requester",
             TicketDimension::Service => "service",
+            TicketDimension::CustomField => UNBOUND,
             TicketDimension::CreatedAt => "createdAt",
             TicketDimension::ResolvedAt => "resolvedAt",
             TicketDimension::ClosedAt => "closedAt",
@@ -92,6 +99,9 @@ impl TicketDimension {
             None => json!({ name: { "isNull": true } }),
         };
         match self {
+            TicketDimension::CustomField => {
+                key.custom_field.as_ref().map_or(Raw::Null, |field| field.condition(&key.raw))
+            }
             TicketDimension::State => word(&["state", "key"]),
             TicketDimension::StateCategory => word(&["state", "category"]),
             // There is no comparison with nothing for words: those that wait for nothing are those that do not wait.
@@ -180,6 +190,9 @@ impl TicketStatsGroup {
 #[derive(Clone)]
 pub struct TicketStatsKey {
     dimension: TicketDimension,
+    /// The custom field and the value of it, where tickets are counted by one.
+    custom_field: Option<Counted>,
+    raw: Value,
     value: Option<String>,
     id: Option<kernel::Uuid>,
     from: Option<Timestamp>,
@@ -197,6 +210,11 @@ impl TicketStatsKey {
     /// The value: a word, a key or an id; null for tickets without one, and for intervals.
     async fn value(&self) -> Option<String> {
         self.value.clone()
+    }
+
+    /// The custom field, where tickets are counted by one.
+    async fn custom_field(&self) -> Option<CustomField> {
+        self.custom_field.as_ref().map(|field| CustomField::from_row(field.0.row.clone()))
     }
 
     /// Where the interval begins.
@@ -217,10 +235,12 @@ impl TicketStatsKey {
         }
     }
 
-    /// The user, where tickets are counted by assignees or requesters.
+    /// The user, where tickets are counted by assignees, requesters or a custom field of users.
     async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         match (self.dimension, self.id) {
-            (TicketDimension::Assignee | TicketDimension::Requester, Some(id)) => {
+            (TicketDimension::Assignee | TicketDimension::Requester | TicketDimension::CustomField, Some(id))
+                if self.custom_field.as_ref().is_none_or(|field| field.0.kind == CustomFieldType::User) =>
+            {
                 Ok(loaders::actor(ctx, id).await?.map(User::from_row))
             }
             _ => Ok(None),
@@ -276,8 +296,10 @@ impl DurationStats {
 }
 
 impl TicketStatsKey {
-    fn of(dimension: TicketDimension, value: &Value, answer: &StatisticsAnswer) -> Self {
-        let none = Self { dimension, value: None, id: None, from: None, to: None };
+    fn of(asked: &Asked, value: &Value, answer: &StatisticsAnswer) -> Self {
+        let (dimension, custom_field) = asked.clone();
+        let raw = value.clone();
+        let none = Self { dimension, custom_field, raw, value: None, id: None, from: None, to: None };
         if dimension.is_instant() {
             let place = value.as_int().and_then(|place| usize::try_from(place).ok()).unwrap_or(usize::MAX);
             let at = |place: usize| answer.bounds.get(place).map(|at| at.with_timezone(&Utc));
@@ -286,6 +308,10 @@ impl TicketStatsKey {
         match value.as_id() {
             Some(id) => {
                 let prefix = match dimension {
+                    TicketDimension::CustomField => {
+                        let of_field = none.custom_field.as_ref().and_then(|field| field.0.kind.id_prefix());
+                        of_field.unwrap_or(prefix::USER)
+                    }
                     TicketDimension::Category => prefix::CATEGORY,
                     TicketDimension::Team => prefix::TEAM,
                     TicketDimension::Service => prefix::SERVICE,
@@ -293,18 +319,25 @@ impl TicketStatsKey {
                 };
                 Self { value: Some(Id::new(prefix, id).to_string()), id: Some(id), ..none }
             }
-            None => Self { value: value.as_text().map(str::to_owned), ..none },
+            None => {
+                let text = match value.to_json() {
+                    Raw::Null => None,
+                    Raw::String(text) => Some(text),
+                    other => Some(other.to_string()),
+                };
+                Self { value: text, ..none }
+            }
         }
     }
 }
 
 impl TicketStats {
-    fn of(asked: &Raw, dimensions: &[TicketDimension], answer: &StatisticsAnswer) -> Self {
+    fn of(asked: &Raw, dimensions: &[Asked], answer: &StatisticsAnswer) -> Self {
         let group = |group: &Group| {
             let keys: Vec<_> = dimensions
                 .iter()
                 .zip(&group.keys)
-                .map(|(dimension, value)| (*dimension, TicketStatsKey::of(*dimension, value, answer)))
+                .map(|(asked, value)| (asked.0, TicketStatsKey::of(asked, value, answer)))
                 .collect();
             let own = keys.iter().map(|(dimension, key)| dimension.condition(key));
             let asked = (!asked.is_null()).then(|| asked.clone());
@@ -318,6 +351,69 @@ impl TicketStats {
             truncated: answer.truncated,
         }
     }
+}
+
+/// A custom field that tickets are counted by.
+#[derive(Clone)]
+pub struct Counted(Arc<domain::CustomField>);
+
+/// A dimension, with the custom field that it stands for.
+type Asked = (TicketDimension, Option<Counted>);
+
+impl Counted {
+    /// What the domain calls a dimension.
+    fn term(asked: &Asked) -> String {
+        match asked {
+            (_, Some(field)) => keyed::join(UNBOUND, &field.0.key),
+            (dimension, None) => dimension.field().to_owned(),
+        }
+    }
+
+    /// The comparison of a `TicketFilter` that finds the tickets of a value.
+    fn condition(&self, value: &Value) -> Raw {
+        let field = &self.0;
+        let is = |test: Raw| json!({ "customFields": [{ "key": field.key, field.kind.input(): test }] });
+        let id = |uuid| field.kind.id_prefix().map(|prefix| Id::new(prefix, uuid).to_string());
+        match (value, field.kind) {
+            (Value::Null, _) => json!({ "customFields": [{ "key": field.key, "isNull": true }] }),
+            (Value::Id(uuid), CustomFieldType::User) => is(json!({ "id": { "eq": id(*uuid) } })),
+            (Value::Id(uuid), _) => is(json!({ "eq": id(*uuid) })),
+            (value, _) => is(json!({ "eq": value.to_json() })),
+        }
+    }
+}
+
+/// The dimensions, each `CUSTOM_FIELD` with the field that it stands for.
+async fn dimensions(
+    ctx: &Context<'_>,
+    viewer: &kernel::Ctx,
+    group_by: &[TicketDimension],
+    keys: Vec<String>,
+) -> kernel::Result<Vec<Asked>> {
+    let stand_in = |dimension: &&TicketDimension| **dimension == TicketDimension::CustomField;
+    if group_by.iter().filter(stand_in).count() != keys.len() {
+        let message = "name in `customFields` one key for each CUSTOM_FIELD of `groupBy`";
+        return Err(kernel::UserError::constraint(["customFields"], message, "count", None).into());
+    }
+    if keys.is_empty() {
+        return Ok(group_by.iter().map(|dimension| (*dimension, None)).collect());
+    }
+    let tickets = &platform(ctx).tickets;
+    let definitions = tickets.custom_fields(&tickets.store().read("customField.list"), viewer).await?;
+    let mut keys = keys.iter().enumerate();
+    let mut found = Vec::with_capacity(group_by.len());
+    for dimension in group_by {
+        if *dimension != TicketDimension::CustomField {
+            found.push((*dimension, None));
+        } else if let Some((place, key)) = keys.next() {
+            let field = definitions.get(key).ok_or_else(|| {
+                let path = ["customFields".to_owned(), place.to_string()];
+                kernel::UserError::constraint(path, format!("there is no custom field `{key}`"), "unknownField", None)
+            })?;
+            found.push((*dimension, Some(Counted(Arc::new(field.clone())))));
+        }
+    }
+    Ok(found)
 }
 
 /// Queries of figures.
@@ -335,6 +431,8 @@ impl StatisticsQueries {
         #[graphql(desc = "By what, at most 3 of which one is an instant; all in one group when empty.")] group_by: Vec<
             TicketDimension,
         >,
+        #[graphql(desc = "The keys of the custom fields that `CUSTOM_FIELD` stands for, in that order.")]
+        custom_fields: Option<Vec<String>>,
         #[graphql(desc = "How long the intervals of an instant are; `DAY` when absent.")] interval: Option<
             StatsInterval,
         >,
@@ -354,9 +452,10 @@ impl StatisticsQueries {
             TimePoint::At(at) => at,
             TimePoint::Relative(seconds) => viewer.now() + chrono::Duration::seconds(seconds),
         };
+        let asked_by = dimensions(ctx, &viewer, &group_by, custom_fields.unwrap_or_default()).await?;
         let request = StatisticsRequest {
             filter: filter.unwrap_or_default().predicate().map_err(|error| error.within("filter"))?,
-            dimensions: group_by.iter().map(|dimension| dimension.field()).collect(),
+            dimensions: asked_by.iter().map(Counted::term).collect(),
             interval: interval.map_or(Interval::Day, Into::into),
             time_zone: time_zone.map_or_else(|| "UTC".to_owned(), |zone| zone.0),
             since: since.map(at),
@@ -364,6 +463,6 @@ impl StatisticsQueries {
             with_durations: ctx.look_ahead().field("groups").field("timeToResolve").exists(),
         };
         let answer = platform(ctx).tickets.statistics(&viewer, request).await?;
-        Ok(TicketStats::of(&asked, &group_by, &answer))
+        Ok(TicketStats::of(&asked, &asked_by, &answer))
     }
 }

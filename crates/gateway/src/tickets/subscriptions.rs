@@ -182,6 +182,8 @@ impl Stage {
     async fn open(ctx: &Context<'_>, asked: Predicate, after: Option<Cursor>) -> Result<Self> {
         let (viewer, platform) = (viewer(ctx)?, platform(ctx).clone());
         let store = platform.tickets.store();
+        let reader = store.read("customField.list");
+        let asked = platform.tickets.bound(&reader, &viewer, asked).await.map_err(|error| error.within("filter"))?;
         let Viewer { live, place, .. } = ctx.data::<Viewer>()?.clone();
         let position = match (place.as_ref().map(|place| place.resume()), after) {
             (Some(Resume::Behind(position)), _) => position,

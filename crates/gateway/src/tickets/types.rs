@@ -10,6 +10,7 @@ use store::query::Row;
 use crate::approvals::Approval;
 use crate::configuration::{ConfigurationItem, Service};
 use crate::context::{platform, viewer};
+use crate::custom_fields::CustomFieldValue;
 use crate::incidents::Incident;
 use crate::loaders;
 use crate::people::{Actor, Team, User};
@@ -62,6 +63,12 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
     field(name = "team", ty = "Option<Team>", desc = "The team that works on it."),
     field(name = "assignee", ty = "Option<User>", desc = "The member of the team who works on it."),
     field(name = "tags", ty = "Vec<String>", desc = "Free words, at most 50."),
+    field(
+        name = "custom_fields",
+        ty = "Vec<CustomFieldValue>",
+        desc = "What it says in the tenant's custom fields, as far as the viewer may read them; fields without a value are not there.",
+        arg(name = "keys", ty = "Option<Vec<String>>", desc = "Only those with these keys; all when absent.")
+    ),
     field(
         name = "external_refs",
         ty = "Vec<ExternalRef>",
@@ -594,6 +601,16 @@ macro_rules! ticket_object {
             /// Free words, at most 50.
             pub async fn tags(&self) -> Vec<String> {
                 self.0.0.texts("tags")
+            }
+
+            /// What it says in the tenant's custom fields, as far as the viewer may read them; fields without a value are not
+            /// there.
+            pub async fn custom_fields(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "Only those with these keys; all when absent.")] keys: Option<Vec<String>>,
+            ) -> async_graphql::Result<Vec<$crate::custom_fields::CustomFieldValue>> {
+                $crate::custom_fields::types::of_ticket(ctx, &self.0.0, keys).await
             }
 
             /// What it is called in other systems, at most 20. Empty for those who do not work on the ticket.

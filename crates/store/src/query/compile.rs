@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use predicate::{
-    Field, FieldType, Operand, Path, Policy, Predicate, RecordType, RelationKind, Test, Value, Visibility,
+    Field, FieldType, Operand, Path, Policy, Predicate, RecordType, RelationKind, Test, Value, Visibility, keyed,
 };
 use sea_orm::sea_query::{
     Alias, CaseStatement, Condition, Expr, ExprTrait, Func, JoinType, Order, OverStatement, PostgresQueryBuilder,
@@ -77,8 +77,12 @@ struct Join {
     of_base: bool,
     alias: String,
     table: &'static str,
-    /// The column of an earlier table that holds this row's id.
+    /// The column of an earlier table that this table's `column` equals.
     on: (String, &'static str),
+    /// `id`, but for the values under keys, which name their record.
+    column: &'static str,
+    /// The column that holds the key, and the key.
+    key: Option<(&'static str, String)>,
     optional: bool,
 }
 
@@ -213,9 +217,12 @@ impl<'a> Compiler<'a> {
             let same_tenant =
                 Expr::col((alias(), Alias::new("tenant_id"))).equals((Alias::new(&join.on.0), Alias::new("tenant_id")));
             let same_id =
-                Expr::col((alias(), Alias::new("id"))).equals((Alias::new(&join.on.0), Alias::new(join.on.1)));
+                Expr::col((alias(), Alias::new(join.column))).equals((Alias::new(&join.on.0), Alias::new(join.on.1)));
             let kind = if join.optional { JoinType::LeftJoin } else { JoinType::InnerJoin };
-            statement.join_as(kind, Alias::new(join.table), alias(), Condition::all().add(same_tenant).add(same_id));
+            let key = join.key.as_ref();
+            let key = key.map(|(column, key)| Expr::col((alias(), Alias::new(*column))).eq(key.as_str()));
+            let condition = Condition::all().add(same_tenant).add(same_id).add_option(key);
+            statement.join_as(kind, Alias::new(join.table), alias(), condition);
         }
     }
 
@@ -299,11 +306,13 @@ impl<'a> Compiler<'a> {
 
     /// The masked expression of an order's term, and whether it can be null.
     fn order_expression(&mut self, term: &OrderTerm) -> (Expr, bool) {
-        let Some(field) = self.record.field(&term.field) else {
+        let path = term.path();
+        let target = self.scoped.catalogue.follow(self.record, &path.relations);
+        let Some((target, field)) = target.and_then(|target| Some((target, target.field(&path.field)?))) else {
             return (Expr::value(Option::<String>::None), true);
         };
-        let masked = self.mask_of(self.record, field.name).is_some();
-        let expression = self.masked(&[], self.record, field);
+        let masked = self.mask_of(target, field.name).is_some() || !path.relations.is_empty();
+        let expression = self.masked(&path.relations, target, field);
         (expression, masked || field.nullable)
     }
 
@@ -344,10 +353,16 @@ impl<'a> Compiler<'a> {
             let (before, name) = (&path[..depth], &path[depth]);
             let source = self.scoped.catalogue.follow(self.record, before)?;
             let relation = self.scoped.catalogue.relation(source, name)?;
-            let RelationKind::Reference(field) = relation.kind else { return Some(Predicate::always()) };
-            let reference = self.mask_of(source, field).unwrap_or_default();
-            let row = self.scoped.visible.get(relation.target).map(|Visibility { row, .. }| row.clone())?;
-            Some(along(before, reference.and(row.through(name))))
+            let readable = |field: &str| self.mask_of(source, field).unwrap_or_default();
+            let seen = match relation.kind {
+                RelationKind::Extension => Predicate::always(),
+                RelationKind::Keyed { .. } => readable(relation.name),
+                RelationKind::Reference(field) => {
+                    let row = self.scoped.visible.get(relation.target).map(|Visibility { row, .. }| row.clone())?;
+                    readable(field).and(row.through(name))
+                }
+            };
+            Some(along(before, seen))
         });
         Predicate::all(steps.map(|step| step.unwrap_or_else(Predicate::never)))
     }
@@ -362,6 +377,7 @@ impl<'a> Compiler<'a> {
             FieldType::Id => "uuid",
             FieldType::Text | FieldType::Enum(_) => "text",
             FieldType::Int => "bigint",
+            FieldType::Number => "double precision",
             FieldType::Bool => "boolean",
             FieldType::Time => "timestamptz",
             FieldType::TextList | FieldType::Json => "jsonb",
@@ -455,11 +471,16 @@ impl<'a> Compiler<'a> {
         let source = self.scoped.catalogue.follow(self.record, before)?;
         let relation = self.scoped.catalogue.relation(source, last)?;
         let target = self.scoped.catalogue.get(relation.target)?;
-        let on = match relation.kind {
-            RelationKind::Reference(field) => self.place(before, field)?,
-            RelationKind::Extension => self.place(before, "id")?,
+        let (on, column, key) = match relation.kind {
+            RelationKind::Reference(field) => (self.place(before, field)?, "id", None),
+            RelationKind::Extension => (self.place(before, "id")?, "id", None),
+            RelationKind::Keyed { parent, key } => {
+                let named = (target.field(key)?.column, keyed::split(last)?.1.to_owned());
+                (self.place(before, "id")?, target.field(parent)?.column, Some(named))
+            }
         };
-        Some(self.add_join(relations, false, target.table, on, true))
+        let join = Join { column, key, ..Join::to(relations, target.table, on) };
+        Some(self.add_join(join))
     }
 
     /// The alias of the base table of the record at the end of the path.
@@ -475,20 +496,22 @@ impl<'a> Compiler<'a> {
             return Some(join.alias.clone());
         }
         let own = self.alias(relations)?;
-        Some(self.add_join(relations, true, record.base?.table, (own, "id"), !relations.is_empty()))
+        let join = Join::to(relations, record.base?.table, (own, "id"));
+        Some(self.add_join(Join { of_base: true, optional: !relations.is_empty(), ..join }))
     }
 
-    fn add_join(
-        &mut self,
-        path: &[String],
-        of_base: bool,
-        table: &'static str,
-        on: (String, &'static str),
-        optional: bool,
-    ) -> String {
+    fn add_join(&mut self, join: Join) -> String {
         let alias = format!("j{}", self.joins.len());
-        self.joins.push(Join { path: path.to_vec(), of_base, alias: alias.clone(), table, on, optional });
+        self.joins.push(Join { alias: alias.clone(), ..join });
         alias
+    }
+}
+
+impl Join {
+    /// The record at the end of the path, by its id; none need be there.
+    fn to(path: &[String], table: &'static str, on: (String, &'static str)) -> Self {
+        let alias = String::new();
+        Self { path: path.to_vec(), of_base: false, alias, table, on, column: "id", key: None, optional: true }
     }
 }
 
@@ -508,6 +531,7 @@ fn literal(value: &Value) -> Expr {
     match value {
         Value::Bool(value) => Expr::val(*value),
         Value::Int(value) => Expr::val(*value),
+        Value::Number(value) => Expr::val(*value),
         Value::Text(value) => Expr::val(value.as_str()),
         Value::Id(value) => Expr::val(*value),
         Value::Time(value) => Expr::val(*value),

@@ -1,7 +1,7 @@
 //! Page cursors: the order values of a row as the viewer may read them, tied to the list they were made for.
 
 use kernel::{Error, ErrorCode, Result, Uuid};
-use predicate::{Predicate, RecordType, Value};
+use predicate::{Facts as _, Predicate, RecordType, Value};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -71,10 +71,8 @@ impl Cursors {
         rows: &[Row],
         order: &[OrderTerm],
     ) -> Self {
-        let position = |row: &Row| Position {
-            values: order.iter().map(|term| row.get(&term.field).clone()).collect(),
-            id: row.id(),
-        };
+        let position =
+            |row: &Row| Position { values: order.iter().map(|term| row.value(&term.path())).collect(), id: row.id() };
         Self(Made::Pages {
             sealer: sealer.clone(),
             tenant,

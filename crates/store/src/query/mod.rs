@@ -10,7 +10,7 @@ mod statistics;
 mod write;
 
 use kernel::{Page, PageDirection, Result, Uuid};
-use predicate::{Catalogue, Predicate, RecordType, Visibilities, Visibility};
+use predicate::{Catalogue, Path, Predicate, RecordType, Visibilities, Visibility};
 use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, Query as Sql, SelectStatement, UnionType};
 
@@ -37,12 +37,19 @@ pub struct Scoped<'a> {
 /// One term of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderTerm {
-    /// The field's name.
+    /// The field's name, or `relation:key.slot` for a value under a key.
     pub field: String,
     /// Largest first.
     pub descending: bool,
     /// Absent values first instead of last.
     pub nulls_first: bool,
+}
+
+impl OrderTerm {
+    /// The way to the field.
+    pub fn path(&self) -> Path {
+        predicate::keyed::path(&self.field)
+    }
 }
 
 /// A list to read.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use kernel::{Result, Timestamp, Uuid};
-use predicate::{Facts, Field, FieldType, Path, RecordType, Value};
+use predicate::{Facts, Field, FieldType, Path, RecordType, Value, keyed};
 use sea_orm::QueryResult;
 use sea_orm::sqlx::postgres::{PgRow, PgValueFormat};
 use sea_orm::sqlx::{Row as _, ValueRef as _};
@@ -115,6 +115,10 @@ impl Facts for Row {
     fn value(&self, path: &Path) -> Value {
         match path.relations.split_first() {
             None => self.get(&path.field).clone(),
+            Some((relation, _)) if let Some((document, key)) = keyed::split(relation) => match self.get(document) {
+                Value::Json(document) => keyed::value(document, key, &path.field),
+                _ => Value::Null,
+            },
             Some((relation, rest)) => self.relation(relation).map_or(Value::Null, |row| {
                 // The row of an extension holds its own fields; those of its base are here.
                 if rest.is_empty() && !row.holds(&path.field) {
@@ -164,6 +168,7 @@ pub(super) fn decode_value(result: &QueryResult, index: usize, kind: &FieldType)
         FieldType::Int => {
             result.try_get_by_index::<Option<i64>>(index).map(|value| value.map_or(Value::Null, Value::Int))
         }
+        FieldType::Number => result.try_get_by_index::<Option<f64>>(index).map(Value::from),
         FieldType::Bool => result.try_get_by_index::<Option<bool>>(index).map(Value::from),
         FieldType::Time => result.try_get_by_index::<Option<DateTime<Utc>>>(index).map(Value::from),
         FieldType::TextList => result
@@ -197,6 +202,7 @@ fn postgres_value(row: &PgRow, index: usize, kind: &FieldType) -> Option<Value> 
             4 => Value::Int(i64::from(i32::from_be_bytes(bytes.try_into().ok()?))),
             _ => Value::Int(i64::from_be_bytes(bytes.try_into().ok()?)),
         },
+        FieldType::Number => Value::Number(f64::from_be_bytes(bytes.try_into().ok()?)),
         FieldType::Bool => Value::Bool(*bytes.first()? != 0),
         FieldType::Time => {
             let microseconds = i64::from_be_bytes(bytes.try_into().ok()?);

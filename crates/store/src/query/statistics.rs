@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use kernel::{Error, Result, Timestamp};
-use predicate::{Field, FieldType, Path, Predicate, RecordType, Value};
+use predicate::{Catalogue, Field, FieldType, Path, Predicate, RecordType, Value, keyed};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, PostgresQueryBuilder, SqliteQueryBuilder};
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value as Bound};
 
@@ -15,8 +15,8 @@ use crate::error::to_error as database_error;
 /// What rows are grouped by.
 #[derive(Clone, Debug)]
 pub enum GroupBy {
-    /// The value of a field; references by their id.
-    Field(&'static str),
+    /// The value of a field, or of `relation:key.slot`; references by their id.
+    Field(String),
     /// The interval that the instant in a field lies in. Rows outside all of them are left out.
     Interval {
         /// The field.
@@ -78,23 +78,29 @@ pub async fn statistics(
     scoped: &Scoped<'_>,
     wanted: &Statistics,
 ) -> Result<Vec<Group>> {
-    let fields = wanted.group_by.iter().map(|part| field_of(wanted.record, part)).collect::<Result<Vec<_>>>()?;
+    let place = |part: &GroupBy| place_of(scoped.catalogue, wanted.record, part);
+    let fields = wanted.group_by.iter().map(place).collect::<Result<Vec<_>>>()?;
     let statement = compile(connection.get_database_backend(), scoped, wanted, &fields)?;
     let rows = connection.query_all_raw(statement).await.map_err(database_error)?;
     rows.iter().map(|row| decode(row, wanted, &fields)).collect()
 }
 
-fn field_of(record: &'static RecordType, part: &GroupBy) -> Result<&'static Field> {
-    let (GroupBy::Field(name) | GroupBy::Interval { field: name, .. }) = part;
-    record.field(name).ok_or_else(|| Error::internal(format!("no field `{name}`")))
+/// What is counted by: the way there, the record at its end, and the field.
+type Place = (Path, &'static RecordType, &'static Field);
+
+fn place_of(catalogue: &Catalogue, record: &'static RecordType, part: &GroupBy) -> Result<Place> {
+    let name = match part {
+        GroupBy::Field(name) => name.as_str(),
+        GroupBy::Interval { field, .. } => field,
+    };
+    let path = keyed::path(name);
+    let target = catalogue.follow(record, &path.relations);
+    let found = target.and_then(|target| Some((target, target.field(&path.field)?)));
+    let (target, field) = found.ok_or_else(|| Error::internal(format!("no field `{name}`")))?;
+    Ok((path, target, field))
 }
 
-fn compile(
-    backend: DbBackend,
-    scoped: &Scoped<'_>,
-    wanted: &Statistics,
-    fields: &[&'static Field],
-) -> Result<Statement> {
+fn compile(backend: DbBackend, scoped: &Scoped<'_>, wanted: &Statistics, fields: &[Place]) -> Result<Statement> {
     let (mut sql, mut values) = rows(backend, scoped, wanted, fields)?;
     let mut keys = Vec::new();
     for (place, part) in wanted.group_by.iter().enumerate() {
@@ -145,7 +151,7 @@ fn rows(
     backend: DbBackend,
     scoped: &Scoped<'_>,
     wanted: &Statistics,
-    fields: &[&'static Field],
+    fields: &[Place],
 ) -> Result<(String, Vec<Bound>)> {
     let mut compiler = Compiler::new(backend, scoped, wanted.record);
     let bounded = wanted.group_by.iter().fold(wanted.filter.clone(), |filter, part| match part {
@@ -153,8 +159,8 @@ fn rows(
         GroupBy::Field(_) => filter,
     });
     let mut statement = compiler.visible(&bounded);
-    for (place, field) in fields.iter().enumerate() {
-        let value = compiler.masked(&[], wanted.record, field);
+    for (place, (path, target, field)) in fields.iter().enumerate() {
+        let value = compiler.masked(&path.relations, target, field);
         statement.expr_as(value, Alias::new(format!("g{place}")));
     }
     if let Some((from, to)) = wanted.between {
@@ -214,8 +220,8 @@ fn join_intervals(backend: DbBackend, sql: &mut String, values: &mut Vec<Bound>,
     );
 }
 
-fn decode(row: &QueryResult, wanted: &Statistics, fields: &[&'static Field]) -> Result<Group> {
-    let keys = wanted.group_by.iter().zip(fields).enumerate().map(|(place, (part, field))| match part {
+fn decode(row: &QueryResult, wanted: &Statistics, fields: &[Place]) -> Result<Group> {
+    let keys = wanted.group_by.iter().zip(fields).enumerate().map(|(place, (part, (_, _, field)))| match part {
         GroupBy::Field(_) => decode_value(row, place, &field.kind),
         GroupBy::Interval { .. } => decode_value(row, place, &FieldType::Int),
     });

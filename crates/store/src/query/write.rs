@@ -190,6 +190,7 @@ fn bound(value: &Value, kind: &FieldType) -> Result<Expr> {
     Ok(match (value, kind) {
         (Value::Bool(value), _) => Expr::val(*value),
         (Value::Int(value), _) => Expr::val(*value),
+        (Value::Number(value), _) => Expr::val(*value),
         (Value::Text(value), _) => Expr::val(value.as_str()),
         (Value::Id(value), _) => Expr::val(*value),
         (Value::Time(value), _) => Expr::val(*value),
@@ -198,6 +199,7 @@ fn bound(value: &Value, kind: &FieldType) -> Result<Expr> {
         (Value::Null, FieldType::Id) => Expr::val(Option::<Uuid>::None),
         (Value::Null, FieldType::Text | FieldType::Enum(_)) => Expr::val(Option::<String>::None),
         (Value::Null, FieldType::Int) => Expr::val(Option::<i64>::None),
+        (Value::Null, FieldType::Number) => Expr::val(Option::<f64>::None),
         (Value::Null, FieldType::Bool) => Expr::val(Option::<bool>::None),
         (Value::Null, FieldType::Time) => Expr::val(Option::<kernel::Timestamp>::None),
         (Value::Null, FieldType::TextList | FieldType::Json) => Expr::val(Option::<serde_json::Value>::None),

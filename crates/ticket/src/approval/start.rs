@@ -19,6 +19,7 @@ use super::{
     StepPolicy, StepState,
 };
 use crate::commands::check_text;
+use crate::custom_field::{self, Audience, Definitions};
 use crate::edit::Edit;
 use crate::events;
 use crate::service::Tickets;
@@ -73,7 +74,8 @@ impl Tickets {
         policy: &ApprovalPolicy,
     ) -> Result<ApprovalRecord> {
         let record = edit.rules.record();
-        let bound = bound_fields(record, &policy.bound_fields)?;
+        let definitions = self.custom_fields(&*tx, &tx.ctx().clone()).await?;
+        let bound = bound_fields(record, &definitions, &policy.bound_fields)?;
         check_blocks(edit, &policy.blocks)?;
         if policy.expires_at.is_some_and(|expires| expires <= tx.now()) {
             let message = "`expiresAt` is in the past";
@@ -177,12 +179,11 @@ fn new_record(
     tx: &Tx,
     edit: &Edit,
     policy: &ApprovalPolicy,
-    bound: &[&'static str],
+    bound: &[String],
     barred: &[Uuid],
 ) -> Result<ApprovalRecord> {
     let (id, ticket) = (tx.new_id(), &edit.after);
     let texts = |texts: &[String]| Value::TextList(texts.to_vec());
-    let bound_names: Vec<String> = bound.iter().map(|name| (*name).to_owned()).collect();
     let steps_json = serde_json::to_value(&policy.steps).map_err(kernel::Error::internal)?;
     let row = Row::new(
         &APPROVAL,
@@ -195,8 +196,8 @@ fn new_record(
             ("policy", Value::Json(steps_json)),
             ("selfApproval", policy.self_approval.into()),
             ("barred", Value::TextList(barred.iter().map(Uuid::to_string).collect())),
-            ("boundFields", texts(&bound_names)),
-            ("contentHash", content_hash(ticket, &bound_names).into()),
+            ("boundFields", texts(bound)),
+            ("contentHash", content_hash(ticket, bound).into()),
             ("blocks", texts(&policy.blocks)),
             ("ticketNumber", ticket.text("number").into()),
             ("ticketTitle", ticket.text("title").into()),
@@ -244,18 +245,28 @@ fn expiry(ctx: &Ctx, row: &Row, run_at: kernel::Timestamp) -> NewJob {
 pub(super) fn content_hash(ticket: &Row, fields: &[String]) -> String {
     let mut names: Vec<&String> = fields.iter().collect();
     names.sort_unstable();
-    let content: Vec<(&String, Json)> = names.into_iter().map(|name| (name, ticket.get(name).to_json())).collect();
+    let content: Vec<(&String, Json)> = names.into_iter().map(|name| (name, content_of(ticket, name))).collect();
     let mut hash = Sha256::new();
     // Names and JSON values can always be written.
     hash.update(serde_json::to_vec(&content).unwrap_or_default());
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The fields that an approval is bound to: what people write on the ticket, and everybody who sees it may read.
-fn bound_fields(record: &'static RecordType, wanted: &[String]) -> Result<Vec<&'static str>> {
+/// What a ticket says in a field, or in a custom field (`customFields.key`).
+fn content_of(ticket: &Row, name: &str) -> Json {
+    match (name.split_once('.'), ticket.get(custom_field::DOCUMENT)) {
+        (Some((custom_field::DOCUMENT, key)), Value::Json(values)) => values.get(key).cloned().unwrap_or_default(),
+        (Some(_), _) => Json::Null,
+        (None, _) => ticket.get(name).to_json(),
+    }
+}
+
+/// The fields that an approval is bound to: what people write on the ticket, and everybody who sees it may read. A custom field
+/// among them is `customFields.key`.
+fn bound_fields(record: &'static RecordType, definitions: &Definitions, wanted: &[String]) -> Result<Vec<String>> {
     let can_be_bound = |field: &&Field| field.write != Policy::Never && field.read == Policy::Always;
     if wanted.is_empty() {
-        return Ok(DEFAULT_BOUND_FIELDS.to_vec());
+        return Ok(DEFAULT_BOUND_FIELDS.iter().map(|name| (*name).to_owned()).collect());
     }
     let mut problems = Problems::default();
     if wanted.len() > MAX_BOUND_FIELDS {
@@ -264,10 +275,16 @@ fn bound_fields(record: &'static RecordType, wanted: &[String]) -> Result<Vec<&'
     }
     let mut bound = Vec::new();
     for (index, name) in wanted.iter().enumerate() {
+        let custom = name.strip_prefix("customFields.").and_then(|key| definitions.get(key));
+        let is_custom = custom.is_some_and(|field| field.readable_by == Audience::Everyone);
         match record.all_fields().find(|field| field.name == name).filter(can_be_bound) {
-            Some(field) => bound.push(field.name),
+            Some(_) => bound.push(name.clone()),
+            None if is_custom => bound.push(name.clone()),
             None => {
-                let known: Vec<_> = record.all_fields().filter(can_be_bound).map(|field| field.name).collect();
+                let readable = definitions.iter().filter(|field| field.readable_by == Audience::Everyone);
+                let custom = readable.map(|field| format!("customFields.{}", field.key));
+                let own = record.all_fields().filter(can_be_bound).map(|field| field.name.to_owned());
+                let known: Vec<_> = own.chain(custom).collect();
                 let message = format!("an approval cannot be bound to `{name}`, but to: {}", known.join(", "));
                 let path = ["boundFields".to_owned(), index.to_string()];
                 problems.add(UserError::constraint(path, message, "field", None));

@@ -10,6 +10,7 @@ use store::ConnectionTrait;
 use store::query::{self, Row};
 
 use super::Workflow;
+use crate::custom_field::{Definitions, bind};
 use crate::fields::{WORKFLOW, WORKFLOW_VERSION};
 use crate::kind::KindRules;
 use crate::model::TicketKind;
@@ -94,32 +95,32 @@ impl Tickets {
             .and(Predicate::eq("status", "PUBLISHED"));
         let row = query::find(connection, &scoped, &WORKFLOW_VERSION, &condition, &["workflow"]).await?;
         let row = row.ok_or_else(|| Error::internal(format!("workflow `{key}` has no published version {number}")))?;
-        let workflow = Arc::new(self.stored_workflow(&row)?);
+        let mut workflow = self.stored_workflow(&row)?;
+        let definitions = self.custom_fields(connection, ctx).await?;
+        self.compile(&mut workflow, &definitions).map_err(Error::internal)?;
+        let workflow = Arc::new(workflow);
         self.library().versions.insert(wanted, Arc::clone(&workflow));
         Ok(workflow)
     }
 
-    /// The document of a stored version, its guards compiled.
+    /// The document of a stored version, its guards not compiled.
     ///
     /// # Errors
     /// `INTERNAL` for a document that this program can no longer read.
     pub(super) fn stored_workflow(&self, version: &Row) -> Result<Workflow> {
-        let mut workflow: Workflow =
-            serde_json::from_value(version.get("document").to_json()).map_err(Error::internal)?;
-        self.compile(&mut workflow).map_err(Error::internal)?;
-        Ok(workflow)
+        serde_json::from_value(version.get("document").to_json()).map_err(Error::internal)
     }
 
     /// Reads the guards.
     ///
     /// # Errors
     /// `VALIDATION` with paths into the document.
-    pub(super) fn compile(&self, workflow: &mut Workflow) -> Result<()> {
+    pub(super) fn compile(&self, workflow: &mut Workflow, definitions: &Definitions) -> Result<()> {
         let mut problems = kernel::error::Problems::default();
         let kind = workflow.kind;
         for (place, transition) in workflow.transitions.iter_mut().enumerate() {
             for (number, guard) in transition.guards.iter_mut().enumerate() {
-                let read = self.readable_condition(kind, &guard.filter).map_err(|error| {
+                let read = self.readable_condition(kind, &guard.filter, definitions).map_err(|error| {
                     ["filter", &number.to_string(), "guards", &place.to_string(), "transitions"]
                         .into_iter()
                         .fold(error, |error, segment| error.within(segment))
@@ -137,8 +138,13 @@ impl Tickets {
     ///
     /// # Errors
     /// `VALIDATION` with paths inside the filter.
-    pub(super) fn readable_condition(&self, kind: TicketKind, document: &serde_json::Value) -> Result<Predicate> {
-        let predicate = self.documents()?.of_kind(kind, document)?;
+    pub(super) fn readable_condition(
+        &self,
+        kind: TicketKind,
+        document: &serde_json::Value,
+        definitions: &Definitions,
+    ) -> Result<Predicate> {
+        let predicate = bind(definitions, self.documents()?.of_kind(kind, document)?)?;
         let hidden = |_: &'static RecordType, field: &'static Field| field.read != Policy::Always;
         predicate::check(&predicate, self.kinds().get(kind)?.record(), self.access().catalogue(), Use::Event, &hidden)?;
         Ok(predicate)
@@ -180,15 +186,16 @@ impl Tickets {
         let published = !Predicate::Is(predicate::Path::field("published"), predicate::Test::IsNull(true));
         let mut rows = query::all(connection, &scoped, &WORKFLOW, &published, &[], MAX_WORKFLOWS as u64).await?;
         rows.sort_by_key(|row| (row.int("rank"), row.text("key")));
-        rows.iter().map(|row| self.binding(row)).collect()
+        let definitions = self.custom_fields(connection, ctx).await?;
+        rows.iter().map(|row| self.binding(row, &definitions)).collect()
     }
 
-    fn binding(&self, row: &Row) -> Result<Binding> {
+    fn binding(&self, row: &Row, definitions: &Definitions) -> Result<Binding> {
         let kind = TicketKind::parse(&row.text("kind")).ok_or_else(|| Error::internal("a workflow of no kind"))?;
         let filter = row.get("filter").to_json();
         let condition = match filter.is_null() {
             true => Predicate::always(),
-            false => self.readable_condition(kind, &filter).map_err(Error::internal)?,
+            false => self.readable_condition(kind, &filter, definitions).map_err(Error::internal)?,
         };
         let version = i32::try_from(row.int("published")).unwrap_or(i32::MAX);
         Ok(Binding { key: row.text("key"), version, kind, condition })

@@ -108,7 +108,8 @@ impl Tickets {
         let mut problems = Problems::default();
         check_key(&command.document.key, &mut problems);
         check_name(&command.document.name, &mut problems);
-        self.check_binding(command.document.kind, command.filter.as_ref(), &mut problems)?;
+        let binding = (command.document.kind, command.filter.as_ref());
+        self.check_binding(&self.store().read("customField.list"), ctx, binding, &mut problems).await?;
         problems.check()?;
         let first = match self.default_with_key(&command.document.key) {
             Some(default) if default.kind == command.document.kind => 2,
@@ -235,7 +236,8 @@ impl Tickets {
             Patch::Clear => row.set("filter", Value::Null),
             Patch::Set(filter) => {
                 let mut problems = Problems::default();
-                self.check_binding(kind, Some(filter), &mut problems)?;
+                let ctx = tx.ctx().clone();
+                self.check_binding(&*tx, &ctx, (kind, Some(filter)), &mut problems).await?;
                 problems.check()?;
                 row.set("filter", Value::Json(filter.clone()));
             }
@@ -371,7 +373,8 @@ impl Tickets {
     async fn check_document_in(&self, connection: &impl ConnectionTrait, ctx: &Ctx, document: &Workflow) -> Result<()> {
         let mut problems = Problems::default();
         check::structure(document, &mut problems);
-        problems.take(self.compile(&mut document.clone()))?;
+        let definitions = self.custom_fields(connection, ctx).await?;
+        problems.take(self.compile(&mut document.clone(), &definitions))?;
         let rules = self.kinds().get(document.kind)?;
         for (place, transition) in document.transitions.iter().enumerate() {
             check_inputs(rules.as_ref(), document, place, transition, &mut problems);
@@ -559,9 +562,16 @@ impl Tickets {
         }
     }
 
-    fn check_binding(&self, kind: TicketKind, filter: Option<&Json>, problems: &mut Problems) -> Result<()> {
+    async fn check_binding(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        (kind, filter): (TicketKind, Option<&Json>),
+        problems: &mut Problems,
+    ) -> Result<()> {
         if let Some(filter) = filter {
-            let read = self.readable_condition(kind, filter).map_err(|error| error.within("filter"));
+            let definitions = self.custom_fields(connection, ctx).await?;
+            let read = self.readable_condition(kind, filter, &definitions).map_err(|error| error.within("filter"));
             problems.take(read)?;
         }
         Ok(())

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use access::permission::{ALL as PERMISSIONS, BUILT_IN_ROLES};
 use incident::INCIDENT;
 use kernel::{Actor, ActorKind, Ctx, Grant, Grants, Scope, Timestamp, Uuid};
-use predicate::{Field, FieldType, Operand, Path, Policy, Predicate, RecordType, Test, Value};
+use predicate::{Field, FieldType, Operand, Path, Policy, Predicate, RecordType, Test, Value, keyed};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::strategy::{BoxedStrategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestCaseResult, TestError, TestRng, TestRunner};
 use store::query::{self, Row};
+use ticket::custom_field::fields::CUSTOM_FIELD_VALUE;
+use ticket::custom_field::{Audience, Constraints, CreateCustomField, CustomFieldType};
 use ticket::fields::{CATEGORY, COMMENT, EXTERNAL_REF};
 use ticket::model::{CommentVisibility, Impact, Priority, StateCategory, Urgency, WaitingReason};
 
@@ -66,6 +68,21 @@ const TAGS: &[&str] = &["vpn", "VPN", "", "it's", "\"q\"", "日", "1", "null", "
 /// The instants that times are drawn from, in microseconds after one another.
 const TIMES: &[i64] = &[-86_400_000_000, -1, 0, 1, 999, 1_000, 1_000_000, 3_600_000_000];
 
+/// The numbers that values of custom fields are drawn from.
+const NUMBERS: &[f64] = &[-1e15, -1.25, -0.5, 0.0, 0.1, 0.3, 3.0, 1e15];
+
+/// The custom fields: the relation to their values, key, slot and type.
+pub const CUSTOM: &[(&str, &str, &str, CustomFieldType)] = &[
+    ("customFields", "title", "text", CustomFieldType::Text),
+    ("customFields", "n", "number", CustomFieldType::Number),
+    ("customFields", "b", "boolean", CustomFieldType::Boolean),
+    ("internalCustomFields", "t", "time", CustomFieldType::DateTime),
+    ("internalCustomFields", "r", "reference", CustomFieldType::User),
+];
+/// The ways to their values.
+pub const CUSTOM_HOPS: &[&str] =
+    &["customFields:title", "customFields:n", "customFields:b", "internalCustomFields:t", "internalCustomFields:r"];
+
 /// Who and what tickets refer to.
 #[derive(Clone)]
 pub struct Company {
@@ -81,6 +98,8 @@ pub struct Draft {
     pub fields: Vec<(&'static str, Value)>,
     pub comments: Vec<(Uuid, CommentVisibility)>,
     pub reference: bool,
+    /// The value of each of [`CUSTOM`].
+    pub custom: Vec<Value>,
 }
 
 impl Company {
@@ -89,6 +108,9 @@ impl Company {
             let command =
                 ticket::CreateCategory { key: key.into(), name: "It's 100%".into(), parent: parent.map(Into::into) };
             world.tickets.create_category(&world.root, command).await.unwrap();
+        }
+        for (document, key, _, kind) in CUSTOM {
+            world.tickets.create_custom_field(&world.root, definition(document, key, *kind)).await.unwrap();
         }
         let ids = |rows: Vec<Row>| rows.iter().map(Row::id).collect();
         let people = ["rita", "rob", "ada", "abe", "dana"].map(|name| world.id(name)).to_vec();
@@ -147,16 +169,32 @@ impl Company {
             ("resolutionCode", absent(text())),
             ("resolutionNotes", absent(text())),
         ];
+        let custom: Vec<_> = CUSTOM.iter().map(|(_, _, slot, _)| absent(self.slot(slot))).collect();
         let (names, values): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
         let reason = select(WaitingReason::NAMES);
         let comment = (select(self.actors.clone()), select(CommentVisibility::ALL));
-        (values, reason, vec(comment, 0..3), any::<bool>()).prop_map(move |(values, reason, comments, reference)| {
+        let belonging = (vec(comment, 0..3), any::<bool>(), custom);
+        (values, reason, belonging).prop_map(move |(values, reason, (comments, reference, custom))| {
             let mut fields: Vec<_> = names.iter().copied().zip(values).collect();
             let waits = fields.contains(&("stateCategory", "WAITING".into()));
             fields.push(("waitingReason", if waits { reason.into() } else { Value::Null }));
             fields.push(("kind", "INCIDENT".into()));
-            Draft { fields, comments, reference }
+            for document in ["customFields", "internalCustomFields"] {
+                fields.push((document, document_of(document, &custom)));
+            }
+            Draft { fields, comments, reference, custom }
         })
+    }
+
+    /// A value for the slot of a custom field.
+    fn slot(&self, slot: &str) -> BoxedStrategy<Value> {
+        match slot {
+            "number" => select(NUMBERS).prop_map(Value::Number).boxed(),
+            "boolean" => any::<bool>().prop_map(Value::Bool).boxed(),
+            "time" => self.time(),
+            "reference" => self.id(&self.actors),
+            _ => select(TEXTS).prop_map(Value::from).boxed(),
+        }
     }
 
     /// A random viewer: some of the built-in roles, for all teams or for one, or any grants at all.
@@ -202,7 +240,10 @@ impl Company {
         for hop in hops {
             let path = [(*hop).to_owned()];
             let target = catalogue.follow(record, &path).expect("the relation exists");
-            leaves.extend(self.leaves(target, &path));
+            let slot = CUSTOM.iter().find(|(document, key, ..)| *hop == keyed::join(document, key));
+            // A value under a key is in the slot of its type alone.
+            let leads = |(path, _): &(Path, _)| slot.is_none_or(|(_, _, slot, _)| path.field == *slot);
+            leaves.extend(self.leaves(target, &path).into_iter().filter(leads));
         }
         let leaf = select(leaves)
             .prop_flat_map(|(path, tests)| (Just(path), tests))
@@ -238,7 +279,7 @@ impl Company {
             operand.clone().prop_map(Test::Eq).boxed(),
             vec(operand.clone(), 0..4).prop_map(Test::In).boxed(),
         ];
-        if matches!(field.kind, FieldType::Int | FieldType::Time | FieldType::Text) {
+        if matches!(field.kind, FieldType::Int | FieldType::Number | FieldType::Time | FieldType::Text) {
             let order = [Test::Lt, Test::Lte, Test::Gt, Test::Gte];
             tests.extend(order.map(|test| operand.clone().prop_map(test).boxed()));
         }
@@ -284,6 +325,7 @@ impl Company {
             FieldType::Int => {
                 value(prop_oneof![4 => -1..5i64, 1 => select(vec![i64::MIN, i64::MAX])].prop_map(Value::Int).boxed())
             }
+            FieldType::Number => value(select(NUMBERS).prop_map(Value::Number).boxed()),
             FieldType::Bool => value(any::<bool>().prop_map(Value::Bool).boxed()),
             FieldType::Time => {
                 let relative = select(vec![-86_400, -1, 0, 1, 3_600]).prop_map(|offset| Operand::Now { offset });
@@ -291,6 +333,39 @@ impl Company {
             }
             FieldType::TextList | FieldType::Json => return None,
         })
+    }
+}
+
+/// The document of a ticket that holds these values.
+fn document_of(document: &str, custom: &[Value]) -> Value {
+    let own = CUSTOM.iter().zip(custom).filter(|((of, ..), value)| *of == document && !value.is_null());
+    let values: serde_json::Map<_, _> = own
+        .map(|((_, key, ..), value)| {
+            let json = match value {
+                Value::Id(uuid) => kernel::Id::new(kernel::id::prefix::USER, *uuid).to_string().into(),
+                value => value.to_json(),
+            };
+            ((*key).to_owned(), json)
+        })
+        .collect();
+    if values.is_empty() { Value::Null } else { Value::Json(values.into()) }
+}
+
+fn definition(document: &str, key: &str, kind: CustomFieldType) -> CreateCustomField {
+    let audience = if document == "customFields" { Audience::Everyone } else { Audience::Agents };
+    CreateCustomField {
+        key: key.into(),
+        name: key.into(),
+        description: None,
+        kind,
+        kinds: Vec::new(),
+        options: Vec::new(),
+        constraints: Constraints::default(),
+        default: None,
+        required_in: Vec::new(),
+        readable_by: audience,
+        writable_by: audience,
+        position: None,
     }
 }
 
@@ -319,6 +394,11 @@ async fn insert_draft(tx: &mut store::Tx, place: usize, draft: &Draft) -> kernel
     let mut fields = draft.fields.clone();
     fields.extend([("id", id.into()), ("number", format!("INC-{place}").into())]);
     query::insert_in(tx, tenant, &INCIDENT, &Row::new(&INCIDENT, fields)).await?;
+    for ((_, key, slot, _), value) in CUSTOM.iter().zip(&draft.custom).filter(|(_, value)| !value.is_null()) {
+        let fields =
+            vec![("id", tx.new_id().into()), ("ticket", id.into()), ("key", (*key).into()), (*slot, value.clone())];
+        query::insert_in(tx, tenant, &CUSTOM_FIELD_VALUE, &Row::new(&CUSTOM_FIELD_VALUE, fields)).await?;
+    }
     for (author, visibility) in &draft.comments {
         let fields = vec![
             ("id", tx.new_id().into()),

@@ -8,7 +8,7 @@ use incident::INCIDENT;
 use kernel::{Ctx, Page, Uuid};
 use predicate::{
     Catalogue, Facts, Path, Predicate, RecordType, RelationKind, Use, Value, ViewerValues, Visibilities, Visibility,
-    check as type_check, evaluate, masked_value, resolve,
+    check as type_check, evaluate, keyed, masked_value, resolve,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -18,7 +18,7 @@ use ticket::events::{EventFacts, facts};
 use ticket::fields::{COMMENT, EXTERNAL_REF, TICKET};
 use ticket::queries::ListRequest;
 
-use crate::company::{Company, broken, cases, check, insert, sample};
+use crate::company::{CUSTOM_HOPS, Company, broken, cases, check, insert, sample};
 use crate::probe::{NOTE, PROBE};
 use crate::setup::{World, everything, in_each_world_with};
 
@@ -86,6 +86,10 @@ impl Facts for Seen<'_> {
         let Some((name, rest)) = path.relations.split_first() else {
             return masked_value(visibility, self.row, &path.field);
         };
+        if let Some((document, key)) = keyed::split(name) {
+            let document = masked_value(visibility, self.row, document);
+            return keyed::value(&document.to_json(), key, &path.field);
+        }
         let relation = self.catalogue.relation(self.record, name).expect("the relation exists");
         let target = self.catalogue.get(relation.target).expect("the target exists");
         let Some(mut related) = self.row.relation(name).cloned() else { return Value::Null };
@@ -95,6 +99,7 @@ impl Facts for Seen<'_> {
                     related.set(field, value.clone());
                 }
             }
+            RelationKind::Keyed { .. } => unreachable!("values under keys are read above"),
             RelationKind::Reference(field) => {
                 let row_rule = &visibility_of(self.visible, target).row;
                 if masked_value(visibility, self.row, field).is_null() || !evaluate(row_rule, &related) {
@@ -246,8 +251,9 @@ async fn predicates_and_access_rules_mean_the_same_in_sql_and_in_memory() {
     in_each_world_with(&[&PROBE], |world| async move {
         let company = furnish(&world).await;
         let catalogue = world.access.catalogue();
-        let hops = [RELATIONS, &["incident"]].concat();
-        for (record, hops) in [(&TICKET, hops.as_slice()), (&INCIDENT, RELATIONS), (&PROBE, RELATIONS)] {
+        let plain = [RELATIONS, CUSTOM_HOPS].concat();
+        let hops = [RELATIONS, &["incident"], CUSTOM_HOPS].concat();
+        for (record, hops) in [(&TICKET, &hops), (&INCIDENT, &plain), (&PROBE, &plain)] {
             let rows = truth(&world, record, hops_of(record)).await;
             let strategy = (company.viewer(&world.root), company.predicate(record, catalogue, hops));
             let telling = AtomicU32::new(0);
@@ -281,9 +287,9 @@ async fn predicates_and_access_rules_mean_the_same_on_rows_and_on_the_facts_of_e
             row.set_relation("incident", tickets[id].relation("incident").cloned());
         }
         let catalogue = world.access.catalogue();
-        let hops = [RELATIONS, &["incident"]].concat();
+        let hops = [RELATIONS, &["incident"], CUSTOM_HOPS].concat();
         let on_tickets = company.predicate(&TICKET, catalogue, &hops);
-        let on_incidents = company.predicate(&INCIDENT, catalogue, RELATIONS);
+        let on_incidents = company.predicate(&INCIDENT, catalogue, &[RELATIONS, CUSTOM_HOPS].concat());
         let strategy = (company.viewer(&world.root), prop_oneof![on_tickets, on_incidents]);
         check(CASES, &strategy, async |(ctx, asked)| facts_agree(&world, &rows, &ctx, &asked));
     })

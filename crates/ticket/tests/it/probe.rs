@@ -66,6 +66,8 @@ pub static PROBE: RecordType = RecordType {
         of_tickets("updatedAt"),
         read("resolvedAt", Policy::When(Rule::Equals("priority", "P1"))),
         of_tickets("closedAt"),
+        read("customFields", Policy::When(Rule::Equals("stateCategory", "NEW"))),
+        read("internalCustomFields", Policy::When(Rule::Any(&[REQUESTER, Rule::Through("team", &INTERNAL)]))),
     ],
     relations: &[
         reference("category", "category"),
@@ -73,6 +75,8 @@ pub static PROBE: RecordType = RecordType {
         reference("openedBy", "actor"),
         reference("team", "team"),
         reference("assignee", "actor"),
+        custom_fields("customFields"),
+        custom_fields("internalCustomFields"),
     ],
     row: Rule::Any(&[
         Rule::Permission("ticket.read"),
@@ -82,6 +86,10 @@ pub static PROBE: RecordType = RecordType {
     own: &["requester", "openedBy"],
     team: &["team"],
 };
+
+const fn custom_fields(name: &'static str) -> Relation {
+    Relation { name, target: "customFieldValue", kind: RelationKind::Keyed { parent: "ticket", key: "key" } }
+}
 
 const fn reference(name: &'static str, target: &'static str) -> Relation {
     Relation { name, target, kind: RelationKind::Reference(name) }

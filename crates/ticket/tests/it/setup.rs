@@ -333,6 +333,7 @@ pub fn new(title: &str) -> CreateIncident {
         team: None,
         assignee: None,
         tags: Vec::new(),
+        custom_fields: Vec::new(),
         external_refs: Vec::new(),
         origin: IncidentOrigin::Api,
     }
@@ -352,6 +353,7 @@ pub fn update(ticket: &Row) -> UpdateIncident {
         service: Patch::Keep,
         items: Default::default(),
         tags: None,
+        custom_fields: Vec::new(),
         expected_version: None,
     }
 }

@@ -34,6 +34,7 @@ fn update(task: &Row, depends_on: &[&Row]) -> UpdateTask {
         impact: None,
         urgency: None,
         tags: None,
+        custom_fields: Vec::new(),
         depends_on: Some(depends_on.iter().map(|task| task_ref(task)).collect()),
         expected_version: None,
     }
