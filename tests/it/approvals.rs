@@ -9,7 +9,7 @@ use crate::company_life::incident_with;
 
 const APPROVAL: &str = "approval { id state version ticketNumber ticketTitle ticketDescription contentHash boundFields blocks \
     selfApproval reason ticket { id } requestedBy { name } expiresAt decidedAt steps { position name rule ruleValue state \
-    toAdministrators votes { approver { name } delegate { name } counts veto vote comment decidedBy { name } } } } \
+    approvers { user { name } team { slug } role path } vetoHolders { user { name } path } toAdministrators votes { approver { name } delegate { name } counts veto vote comment decidedBy { name } } } } \
     events { __typename }";
 const PENDING: &str = "{ viewer { pendingApprovals { totalCount nodes { id ticketTitle ticket { id } \
     steps { state votes { vote approver { name } } } } } } }";
@@ -36,7 +36,7 @@ async fn an_approval_from_asking_to_deciding() {
         let input = json!({
             "id": id, "name": "Purchase", "blocks": ["resolve"], "boundFields": ["title", "priority"],
             "steps": [
-                { "name": "Budget", "rule": "ANY", "approvers": [{ "user": { "id": company.sam.id } }] },
+                { "name": "Budget", "rule": "ANY", "approvers": [{ "user": { "id": company.sam.id } }, { "path": "SERVICE_OWNER" }] },
                 { "rule": "PERCENT", "ruleValue": 50, "approvers": [{ "team": { "slug": "workplace" } }, { "role": "team_lead" }],
                   "vetoHolders": [{ "user": { "id": company.auditor.id } }] },
             ],
@@ -51,6 +51,16 @@ async fn an_approval_from_asking_to_deciding() {
         assert_eq!(kinds(&started), ["ApprovalStarted", "ApprovalStepOpened"]);
         let approval = started["approval"]["id"].clone();
         assert_eq!(started["approval"]["steps"][1]["state"], "WAITING");
+        let nobody = json!({ "user": null, "team": null, "role": null, "path": null });
+        let with = |field: &str, value: Value| {
+            let mut approver = nobody.clone();
+            approver[field] = value;
+            approver
+        };
+        let told = &started["approval"]["steps"];
+        assert_eq!(told[0]["approvers"], json!([with("user", json!({ "name": "Sam" })), with("path", json!("SERVICE_OWNER"))]));
+        assert_eq!(told[1]["approvers"], json!([with("team", json!({ "slug": "workplace" })), with("role", json!("team_lead"))]));
+        assert_eq!(told[1]["vetoHolders"][0]["user"]["name"], "Auditor");
 
         // Sam sees what is asked, and nothing of the ticket.
         let seen = pending(&sam).await;

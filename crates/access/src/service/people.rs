@@ -1,7 +1,7 @@
 //! Whom a team or a role means now: its active users. For what is decided by whoever belongs to it at that moment.
 
-use kernel::{Result, Uuid};
-use store::Tx;
+use kernel::{Ctx, Result, Uuid};
+use store::{ConnectionTrait, Tx};
 
 use super::Access;
 use crate::commands::is_key;
@@ -35,12 +35,20 @@ impl Access {
         tables::active_users(&*tx, tenant, tables::People::HoldersOf(role), limit).await
     }
 
+    /// The user's manager, if there is one and they are active.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn active_manager_in(&self, tx: &mut Tx, user: Uuid) -> Result<Option<Uuid>> {
+        let tenant = tx.ctx().tenant;
+        Ok(tables::active_users(&*tx, tenant, tables::People::ManagerOf(user), 1).await?.pop())
+    }
+
     /// Whether there is a role with this key.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn role_exists_in(&self, tx: &mut Tx, key: &str) -> Result<bool> {
-        let tenant = tx.ctx().tenant;
-        Ok(is_key(key, usize::MAX) && !tables::roles_by_keys(&*tx, tenant, &[key]).await?.is_empty())
+    pub async fn role_exists(&self, connection: &impl ConnectionTrait, ctx: &Ctx, key: &str) -> Result<bool> {
+        Ok(is_key(key, usize::MAX) && !tables::roles_by_keys(connection, ctx.tenant, &[key]).await?.is_empty())
     }
 }

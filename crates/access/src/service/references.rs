@@ -20,7 +20,15 @@ impl Access {
     /// # Errors
     /// `NOT_FOUND` at `id` or `email`.
     pub async fn user_in(&self, tx: &mut Tx, ctx: &Ctx, reference: &UserRef) -> Result<Row> {
-        let row = self.account_row(&*tx, ctx, reference).await?;
+        self.user_with(&*tx, ctx, reference).await
+    }
+
+    /// The user that a reference points at, on this connection, unmasked.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` at `id` or `email`.
+    pub async fn user_with(&self, connection: &impl ConnectionTrait, ctx: &Ctx, reference: &UserRef) -> Result<Row> {
+        let row = self.account_row(connection, ctx, reference).await?;
         if row.get("kind").as_text() == Some(ActorKind::User.as_str()) {
             return Ok(row);
         }

@@ -16,6 +16,8 @@ pub(crate) enum People<'a> {
     MembersOf(Uuid),
     /// Whoever has the role with this key.
     HoldersOf(&'a str),
+    /// The manager of this user.
+    ManagerOf(Uuid),
 }
 
 /// The first `limit` active users among them, oldest accounts first.
@@ -39,6 +41,7 @@ pub(crate) async fn active_users(
         People::Among(ids) => select.and_where(Expr::col("id").is_in(ids.iter().copied())),
         People::MembersOf(team) => select.and_where(Expr::col("id").in_subquery(members(tenant, team))),
         People::HoldersOf(role) => select.and_where(Expr::col("id").in_subquery(holders(tenant, role))),
+        People::ManagerOf(user) => select.and_where(Expr::col("id").in_subquery(manager(tenant, user))),
     };
     connection.query_all(&select).await.db()?.iter().map(|row| get(row, "id")).collect()
 }
@@ -50,6 +53,17 @@ fn members(tenant: Uuid, team: Uuid) -> SelectStatement {
         .from("team_member")
         .and_where(Expr::col("tenant_id").eq(tenant))
         .and_where(Expr::col("team_id").eq(team));
+    select
+}
+
+fn manager(tenant: Uuid, user: Uuid) -> SelectStatement {
+    let mut select = Sql::select();
+    select
+        .column("manager_id")
+        .from("actor")
+        .and_where(Expr::col("tenant_id").eq(tenant))
+        .and_where(Expr::col("id").eq(user))
+        .and_where(Expr::col("manager_id").is_not_null());
     select
 }
 

@@ -6,7 +6,7 @@ use kernel::{Id, UserError as Problem};
 use ticket::approval::rules::StepRule;
 use ticket::approval::{self as domain, ApprovalOutcome, delegation};
 
-use super::types::{Approval, ApprovalRule, Delegation};
+use super::types::{Approval, ApprovalRule, ApproverPath, Delegation};
 use crate::context::{mutation, platform};
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
@@ -15,7 +15,8 @@ use crate::tickets::events::{Event, from_store};
 use crate::tickets::queries::ticket_ref;
 use crate::user_error::{UserError, part};
 
-/// Who approves: a user, or the active users of a team or with a role when the step opens.
+/// Who approves: a user, the active users of a team or with a role, or whoever stands at a place seen from the ticket; as
+/// it is when the step opens.
 #[derive(Clone, Debug, OneofObject)]
 pub enum ApproverInput {
     /// This user.
@@ -24,6 +25,8 @@ pub enum ApproverInput {
     Team(TeamRefInput),
     /// Whoever holds the role with this key, such as `team_lead`.
     Role(String),
+    /// Whoever stands there, seen from the ticket. Nobody there is like a team without members.
+    Path(ApproverPath),
 }
 
 impl ApproverInput {
@@ -36,6 +39,7 @@ impl ApproverInput {
                 domain::ApproverRef::Team(team.into_ref().map_err(|error| error.within("team"))?)
             }
             ApproverInput::Role(key) => domain::ApproverRef::Role(key),
+            ApproverInput::Path(path) => domain::ApproverRef::Path(path.into()),
         })
     }
 }
@@ -289,7 +293,7 @@ pub struct ApprovalMutations;
 
 #[Object]
 impl ApprovalMutations {
-    /// Asks for approval of a ticket. Steps run in order; a step asks the persons whom its users, teams and roles mean when
+    /// Asks for approval of a ticket. Steps run in order; a step asks the persons whom its users, teams, roles and paths mean when
     /// it opens. Needs `approval.start` on the ticket.
     async fn approval_start(
         &self,

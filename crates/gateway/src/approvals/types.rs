@@ -6,11 +6,11 @@ use async_graphql::{Context, Enum, ID, Object, Result};
 use kernel::Uuid;
 use kernel::id::prefix;
 use store::query::Row;
-use ticket::approval::ApprovalRecord;
+use ticket::approval::{ApprovalRecord, Approvers, StepPolicy};
 
 use crate::connection::connection;
 use crate::loaders;
-use crate::people::{Actor, User};
+use crate::people::{Actor, Team, User};
 use crate::scalars::{DateTime, Markdown, id_of};
 use crate::tickets::types::{Ticket, word};
 use crate::tickets::words::word as words;
@@ -60,6 +60,16 @@ words! {
         Refused = "REFUSED",
         /// The step was over before.
         NotRequired = "NOT_REQUIRED",
+    }
+}
+
+words! {
+    /// A place that leads from a ticket to a person, as it is when a step opens.
+    ApproverPath = ticket::approval::ApproverPath {
+        /// The manager of the ticket's requester.
+        RequesterManager = "REQUESTER_MANAGER",
+        /// The owner of the ticket's service.
+        ServiceOwner = "SERVICE_OWNER",
     }
 }
 
@@ -215,7 +225,8 @@ impl Approval {
             Some(made) => made.steps.clone(),
             None => loaders::approval_steps(ctx, self.row.id()).await?,
         };
-        Ok(rows.into_iter().map(|row| ApprovalStep { row, made: self.made.clone() }).collect())
+        let step = |row| ApprovalStep { row, approval: Arc::clone(&self.row), made: self.made.clone() };
+        Ok(rows.into_iter().map(step).collect())
     }
 
     /// When it expires, which is a refusal; null for never.
@@ -253,7 +264,18 @@ connection! {
 #[derive(Clone)]
 pub struct ApprovalStep {
     row: Row,
+    approval: Arc<Row>,
     made: Option<Arc<ApprovalRecord>>,
+}
+
+impl ApprovalStep {
+    /// What was asked for in this step.
+    fn policy(&self) -> kernel::Result<StepPolicy> {
+        let place = usize::try_from(self.row.int("position")).unwrap_or(usize::MAX);
+        let steps = serde_json::from_value::<Vec<StepPolicy>>(self.approval.get("policy").to_json());
+        let policy = steps.map_err(kernel::Error::internal)?.into_iter().nth(place);
+        policy.ok_or_else(|| kernel::Error::internal("an approval has more steps than its policy"))
+    }
 }
 
 /// A step of an approval. It decides as soon as nothing that may still be said can change what it comes to.
@@ -289,6 +311,16 @@ impl ApprovalStep {
         word(&self.row, "state", ApprovalStepState::parse, ApprovalStepState::Waiting)
     }
 
+    /// Whom it asks, as it was asked for, at most 20. When it opens, they become the persons of `votes`.
+    pub async fn approvers(&self) -> Result<Vec<Approver>> {
+        Ok(self.policy()?.approvers.into_iter().map(Approver).collect())
+    }
+
+    /// Whose refusal alone refuses, as it was asked for, at most 20.
+    pub async fn veto_holders(&self) -> Result<Vec<Approver>> {
+        Ok(self.policy()?.veto.into_iter().map(Approver).collect())
+    }
+
     /// Whether it asks the administrators, one of whom is enough, because nobody else was left.
     pub async fn to_administrators(&self) -> bool {
         self.row.bool("toAdministrators")
@@ -313,6 +345,46 @@ impl ApprovalStep {
     /// When it was decided.
     pub async fn decided_at(&self) -> Option<DateTime> {
         time_of(&self.row, "decidedAt")
+    }
+}
+
+/// Who approves: exactly one of the fields is there.
+#[derive(Clone)]
+pub struct Approver(Approvers);
+
+/// Who approves: exactly one of the fields is there.
+#[Object]
+impl Approver {
+    /// This user.
+    pub async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        match self.0 {
+            Approvers::User(user) => Ok(loaders::actor(ctx, user).await?.map(User::from_row)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The active members of this team.
+    pub async fn team(&self, ctx: &Context<'_>) -> Result<Option<Team>> {
+        match self.0 {
+            Approvers::Team(team) => Ok(loaders::team(ctx, team).await?.map(Team::from_row)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whoever holds the role with this key.
+    pub async fn role(&self) -> Option<&str> {
+        match &self.0 {
+            Approvers::Role(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Whoever stands there, seen from the ticket.
+    pub async fn path(&self) -> Option<ApproverPath> {
+        match self.0 {
+            Approvers::Path(path) => ApproverPath::parse(path.as_str()),
+            _ => None,
+        }
     }
 }
 

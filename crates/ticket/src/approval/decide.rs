@@ -42,7 +42,7 @@ impl Tickets {
                 check_open(&progress, tx)?;
                 let vote = tickets.vote_of_in(tx, &progress, &voter).await?;
                 progress.vote(tx, &vote, &voter, &command);
-                progress.advance_in(&tickets, tx).await?;
+                progress.advance_in(&tickets, tx, &edit.before).await?;
                 progress.save_in(tx, tickets.access(), &edit).await?;
                 tickets.release_transitions_in(tx, &edit, &progress.record.row).await?;
                 tx.answers_with(reference(&progress.record.row));

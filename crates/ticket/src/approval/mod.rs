@@ -2,7 +2,7 @@
 //!
 //! An approval has steps, which run in order. A step asks persons and has a rule ([`rules`]); it decides as soon as nothing
 //! that may still be said can change what it comes to. Persons are resolved when a step opens: teams and roles contribute
-//! their active users, the delegate of an absent one may vote for them, and whoever asked for what is approved has no vote
+//! their active users, a path its person as the ticket is then, the delegate of an absent one may vote for them, and whoever asked for what is approved has no vote
 //! unless the policy allows it. When nobody is left, the step goes to the administrators.
 //!
 //! **Bound to content.** An approval carries the hash of the fields that it is bound to. A write that changes one of them
@@ -100,6 +100,16 @@ words! {
     }
 }
 
+words! {
+    /// A way from a ticket to a person, as it is when a step opens.
+    ApproverPath {
+        /// The manager of the ticket's requester.
+        RequesterManager = "REQUESTER_MANAGER",
+        /// The owner of the ticket's service.
+        ServiceOwner = "SERVICE_OWNER",
+    }
+}
+
 /// Where approvers come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -110,6 +120,8 @@ pub enum Approvers {
     Team(Uuid),
     /// Whoever holds the role with this key.
     Role(String),
+    /// Whoever stands there, seen from the ticket.
+    Path(ApproverPath),
 }
 
 /// What a step asks, and of whom.
@@ -152,6 +164,8 @@ pub enum ApproverRef {
     Team(access::TeamRef),
     /// A role's key.
     Role(String),
+    /// A way from the ticket.
+    Path(ApproverPath),
 }
 
 /// A step as it is asked for.

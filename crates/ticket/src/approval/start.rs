@@ -44,7 +44,7 @@ impl Tickets {
                 let mut steps = Vec::with_capacity(command.steps.len());
                 for (index, step) in command.steps.iter().enumerate() {
                     let at = |error: kernel::Error| error.within(&index.to_string()).within("steps");
-                    steps.push(tickets.step_policy_in(tx, step).await.map_err(at)?);
+                    steps.push(tickets.step_policy(&*tx, tx.ctx(), step).await.map_err(at)?);
                 }
                 let policy = ApprovalPolicy {
                     name: command.name.trim().to_owned(),
@@ -88,10 +88,10 @@ impl Tickets {
             return Err(UserError::limit(["id"], message, limit).into());
         }
         let barred = barred(tx.ctx(), &edit.after, policy.self_approval);
-        self.check_first_step_in(tx, policy, &barred).await?;
+        self.check_first_step_in(tx, &edit.after, policy, &barred).await?;
         let mut progress = Progress::new(new_record(tx, edit, policy, &bound, &barred)?);
         progress.tell(events::APPROVAL_STARTED, json!({ "approval": progress.id() }));
-        progress.advance_in(self, tx).await?;
+        progress.advance_in(self, tx, &edit.after).await?;
         let mut blocked = edit.after.texts("blockedTransitions");
         if progress.is_pending() {
             blocked.extend(policy.blocks.iter().cloned());
@@ -109,12 +109,18 @@ impl Tickets {
 
     /// Refuses a first step that asks too many, or whose rule those whom it asks cannot fulfil. Later steps are looked at
     /// when they open.
-    async fn check_first_step_in(&self, tx: &mut Tx, policy: &ApprovalPolicy, barred: &[Uuid]) -> Result<()> {
+    async fn check_first_step_in(
+        &self,
+        tx: &mut Tx,
+        ticket: &Row,
+        policy: &ApprovalPolicy,
+        barred: &[Uuid],
+    ) -> Result<()> {
         let Some(first) = policy.steps.first() else {
             let message = "an approval has at least one step";
             return Err(UserError::constraint(["steps"], message, "minItems", Some(1)).into());
         };
-        let resolved = self.persons_in(tx, first, barred).await?;
+        let resolved = self.persons_in(tx, ticket, first, barred).await?;
         let path = |field: &str| ["steps".to_owned(), "0".to_owned(), field.to_owned()];
         if resolved.asked.len() > MAX_APPROVERS {
             let message = format!("the step asks more than {MAX_APPROVERS} persons");

@@ -98,12 +98,12 @@ impl Progress {
     }
 
     /// Opens and decides steps until one has to wait for votes, or nothing is left to decide.
-    pub async fn advance_in(&mut self, tickets: &Tickets, tx: &mut Tx) -> Result<()> {
+    pub async fn advance_in(&mut self, tickets: &Tickets, tx: &mut Tx, ticket: &Row) -> Result<()> {
         while self.is_pending() {
             let Some(step) = self.open_step().cloned() else {
                 let waiting = self.record.steps.iter().find(|step| step.text("state") == StepState::Waiting.as_str());
                 match waiting.map(Row::id) {
-                    Some(next) => self.open_in(tickets, tx, next).await?,
+                    Some(next) => self.open_in(tickets, tx, ticket, next).await?,
                     None => self.end(tx, ApprovalState::Approved, None),
                 }
                 continue;
@@ -123,13 +123,25 @@ impl Progress {
         Ok(())
     }
 
+    /// Has the ticket's requester of this moment decide as little as the one who was it when the approval was asked for.
+    fn bar_requester(&mut self, ticket: &Row) {
+        let mut barred = self.record.row.texts("barred");
+        if let (Some(requester), false) = (ticket.get("requester").as_id(), self.record.row.bool("selfApproval")) {
+            barred.push(requester.to_string());
+            barred.sort_unstable();
+            barred.dedup();
+            self.record.row.set("barred", Value::TextList(barred));
+        }
+    }
+
     /// Asks the persons of a step.
-    async fn open_in(&mut self, tickets: &Tickets, tx: &mut Tx, step: Uuid) -> Result<()> {
+    async fn open_in(&mut self, tickets: &Tickets, tx: &mut Tx, ticket: &Row, step: Uuid) -> Result<()> {
         let place = self.record.steps.iter().position(|row| row.id() == step).unwrap_or_default();
         let policy = self.policy()?;
         let policy = policy.get(place).ok_or_else(|| Error::internal("an approval has more steps than its policy"))?;
+        self.bar_requester(ticket);
         let barred = self.barred();
-        let mut resolved = tickets.persons_in(tx, policy, &barred).await?;
+        let mut resolved = tickets.persons_in(tx, ticket, policy, &barred).await?;
         // A team that grew since: the oldest accounts are asked. A policy that asks too many at once is refused at the start.
         resolved.asked.truncate(MAX_APPROVERS);
         let persons: Vec<_> = resolved.asked.iter().map(|asked| asked.person).collect();
@@ -249,7 +261,7 @@ impl Progress {
     async fn update_in(&mut self, tx: &mut Tx, version: i32) -> Result<()> {
         let tenant = tx.ctx().tenant;
         self.record.row.set("version", (version + 1).into());
-        let changing = ["state", "reason", "asked", "awaited", "decidedAt", "version", "updatedAt"];
+        let changing = ["state", "reason", "barred", "asked", "awaited", "decidedAt", "version", "updatedAt"];
         let values: Vec<_> = changing.iter().map(|field| (*field, self.record.row.get(field).clone())).collect();
         if !query::update_in(tx, tenant, &APPROVAL, self.record.row.id(), Some(version), &values).await? {
             return Err(tx.retry());

@@ -15,15 +15,15 @@ use ticket::approval::{
 
 use crate::setup::*;
 
-fn person(name: &str) -> ApproverRef {
+pub(crate) fn person(name: &str) -> ApproverRef {
     ApproverRef::User(user(name))
 }
 
-fn step(rule: StepRule, approvers: Vec<ApproverRef>) -> StepInput {
+pub(crate) fn step(rule: StepRule, approvers: Vec<ApproverRef>) -> StepInput {
     StepInput { name: None, rule, approvers, veto: Vec::new() }
 }
 
-fn start(ticket: &Row, steps: Vec<StepInput>) -> StartApproval {
+pub(crate) fn start(ticket: &Row, steps: Vec<StepInput>) -> StartApproval {
     StartApproval {
         ticket: by_id(ticket),
         name: "Purchase".into(),
@@ -36,29 +36,29 @@ fn start(ticket: &Row, steps: Vec<StepInput>) -> StartApproval {
     }
 }
 
-fn of(record: &ApprovalRecord) -> Id {
+pub(crate) fn of(record: &ApprovalRecord) -> Id {
     Id::new(prefix::APPROVAL, record.row.id())
 }
 
-fn decision(approval: Id, approve: bool) -> DecideApproval {
+pub(crate) fn decision(approval: Id, approve: bool) -> DecideApproval {
     let comment = (!approve).then(|| "too dear".to_owned());
     DecideApproval { approval, approve, comment, on_behalf_of: None, expected_version: None }
 }
 
 /// Ada, who is neither requester nor asked, starts it.
-async fn started(world: &World, command: StartApproval) -> ApprovalRecord {
+pub(crate) async fn started(world: &World, command: StartApproval) -> ApprovalRecord {
     world.tickets.start_approval(&world.ctx("ada"), command).await.unwrap().approval.unwrap()
 }
 
-async fn decide(world: &World, who: &str, approval: Id, approve: bool) -> kernel::Result<ApprovalOutcome> {
+pub(crate) async fn decide(world: &World, who: &str, approval: Id, approve: bool) -> kernel::Result<ApprovalOutcome> {
     world.tickets.decide_approval(&world.ctx(who), decision(approval, approve)).await
 }
 
-async fn approve(world: &World, who: &str, approval: Id) -> ApprovalRecord {
+pub(crate) async fn approve(world: &World, who: &str, approval: Id) -> ApprovalRecord {
     decide(world, who, approval, true).await.unwrap().approval.unwrap()
 }
 
-async fn read(world: &World, approval: Id) -> ApprovalRecord {
+pub(crate) async fn read(world: &World, approval: Id) -> ApprovalRecord {
     let tickets = &world.tickets;
     let row = tickets.approval(&world.root, approval.uuid).await.unwrap().unwrap();
     let steps = tickets.approval_steps_of(&world.root, &[approval.uuid]).await.unwrap();
@@ -66,12 +66,12 @@ async fn read(world: &World, approval: Id) -> ApprovalRecord {
     ApprovalRecord { row, steps, votes }
 }
 
-fn states(record: &ApprovalRecord) -> Vec<String> {
+pub(crate) fn states(record: &ApprovalRecord) -> Vec<String> {
     let own = record.row.text("state");
     std::iter::once(own).chain(record.steps.iter().map(|step| step.text("state"))).collect()
 }
 
-fn vote_of(record: &ApprovalRecord, person: Uuid) -> String {
+pub(crate) fn vote_of(record: &ApprovalRecord, person: Uuid) -> String {
     let vote = record.votes.iter().find(|vote| vote.get("approver").as_id() == Some(person));
     vote.map(|vote| vote.text("vote")).unwrap_or_default()
 }
@@ -80,7 +80,7 @@ async fn awaits(world: &World, ctx: &Ctx) -> u64 {
     world.tickets.count(ctx, &APPROVAL, world.tickets.awaiting_viewer(ctx)).await.unwrap().total
 }
 
-fn constraint(error: kernel::UserError) -> &'static str {
+pub(crate) fn constraint(error: kernel::UserError) -> &'static str {
     match error.detail {
         Detail::Validation { constraint, .. } => constraint,
         other => panic!("no constraint: {other:?}"),

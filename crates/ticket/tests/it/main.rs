@@ -1,6 +1,7 @@
 //! Tickets on both engines: assignment, comments, watchers, categories, what each role sees; and properties: predicates in SQL
 //! and in memory, paging, idempotency, each against a model.
 
+mod approval_paths;
 mod approvals;
 mod assignment;
 mod categories;
