@@ -385,3 +385,95 @@ async fn a_workflow_of_ones_own_costs_no_more_statements() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transition_asks_for_approval_which_holds_back_another_and_creates_tasks() {
+    each_engine(async |installation, company| {
+        let client = |token: &str| installation.client(token);
+        let (admin, agent, requester) =
+            (client(&company.admin.token), client(&company.agent.token), client(&company.requester.token));
+        let mut document = default_document(&admin).await;
+        let effects = json!([
+            { "startApproval": {
+                "name": "Purchase", "blocks": ["resolve"], "boundFields": ["title"], "expiresIn": "P5D",
+                "steps": [{ "name": "Budget", "rule": "QUORUM", "ruleValue": 1, "approvers": [
+                    { "user": company.sam.email }, { "path": "REQUESTER_MANAGER" }
+                ], "vetoHolders": [{ "role": "auditor" }] }],
+            } },
+            { "createTasks": { "tasks": [
+                { "key": "set-up", "title": "Set it up", "dependsOn": ["order"] },
+                { "key": "order", "title": "Order it", "team": "network", "assignee": company.agent.email, "urgency": "HIGH" },
+            ] } },
+        ]);
+        let mut wrong = document.clone();
+        transition(&mut wrong, "start")["effects"] = effects.clone();
+        transition(&mut wrong, "start")["effects"][0]["startApproval"]["steps"][0]["ruleValue"] = json!(3);
+        transition(&mut wrong, "start")["effects"][1]["createTasks"]["tasks"][1]["dependsOn"] = json!(["set-up"]);
+        transition(&mut wrong, "cancel")["effects"] = json!([effects[1]]);
+        let given = json!({ "kind": "INCIDENT", "document": wrong });
+        let payload = admin.call("workflowValidate", given, "valid").await;
+        let places: Vec<_> = payload["userErrors"].as_array().unwrap().iter().map(|error| {
+            let path = error["path"].as_array().unwrap().iter();
+            path.map(|part| part.as_str().unwrap()).collect::<Vec<_>>().join(".")
+        }).collect();
+        assert_eq!(places, [
+            "document.transitions.1.effects.0.startApproval.steps.0.ruleValue",
+            "document.transitions.1.effects.1.createTasks.tasks.0.dependsOn",
+            "document.transitions.7.effects.0.createTasks",
+        ]);
+
+        transition(&mut document, "start")["effects"] = effects.clone();
+        publish(&admin, &document).await;
+        let shown = "{ workflow(key: \"incident\") { published { document transitions { effects { \
+            startApproval { expiresIn steps { approvers { user } } } createTasks { tasks { assignee } } } } } } }";
+        let published = admin.ask(shown, json!({})).await["workflow"]["published"].take();
+        assert_eq!(published["document"]["transitions"][1]["effects"], effects, "as it was written");
+        let told = &published["transitions"][1]["effects"];
+        assert_eq!(told[0]["startApproval"]["steps"][0]["approvers"][0]["user"], company.sam.email);
+        assert_eq!(told[0]["startApproval"]["expiresIn"], "P5D");
+        assert_eq!(told[1]["createTasks"]["tasks"][1]["assignee"], company.agent.email);
+        let unseen = requester.ask(shown, json!({})).await["workflow"]["published"].take();
+        assert!(!unseen.to_string().contains('@'), "addresses are for those who may read them: {unseen}");
+        let diff = "{ workflowDiff(key: \"incident\", from: 1, to: 2) { path } }";
+        let differs = requester.ask(diff, json!({})).await["workflowDiff"].take();
+        assert_eq!(differs, json!([{ "path": "transitions.start.effects" }]));
+
+        let open = json!({ "title": "A laptop", "team": { "slug": "network" }, "requester": { "email": company.requester.email } });
+        let ticket = incident_with(&admin, open).await;
+        let id = ticket["id"].clone();
+        let taken = "ticket { version approvals { id } } events { __typename ... on ApprovalStarted { transition approval { name } } \
+            ... on TaskCreated { transition ticket { title openedBy { __typename } requester { name } } } }";
+        let input = |key: &str| json!({ "id": id, "transition": "start", "idempotencyKey": key });
+        let mut dry = input("dry");
+        dry["dryRun"] = json!(true);
+        let dried = agent.done("ticketTransition", dry, "events { __typename }").await;
+        assert_eq!(dried["events"].as_array().map(Vec::len), Some(5));
+        let first = agent.done("ticketTransition", input("k"), taken).await;
+        assert_eq!(first["events"][1], json!({ "__typename": "ApprovalStarted", "transition": "start", "approval": { "name": "Purchase" } }));
+        assert_eq!(first["events"][3], json!({ "__typename": "TaskCreated", "transition": "start", "ticket": {
+            "title": "Order it", "openedBy": { "__typename": "System" }, "requester": { "name": "Agent" },
+        } }));
+        let again = agent.done("ticketTransition", input("k"), taken).await;
+        assert_eq!(again["ticket"], first["ticket"]);
+        assert_eq!(again["events"].as_array().map(Vec::len), Some(5));
+        let seen = "query($id: ID!) { ticket(by: { id: $id }) { approvals { id requestedBy { name } steps { votes { approver { name } veto } } } \
+            tasks(first: 5) { nodes { title openDependencies dependsOn { title } assignee { name } } } } }";
+        let found = agent.ask(seen, json!({ "id": id })).await["ticket"].take();
+        assert_eq!(found["approvals"].as_array().map(Vec::len), Some(1));
+        assert_eq!(found["approvals"][0]["requestedBy"]["name"], "Agent");
+        let tasks = found["tasks"]["nodes"].as_array().unwrap();
+        let task = |title: &str| tasks.iter().find(|task| task["title"] == title).unwrap();
+        assert_eq!(task("Set it up")["dependsOn"], json!([{ "title": "Order it" }]));
+        assert_eq!((&task("Order it")["assignee"]["name"], tasks.len()), (&json!("Agent"), 2));
+
+        let resolving = json!({ "id": id, "resolutionCode": "SOLVED", "resolutionNotes": "Bought." });
+        assert_eq!(agent.user_error("incidentResolve", resolving.clone()).await["code"], "APPROVAL_PENDING");
+        let approval = found["approvals"][0]["id"].clone();
+        for person in [&company.sam, &company.auditor] {
+            let input = json!({ "id": approval, "decision": "APPROVE" });
+            client(&person.token).done("approvalDecide", input, "approval { state }").await;
+        }
+        agent.done("incidentResolve", resolving, "incident { id }").await;
+    })
+    .await;
+}

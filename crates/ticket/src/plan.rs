@@ -1,6 +1,6 @@
 //! Plans: several tasks with dependencies between them, put on a ticket at once, all or none.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use kernel::error::Problems;
 use kernel::{Ctx, Result, UserError};
@@ -13,7 +13,7 @@ use crate::fields::TASK;
 use crate::model::{MAX_KEY, MAX_PLAN, TicketKind};
 use crate::queries::{RELATIONS, TicketRef};
 use crate::service::Tickets;
-use crate::task::{Needed, TaskDraft, checked_draft};
+use crate::task::{Needed, TaskDraft, checked_draft, require_for_draft};
 
 /// A task of a plan.
 #[derive(Clone, Debug)]
@@ -51,7 +51,10 @@ impl Tickets {
     /// As [`Tickets::create_task`], with the task's place in the plan; `VALIDATION` for keys that are given twice or are unknown,
     /// and for a circle; `LIMIT` beyond [`MAX_PLAN`].
     pub async fn apply_plan(&self, ctx: &Ctx, command: ApplyPlan) -> Result<PlanOutcome> {
-        let (drafts, order) = checked(ctx, &command.tasks)?;
+        for task in &command.tasks {
+            require_for_draft(ctx, &task.draft)?;
+        }
+        let (drafts, order) = checked(&command.tasks)?;
         let mut numbers = Vec::with_capacity(drafts.len());
         for _ in &drafts {
             numbers.push(self.numbers().next(ctx, TicketKind::Task).await?);
@@ -62,18 +65,14 @@ impl Tickets {
             let (order, numbers) = (order.clone(), numbers.clone());
             Box::pin(async move {
                 let parent = tickets.task_parent_in(tx, &ticket, "id", drafts.len()).await?;
-                let mut made: HashMap<usize, Row> = HashMap::new();
+                let mut made = Made::default();
                 for (index, needs) in order {
-                    let needed: Vec<Needed> =
-                        needs.iter().filter_map(|need| Some((made.get(need)?.id(), false))).collect();
-                    let task =
-                        tickets.insert_task_in(tx, &parent, &drafts[index], numbers[index].clone(), &needed).await;
-                    made.insert(index, task.map_err(|error| at(index, error))?.after);
+                    let (draft, number) = (&drafts[index], numbers[index].clone());
+                    let task = tickets.insert_task_in(tx, &parent, draft, number, &made.needed(&needs)).await;
+                    made.add(index, task.map_err(|error| at(index, error))?.after);
                 }
                 tx.answers_with(parent.reference());
-                let mut made: Vec<_> = made.into_iter().collect();
-                made.sort_by_key(|(index, _)| *index);
-                Ok(made.into_iter().map(|(_, row)| row).collect::<Vec<_>>())
+                Ok(made.0.into_values().collect::<Vec<_>>())
             })
         });
         self.plan_outcome(ctx, written.await?).await
@@ -95,15 +94,35 @@ impl Tickets {
     }
 }
 
+/// The tasks of a plan that there are so far, by their places.
+#[derive(Default)]
+pub(crate) struct Made(BTreeMap<usize, Row>);
+
+impl Made {
+    /// One more.
+    pub(crate) fn add(&mut self, index: usize, task: Row) {
+        self.0.insert(index, task);
+    }
+
+    /// Those at these places, as tasks that another one needs.
+    pub(crate) fn needed(&self, places: &[usize]) -> Vec<Needed> {
+        places.iter().filter_map(|place| Some((self.0.get(place)?.id(), false))).collect()
+    }
+}
+
 /// An error of a task, with its place in the plan.
 fn at(index: usize, error: kernel::Error) -> kernel::Error {
     error.within(&index.to_string()).within("tasks")
 }
 
 /// The place of each task in the plan with those that it needs, in an order in which each comes after all that it needs.
-type Order = Vec<(usize, Vec<usize>)>;
+pub(crate) type Order = Vec<(usize, Vec<usize>)>;
 
-fn checked(ctx: &Ctx, tasks: &[PlannedTask]) -> Result<(Vec<TaskDraft>, Order)> {
+/// What the tasks of a plan say, checked, and the order in which they can be made.
+///
+/// # Errors
+/// `VALIDATION`, `LIMIT` at `tasks`.
+pub(crate) fn checked(tasks: &[PlannedTask]) -> Result<(Vec<TaskDraft>, Order)> {
     if tasks.is_empty() || tasks.len() > MAX_PLAN {
         let message = format!("a plan has 1 to {MAX_PLAN} tasks; this one has {}", tasks.len());
         return Err(UserError::limit(["tasks"], message, MAX_PLAN as u64).into());
@@ -116,7 +135,7 @@ fn checked(ctx: &Ctx, tasks: &[PlannedTask]) -> Result<(Vec<TaskDraft>, Order)> 
         if tasks[..index].iter().any(|earlier| earlier.key == task.key) {
             inner.add(UserError::constraint(["key"], format!("`{}` is given twice", task.key), "unique", None));
         }
-        drafts.push(checked_draft(ctx, task.draft.clone(), &mut inner)?);
+        drafts.push(checked_draft(task.draft.clone(), &mut inner));
         for (place, key) in task.depends_on.iter().enumerate() {
             if !tasks.iter().any(|other| other.key == *key) {
                 let path = ["dependsOn".to_owned(), place.to_string()];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use access::Access;
 use configuration::Configuration;
 use futures_util::future::BoxFuture;
-use kernel::{Ctx, Result, Uuid};
+use kernel::{Ctx, Error, Result, Uuid};
 use moka::sync::Cache;
 use predicate::masked_value;
 use store::query::Row;
@@ -16,7 +16,8 @@ use crate::custom_field::DefinitionCache;
 use crate::document::FilterDocuments;
 use crate::edit::Edit;
 use crate::kind::Kinds;
-use crate::number::Numbers;
+use crate::model::TicketKind;
+use crate::number::{Numbers, SHORT};
 use crate::priority::PriorityRule;
 use crate::queries::{RELATIONS, TicketRef};
 use crate::workflow::Library;
@@ -49,6 +50,8 @@ struct Inner {
 pub(crate) type Matrices = Cache<Uuid, Arc<Vec<PriorityRule>>>;
 /// How long another process may still go by settings from before a change.
 pub(crate) const SETTINGS_AGE: Duration = Duration::from_secs(2);
+/// How often a write that lacks numbers is run again: others may take what was reserved for it.
+const STOCKTAKINGS: usize = 5;
 /// The settings of how many tenants are kept in memory.
 pub(crate) const TENANTS: u64 = 1_000;
 
@@ -120,9 +123,9 @@ impl Tickets {
     /// Those of `work`, and database errors.
     pub async fn write<F>(&self, ctx: &Ctx, name: &'static str, work: F) -> Result<Outcome>
     where
-        F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<Row>> + Send + 'static,
+        F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<Row>> + Clone + Send + 'static,
     {
-        let written = self.store().write(ctx, name, work).await?;
+        let written = self.write_stocked(ctx, name, work).await?;
         let mut events = self.events_of(ctx, &written).await?;
         let row = match written {
             Written::Fresh { value, .. } => self.masked(ctx, value),
@@ -141,6 +144,25 @@ impl Tickets {
             }
         };
         Ok(Outcome { row, events })
+    }
+
+    /// Runs a write that may create tasks by the way. Numbers for them are reserved outside of it, so one that finds too few
+    /// is run again once there are more.
+    ///
+    /// # Errors
+    /// Those of `work`, and database errors.
+    pub(crate) async fn write_stocked<T, F>(&self, ctx: &Ctx, name: &'static str, work: F) -> Result<Written<T>>
+    where
+        T: Send + 'static,
+        F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
+    {
+        for _ in 0..STOCKTAKINGS {
+            match self.store().write(ctx, name, work.clone()).await {
+                Err(Error::Internal(text)) if text == SHORT => self.numbers().restock(ctx, TicketKind::Task).await?,
+                other => return other,
+            }
+        }
+        self.store().write(ctx, name, work).await
     }
 
     /// The events of a write: those just recorded, or those of the call that is replayed.

@@ -13,6 +13,8 @@
 //! field of the task, kept by the write that changes it, so that `availableTransitions` knows without asking.
 //!
 //! Whoever adds a task is its requester, so that those who asked for help do not find the work on it among what they asked for.
+//! What a workflow adds is added by the system, for whoever takes the transition, or for the ticket's assignee when its requester
+//! does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -149,6 +151,27 @@ pub struct UpdateTask {
     pub expected_version: Option<i32>,
 }
 
+/// Who does a task: the ticket's team when none is given.
+#[derive(Clone, Default)]
+pub(crate) struct TaskPeople {
+    /// The team.
+    pub(crate) team: Option<Row>,
+    /// A member of it.
+    pub(crate) assignee: Option<Row>,
+}
+
+/// A task in the making.
+pub(crate) struct NewTask<'a> {
+    /// What it says.
+    pub(crate) draft: &'a TaskDraft,
+    /// Who does it.
+    pub(crate) people: TaskPeople,
+    /// Its number.
+    pub(crate) number: String,
+    /// The transition whose effect it is: then whoever takes that needs no right to make tasks.
+    pub(crate) by: Option<&'a str>,
+}
+
 /// A task that another one needs, and whether it is done.
 pub(crate) type Needed = (Uuid, bool);
 
@@ -160,7 +183,8 @@ impl Tickets {
     /// task; `LIMIT` beyond [`MAX_TASKS`].
     pub async fn create_task(&self, ctx: &Ctx, command: CreateTask) -> Result<Outcome> {
         let mut problems = Problems::default();
-        let draft = checked_draft(ctx, command.draft, &mut problems)?;
+        require_for_draft(ctx, &command.draft)?;
+        let draft = checked_draft(command.draft, &mut problems);
         check_count(&mut problems, &command.depends_on);
         problems.check()?;
         let command = CreateTask { draft, ..command };
@@ -269,13 +293,22 @@ impl Tickets {
             return Err(refuse("a ticket that is done gets no more tasks", "state").into());
         }
         parent.hold_in(tx).await?;
-        let of_parent = Predicate::eq("parent", parent.before.id());
+        self.check_room_for_tasks_in(tx, &parent.before, more).await.map_err(|error| error.within(path))?;
+        Ok(parent)
+    }
+
+    /// Refuses `more` tasks on a ticket that is held than it may have.
+    ///
+    /// # Errors
+    /// `LIMIT`.
+    pub(crate) async fn check_room_for_tasks_in(&self, tx: &mut Tx, parent: &Row, more: usize) -> Result<()> {
+        let of_parent = Predicate::eq("parent", parent.id());
         let there = self.unscoped_in(tx, &TASK, of_parent, &[], MAX_TASKS).await?.len();
         if there + more > MAX_TASKS {
             let message = format!("the ticket has {there} tasks; at most {MAX_TASKS} are allowed");
-            return Err(UserError::limit([path], message, MAX_TASKS as u64).into());
+            return Err(UserError::limit([] as [&str; 0], message, MAX_TASKS as u64).into());
         }
-        Ok(parent)
+        Ok(())
     }
 
     fn require_update(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
@@ -318,7 +351,20 @@ impl Tickets {
         number: String,
         needed: &[Needed],
     ) -> Result<Edit> {
+        let people = self.task_people_in(tx, parent, draft).await?;
+        self.insert_task_of_in(tx, parent, NewTask { draft, people, number, by: None }, needed).await
+    }
+
+    /// The same, with those who do it looked up.
+    pub(crate) async fn insert_task_of_in(
+        &self,
+        tx: &mut Tx,
+        parent: &Edit,
+        new: NewTask<'_>,
+        needed: &[Needed],
+    ) -> Result<Edit> {
         let ctx = tx.ctx().clone();
+        let NewTask { draft, people, number, by } = new;
         let rules = self.kinds().get(TicketKind::Task)?.clone();
         let mut edit = Edit::new(rules.clone(), rules.default_workflow().clone(), Row::new(&TASK, Vec::new()));
         let of_parent =
@@ -342,9 +388,11 @@ impl Tickets {
         ] {
             edit.set(field, value);
         }
-        self.set_task_people_in(tx, &mut edit, parent, draft).await?;
+        self.set_task_people_in(tx, &mut edit, parent, people, by.is_some()).await?;
         edit.set_reference("service", parent.before.relation("service").cloned());
-        edit.authorise_state_after(&ctx, self.access())?;
+        if by.is_none() {
+            edit.authorise_state_after(&ctx, self.access())?;
+        }
         self.follow_matrix_in(tx, &mut edit).await?;
         self.set_custom_fields_in(tx, &mut edit, &draft.custom_fields, true).await?;
         let workflow = self.workflow_for(tx, &ctx, rules.as_ref(), &edit.after).await?;
@@ -355,28 +403,54 @@ impl Tickets {
         for (needs, _) in needed {
             insert_dependency_in(tx, edit.after.id(), *needs).await?;
         }
-        tx.emit(edit.event(self.access(), events::TASK_CREATED, Json::Null));
+        let payload = by.map_or(Json::Null, |transition| json!({ "transition": transition }));
+        tx.emit(edit.event(self.access(), events::TASK_CREATED, payload));
         Ok(edit)
     }
 
-    async fn set_task_people_in(&self, tx: &mut Tx, edit: &mut Edit, parent: &Edit, draft: &TaskDraft) -> Result<()> {
-        let ctx = tx.ctx().clone();
-        let opener = self.access().actors_in(tx, &ctx, &[ctx.actor.id]).await?.pop();
-        let requester = match ctx.actor.kind {
-            ActorKind::User => opener.clone(),
-            _ => parent.before.relation("requester").cloned(),
-        };
-        edit.set_reference("openedBy", opener);
-        edit.set_reference("requester", requester);
+    /// Those who do a task, as far as whoever adds it may know of them.
+    async fn task_people_in(&self, tx: &mut Tx, parent: &Edit, draft: &TaskDraft) -> Result<TaskPeople> {
         let team = match &draft.team {
             Some(team) => Some(self.team_in(tx, team, "team").await?),
-            None => parent.before.relation("team").cloned(),
+            None => None,
         };
-        edit.set_reference("team", team);
-        if let Some(assignee) = &draft.assignee {
-            let user = self.user_in(tx, assignee, "assignee").await?;
-            self.check_member_in(tx, &edit.after, &user).await?;
-            edit.set_reference("assignee", Some(user));
+        let Some(assignee) = &draft.assignee else { return Ok(TaskPeople { team, assignee: None }) };
+        let user = self.user_in(tx, assignee, "assignee").await?;
+        let mut of_team = Row::new(&TASK, vec![("team", parent.before.get("team").clone())]);
+        of_team.set_relation("team", parent.before.relation("team").cloned());
+        if let Some(team) = &team {
+            of_team.set("team", team.id().into());
+            of_team.set_relation("team", Some(team.clone()));
+        }
+        self.check_member_in(tx, &of_team, &user).await?;
+        Ok(TaskPeople { team, assignee: Some(user) })
+    }
+
+    async fn set_task_people_in(
+        &self,
+        tx: &mut Tx,
+        edit: &mut Edit,
+        parent: &Edit,
+        people: TaskPeople,
+        by_workflow: bool,
+    ) -> Result<()> {
+        let ctx = tx.ctx().clone();
+        let system = self.access().system_ctx(ctx.tenant, &ctx.request_id).actor.id;
+        let opener = if by_workflow { system } else { ctx.actor.id };
+        let actors = self.access().actors_in(tx, &ctx, &[ctx.actor.id, opener]).await?;
+        let found = |id: Uuid| actors.iter().find(|actor| actor.id() == id).cloned();
+        // What a workflow adds when those who asked for help move their ticket is no more theirs than what others add.
+        let theirs = by_workflow && parent.before.get("requester").as_id() == Some(ctx.actor.id);
+        let adds = match ctx.actor.kind {
+            ActorKind::User if !theirs => found(ctx.actor.id),
+            ActorKind::User => parent.before.relation("assignee").cloned(),
+            _ => None,
+        };
+        edit.set_reference("openedBy", found(opener));
+        edit.set_reference("requester", adds.or_else(|| parent.before.relation("requester").cloned()));
+        edit.set_reference("team", people.team.or_else(|| parent.before.relation("team").cloned()));
+        if let Some(assignee) = people.assignee {
+            edit.set_reference("assignee", Some(assignee));
         }
         Ok(())
     }
@@ -464,8 +538,11 @@ impl Tickets {
     }
 }
 
-/// Checks what a new task says, and the permissions that it needs whatever the ticket.
-pub(crate) fn checked_draft(ctx: &Ctx, draft: TaskDraft, problems: &mut Problems) -> Result<TaskDraft> {
+/// Refuses whoever has not the permissions that a new task needs whatever the ticket.
+///
+/// # Errors
+/// `FORBIDDEN`.
+pub(crate) fn require_for_draft(ctx: &Ctx, draft: &TaskDraft) -> Result<()> {
     for (given, permission) in
         [(true, TICKET_CREATE), (draft.team.is_some() || draft.assignee.is_some(), TICKET_ASSIGN)]
     {
@@ -473,12 +550,17 @@ pub(crate) fn checked_draft(ctx: &Ctx, draft: TaskDraft, problems: &mut Problems
             return Err(UserError::forbidden(permission).into());
         }
     }
+    Ok(())
+}
+
+/// Checks what a new task says.
+pub(crate) fn checked_draft(draft: TaskDraft, problems: &mut Problems) -> TaskDraft {
     check_title(problems, &draft.title);
     if let Some(description) = &draft.description {
         check_long_text(problems, "description", description);
     }
     let tags = normalise_tags(problems, draft.tags);
-    Ok(TaskDraft { tags, ..draft })
+    TaskDraft { tags, ..draft }
 }
 
 fn check_count(problems: &mut Problems, depends_on: &[TicketRef]) {

@@ -53,7 +53,7 @@ impl Tickets {
     /// Database errors; the job is tried again.
     pub async fn auto_close(&self, ctx: &Ctx, ticket: TicketRef) -> Result<()> {
         let tickets = self.clone();
-        let written = self.store().write(ctx, AUTO_CLOSE, move |tx| {
+        let written = self.write_stocked(ctx, AUTO_CLOSE, move |tx| {
             let (tickets, ticket) = (tickets.clone(), ticket.clone());
             Box::pin(async move {
                 let mut edit = tickets.edit_in(tx, &ticket, "id").await?;

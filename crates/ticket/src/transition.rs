@@ -183,10 +183,12 @@ impl Tickets {
             problems.take(self.require_custom_fields_in(tx, edit).await)?;
         }
         problems.check().map_err(|error| error.within("fields"))?;
+        let prepared = self.prepare_in(tx, edit, transition).await?;
         let event = rules.transition_event(transition, from, workflow.category(&transition.to));
         let payload = json!({ "transition": transition.key });
         edit.save_in(tx, self.access(), event, payload).await?;
         self.recount_dependents_in(tx, edit).await?;
+        self.make_in(tx, edit, key, prepared).await?;
         timer::schedule_in(tx, &workflow, &edit.after)
     }
 
@@ -261,6 +263,8 @@ impl Tickets {
                 Effect::SetField { field, value } => {
                     self.set_by_effect_in(tx, edit, *field, value.as_deref(), target).await?
                 }
+                // These make records of their own, once the transition is written.
+                Effect::StartApproval(_) | Effect::CreateTasks(_) => {}
             }
         }
         Ok(())

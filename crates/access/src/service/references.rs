@@ -61,6 +61,20 @@ impl Access {
         tables::is_member(&*tx, tenant, team, actor).await
     }
 
+    /// Whether the actor is a member of the team, on this connection.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn is_member(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        team: Uuid,
+        actor: Uuid,
+    ) -> Result<bool> {
+        tables::is_member(connection, ctx.tenant, team, actor).await
+    }
+
     /// The user that a reference points at, as the viewer may read it.
     ///
     /// # Errors

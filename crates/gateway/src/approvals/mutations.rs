@@ -222,11 +222,8 @@ fn entries(field: &str, list: Vec<ApproverInput>) -> kernel::Result<Vec<domain::
 
 fn step(input: ApprovalStepInput) -> kernel::Result<domain::StepInput> {
     let value = input.rule_value.map(|value| u32::try_from(value).unwrap_or(0));
-    let rule = StepRule::of(input.rule.as_str(), value).ok_or_else(|| {
-        let message =
-            "`QUORUM` needs a `ruleValue` of at least 1, `PERCENT` one of 1 to 100, and no other rule takes one";
-        Problem::constraint(["ruleValue"], message, "ruleValue", None)
-    })?;
+    let rule = StepRule::of(input.rule.as_str(), value)
+        .ok_or_else(|| Problem::constraint(["ruleValue"], domain::RULE_VALUE, "ruleValue", None))?;
     Ok(domain::StepInput {
         name: input.name,
         rule,

@@ -100,7 +100,8 @@ impl ApprovalRule {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads a stored name.
+    pub fn parse(text: &str) -> Option<Self> {
         let all = [Self::Any, Self::All, Self::Majority, Self::Quorum, Self::Percent];
         all.into_iter().find(|rule| rule.as_str() == text)
     }

@@ -324,7 +324,12 @@ events! {
             }
         }
         /// A task was added to a ticket.
-        TaskCreated {}
+        TaskCreated {
+            /// The key of the transition of the task's parent whose effect it is; null when somebody added it.
+            pub async fn transition(&self) -> Option<&str> {
+                self.0.payload_text("transition")
+            }
+        }
         /// Which tasks a task depends on changed.
         TaskDependenciesChanged {
             /// All that it depends on since, as far as the viewer may see them; at most 100.
@@ -355,6 +360,11 @@ events! {
             /// The approval; null when the viewer may not see it.
             pub async fn approval(&self, ctx: &Context<'_>) -> Result<Option<Approval>> {
                 self.0.approval(ctx).await
+            }
+
+            /// The key of the transition whose effect it is; null when somebody asked for it.
+            pub async fn transition(&self) -> Option<&str> {
+                self.0.payload_text("transition")
             }
         }
         /// A step of an approval began to ask.

@@ -2,11 +2,13 @@
 
 use async_graphql::{InputObject, MaybeUndefined, OneofObject};
 use serde_json::Value as Raw;
-use ticket::workflow::{Effect, Guard, StateMapping};
+use ticket::workflow::{self as domain, Effect, Guard, NamedApprover, StateMapping};
 
 use super::types::WorkflowEffectField;
-use crate::scalars::{Duration, Json};
-use crate::tickets::words::{StateCategory, TicketKind, WaitingReason};
+use crate::approvals::types::{ApprovalRule, ApproverPath};
+use crate::people::scalars::EmailAddress;
+use crate::scalars::{Duration, Json, Markdown};
+use crate::tickets::words::{Impact, StateCategory, TicketKind, Urgency, WaitingReason};
 
 /// A workflow document: states and transitions.
 #[derive(Clone, Debug, InputObject)]
@@ -85,6 +87,86 @@ pub enum WorkflowEffectInput {
     SetField(WorkflowSetFieldInput),
     /// Gives the reason of a transition into a waiting state.
     SetWaitingReason(WaitingReason),
+    /// Asks for approval of the ticket, for whoever takes the transition. Not on the way to a `CLOSED` or `CANCELED` state.
+    StartApproval(WorkflowStartApprovalInput),
+    /// Creates tasks on the ticket, for whoever takes the transition. Not on the way to a state that is done.
+    CreateTasks(WorkflowCreateTasksInput),
+}
+
+/// Asks for approval of the ticket.
+#[derive(Clone, Debug, InputObject)]
+pub struct WorkflowStartApprovalInput {
+    /// What the approval is called, such as `Purchase over 5,000`.
+    pub name: String,
+    /// The steps in order, 1 to 10.
+    pub steps: Vec<WorkflowApprovalStepInput>,
+    /// Whether the ticket's requester, and whoever takes the transition, may decide as well; false when absent.
+    pub self_approval: Option<bool>,
+    /// The fields of the ticket that it is bound to, at most 50: an edit of one of them voids the approval. `title` and
+    /// `description` when absent.
+    pub bound_fields: Option<Vec<String>>,
+    /// The keys of the transitions that wait while it is pending, at most 20; none when absent.
+    pub blocks: Option<Vec<String>>,
+    /// How long after the transition it expires, which is a refusal, such as `P5D`; at most 3,660 days; never when absent.
+    pub expires_in: Option<Duration>,
+}
+
+/// A step of an approval.
+#[derive(Clone, Debug, InputObject)]
+pub struct WorkflowApprovalStepInput {
+    /// What it is called, such as `CAB`.
+    pub name: Option<String>,
+    /// How many must approve.
+    pub rule: ApprovalRule,
+    /// The number for `QUORUM` (at least 1, and no more than can be asked) and `PERCENT` (1 to 100).
+    pub rule_value: Option<i32>,
+    /// Whose votes count, at most 20 entries and 100 persons.
+    pub approvers: Vec<WorkflowApproverInput>,
+    /// Whose refusal alone refuses, at most 20 entries. The step waits for them.
+    pub veto_holders: Option<Vec<WorkflowApproverInput>>,
+}
+
+/// Who approves, by what they are called: as it is when the step opens.
+#[derive(Clone, Debug, OneofObject)]
+pub enum WorkflowApproverInput {
+    /// The user with this e-mail address.
+    User(EmailAddress),
+    /// The members of the team with this slug.
+    Team(String),
+    /// Whoever holds the role with this key, such as `team_lead`.
+    Role(String),
+    /// Whoever stands there, seen from the ticket.
+    Path(ApproverPath),
+}
+
+/// Creates tasks on the ticket: all of them or none.
+#[derive(Clone, Debug, InputObject)]
+pub struct WorkflowCreateTasksInput {
+    /// The tasks, 1 to 50, those of the transition's other effects included.
+    pub tasks: Vec<WorkflowTaskInput>,
+}
+
+/// A task that a transition creates.
+#[derive(Clone, Debug, InputObject)]
+pub struct WorkflowTaskInput {
+    /// Names it within the plan, for `dependsOn`.
+    pub key: String,
+    /// What to do, in a line.
+    pub title: String,
+    /// What to do, in Markdown.
+    pub description: Option<Markdown>,
+    /// The slug of the team that does it; the ticket's team when absent.
+    pub team: Option<String>,
+    /// The e-mail address of the member of that team who does it. Nobody does, once they have left or left the team.
+    pub assignee: Option<EmailAddress>,
+    /// How many are affected; as on the ticket when absent.
+    pub impact: Option<Impact>,
+    /// How long it can wait; as on the ticket when absent.
+    pub urgency: Option<Urgency>,
+    /// Free words, at most 50.
+    pub tags: Option<Vec<String>>,
+    /// The keys of the tasks that must be done first.
+    pub depends_on: Option<Vec<String>>,
 }
 
 /// Sets a field.
@@ -208,6 +290,10 @@ fn transition(input: WorkflowTransitionInput) -> ticket::Transition {
     let effect = |effect: WorkflowEffectInput| match effect {
         WorkflowEffectInput::SetField(set) => Effect::SetField { field: set.field.into(), value: set.value },
         WorkflowEffectInput::SetWaitingReason(reason) => Effect::SetWaitingReason { reason: reason.into() },
+        WorkflowEffectInput::StartApproval(approval) => Effect::StartApproval(start_approval(approval)),
+        WorkflowEffectInput::CreateTasks(plan) => {
+            Effect::CreateTasks(domain::CreateTasksEffect { tasks: plan.tasks.into_iter().map(task).collect() })
+        }
     };
     ticket::Transition {
         key: input.key,
@@ -219,6 +305,52 @@ fn transition(input: WorkflowTransitionInput) -> ticket::Transition {
         optional: input.optional.unwrap_or_default(),
         guards: input.guards.unwrap_or_default().into_iter().map(guard).collect(),
         effects: input.effects.unwrap_or_default().into_iter().map(effect).collect(),
+    }
+}
+
+fn start_approval(input: WorkflowStartApprovalInput) -> domain::StartApprovalEffect {
+    domain::StartApprovalEffect {
+        name: input.name,
+        steps: input.steps.into_iter().map(approval_step).collect(),
+        self_approval: input.self_approval.unwrap_or(false),
+        bound_fields: input.bound_fields,
+        blocks: input.blocks.unwrap_or_default(),
+        expires_in: input.expires_in.map(|length| length.0),
+    }
+}
+
+fn approval_step(input: WorkflowApprovalStepInput) -> domain::ApprovalStepEffect {
+    let approvers = |list: Vec<WorkflowApproverInput>| list.into_iter().map(approver).collect();
+    domain::ApprovalStepEffect {
+        name: input.name,
+        rule: input.rule.as_str().to_owned(),
+        // No rule has the number 0.
+        rule_value: input.rule_value.map(|value| u32::try_from(value).unwrap_or(0)),
+        approvers: approvers(input.approvers),
+        veto_holders: approvers(input.veto_holders.unwrap_or_default()),
+    }
+}
+
+fn approver(input: WorkflowApproverInput) -> NamedApprover {
+    match input {
+        WorkflowApproverInput::User(email) => NamedApprover::User(Some(email.0)),
+        WorkflowApproverInput::Team(slug) => NamedApprover::Team(slug),
+        WorkflowApproverInput::Role(key) => NamedApprover::Role(key),
+        WorkflowApproverInput::Path(path) => NamedApprover::Path(path.into()),
+    }
+}
+
+fn task(input: WorkflowTaskInput) -> domain::TaskEffect {
+    domain::TaskEffect {
+        key: input.key,
+        title: input.title,
+        description: input.description.map(|text| text.0),
+        team: input.team,
+        assignee: input.assignee.map(|email| email.0),
+        impact: input.impact.map(Into::into),
+        urgency: input.urgency.map(Into::into),
+        tags: input.tags.unwrap_or_default(),
+        depends_on: input.depends_on.unwrap_or_default(),
     }
 }
 

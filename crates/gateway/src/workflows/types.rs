@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use kernel::id::prefix;
-use ticket::workflow::{DifferenceKind, Effect, VersionOverview, WorkflowOverview};
+use ticket::workflow::{DifferenceKind, Effect, NamedApprover, VersionOverview, WorkflowOverview};
 
-use crate::scalars::{DateTime, Duration, Json, id_of};
-use crate::tickets::words::{StateCategory, TicketKind, WaitingReason};
+use crate::approvals::types::{ApprovalRule, ApproverPath};
+use crate::people::scalars::EmailAddress;
+use crate::scalars::{DateTime, Duration, Json, Markdown, id_of};
+use crate::tickets::words::{Impact, StateCategory, TicketKind, Urgency, WaitingReason};
 
 /// How tickets of a kind move: states, transitions, and what each needs. Versioned; a published version never changes.
 pub struct Workflow(pub WorkflowOverview);
@@ -205,7 +207,7 @@ pub struct WorkflowGuard {
 }
 
 /// What a transition does besides.
-#[derive(SimpleObject)]
+#[derive(Default, SimpleObject)]
 pub struct WorkflowEffect {
     /// The field that it sets.
     field: Option<WorkflowEffectField>,
@@ -213,6 +215,85 @@ pub struct WorkflowEffect {
     value: Option<String>,
     /// The waiting reason that it gives.
     waiting_reason: Option<WaitingReason>,
+    /// The approval that it asks for.
+    start_approval: Option<WorkflowStartApproval>,
+    /// The tasks that it creates.
+    create_tasks: Option<WorkflowCreateTasks>,
+}
+
+/// An approval that a transition asks for.
+#[derive(SimpleObject)]
+pub struct WorkflowStartApproval {
+    /// What the approval is called.
+    name: String,
+    /// The steps in order, at most 10.
+    steps: Vec<WorkflowApprovalStep>,
+    /// Whether the ticket's requester, and whoever takes the transition, may decide as well.
+    self_approval: bool,
+    /// The fields of the ticket that it is bound to, at most 50; null: `title` and `description`.
+    bound_fields: Option<Vec<String>>,
+    /// The keys of the transitions that wait while it is pending, at most 20.
+    blocks: Vec<String>,
+    /// How long after the transition it expires; null for never.
+    expires_in: Option<Duration>,
+}
+
+/// A step of an approval that a transition asks for.
+#[derive(SimpleObject)]
+pub struct WorkflowApprovalStep {
+    /// What it is called.
+    name: Option<String>,
+    /// How many must approve.
+    rule: ApprovalRule,
+    /// The number that `QUORUM` and `PERCENT` have.
+    rule_value: Option<i32>,
+    /// Whose votes count, at most 20.
+    approvers: Vec<WorkflowApprover>,
+    /// Whose refusal alone refuses, at most 20.
+    veto_holders: Vec<WorkflowApprover>,
+}
+
+/// Who approves: one of the fields is there, but for a user whose address the viewer may not read.
+#[derive(Default, SimpleObject)]
+pub struct WorkflowApprover {
+    /// The user with this e-mail address; null for those without `user.read`.
+    user: Option<EmailAddress>,
+    /// The members of the team with this slug.
+    team: Option<String>,
+    /// Whoever holds the role with this key.
+    role: Option<String>,
+    /// Whoever stands there, seen from the ticket.
+    path: Option<ApproverPath>,
+}
+
+/// Tasks that a transition creates.
+#[derive(SimpleObject)]
+pub struct WorkflowCreateTasks {
+    /// The tasks, at most 50.
+    tasks: Vec<WorkflowTask>,
+}
+
+/// A task that a transition creates.
+#[derive(SimpleObject)]
+pub struct WorkflowTask {
+    /// Names it within the plan.
+    key: String,
+    /// What to do, in a line.
+    title: String,
+    /// What to do, in Markdown.
+    description: Option<Markdown>,
+    /// The slug of the team that does it; null: the ticket's team.
+    team: Option<String>,
+    /// The e-mail address of the member of that team who does it; null for those without `user.read`.
+    assignee: Option<EmailAddress>,
+    /// How many are affected; null: as on the ticket.
+    impact: Option<Impact>,
+    /// How long it can wait; null: as on the ticket.
+    urgency: Option<Urgency>,
+    /// Free words, at most 50.
+    tags: Vec<String>,
+    /// The keys of the tasks that must be done first.
+    depends_on: Vec<String>,
 }
 
 impl WorkflowTransition {
@@ -238,11 +319,66 @@ impl WorkflowEffect {
     fn of(effect: &Effect) -> Self {
         match effect {
             Effect::SetField { field, value } => {
-                Self { field: Some((*field).into()), value: value.clone(), waiting_reason: None }
+                Self { field: Some((*field).into()), value: value.clone(), ..Self::default() }
             }
             Effect::SetWaitingReason { reason } => {
-                Self { field: None, value: None, waiting_reason: WaitingReason::parse(reason.as_str()) }
+                Self { waiting_reason: WaitingReason::parse(reason.as_str()), ..Self::default() }
             }
+            Effect::StartApproval(effect) => {
+                Self { start_approval: Some(WorkflowStartApproval::of(effect)), ..Self::default() }
+            }
+            Effect::CreateTasks(effect) => {
+                let tasks = effect.tasks.iter().map(WorkflowTask::of).collect();
+                Self { create_tasks: Some(WorkflowCreateTasks { tasks }), ..Self::default() }
+            }
+        }
+    }
+}
+
+impl WorkflowStartApproval {
+    fn of(effect: &ticket::workflow::StartApprovalEffect) -> Self {
+        let approvers = |list: &[NamedApprover]| list.iter().map(WorkflowApprover::of).collect();
+        let step = |step: &ticket::workflow::ApprovalStepEffect| WorkflowApprovalStep {
+            name: step.name.clone(),
+            rule: ApprovalRule::parse(&step.rule).unwrap_or(ApprovalRule::All),
+            rule_value: step.rule_value.and_then(|value| i32::try_from(value).ok()),
+            approvers: approvers(&step.approvers),
+            veto_holders: approvers(&step.veto_holders),
+        };
+        Self {
+            name: effect.name.clone(),
+            steps: effect.steps.iter().map(step).collect(),
+            self_approval: effect.self_approval,
+            bound_fields: effect.bound_fields.clone(),
+            blocks: effect.blocks.clone(),
+            expires_in: effect.expires_in.clone().map(Duration),
+        }
+    }
+}
+
+impl WorkflowApprover {
+    fn of(approver: &NamedApprover) -> Self {
+        match approver {
+            NamedApprover::User(email) => Self { user: email.clone().map(EmailAddress), ..Self::default() },
+            NamedApprover::Team(slug) => Self { team: Some(slug.clone()), ..Self::default() },
+            NamedApprover::Role(key) => Self { role: Some(key.clone()), ..Self::default() },
+            NamedApprover::Path(path) => Self { path: ApproverPath::parse(path.as_str()), ..Self::default() },
+        }
+    }
+}
+
+impl WorkflowTask {
+    fn of(task: &ticket::workflow::TaskEffect) -> Self {
+        Self {
+            key: task.key.clone(),
+            title: task.title.clone(),
+            description: task.description.clone().map(Markdown),
+            team: task.team.clone(),
+            assignee: task.assignee.clone().map(EmailAddress),
+            impact: task.impact.and_then(|impact| Impact::parse(impact.as_str())),
+            urgency: task.urgency.and_then(|urgency| Urgency::parse(urgency.as_str())),
+            tags: task.tags.clone(),
+            depends_on: task.depends_on.clone(),
         }
     }
 }
@@ -306,5 +442,5 @@ pub async fn of_ticket(ctx: &Context<'_>, row: &store::query::Row) -> Result<Wor
     let viewer = crate::context::viewer(ctx)?;
     let rules = tickets.kinds().of(row)?;
     let workflow = tickets.workflow_of(&tickets.store().read("workflow.find"), &viewer, rules.as_ref(), row).await?;
-    Ok(WorkflowVersion(workflow, false, None))
+    Ok(WorkflowVersion(tickets.shown_workflow(&viewer, &workflow), false, None))
 }

@@ -34,6 +34,7 @@ use kernel::words;
 use rules::StepRule;
 
 pub(crate) use follow::follow_edit_in;
+pub(crate) use start::{bound_fields, check_blocks, check_request};
 
 /// How many steps an approval may have.
 pub const MAX_STEPS: usize = 10;
@@ -248,5 +249,8 @@ pub struct ApprovalOutcome {
     pub events: Vec<store::Event>,
 }
 
+/// What a rule's number must be, for people.
+pub const RULE_VALUE: &str =
+    "`QUORUM` needs a `ruleValue` of at least 1, `PERCENT` one of 1 to 100, and no other rule takes one";
 /// The longest name of an approval or a step, in characters.
 pub const MAX_NAME: usize = crate::model::MAX_TITLE;

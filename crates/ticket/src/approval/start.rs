@@ -23,6 +23,7 @@ use crate::custom_field::{self, Audience, Definitions};
 use crate::edit::Edit;
 use crate::events;
 use crate::service::Tickets;
+use crate::workflow::Workflow;
 
 impl Tickets {
     /// Asks for approval of a ticket.
@@ -30,7 +31,7 @@ impl Tickets {
     /// # Errors
     /// `NOT_FOUND`, `CONFLICT`; `FORBIDDEN` without `approval.start` on the ticket; `VALIDATION`, `LIMIT`.
     pub async fn start_approval(&self, ctx: &Ctx, command: StartApproval) -> Result<ApprovalOutcome> {
-        check(&command)?;
+        check_request(&command.name, &command.steps, &command.blocks, command.bound_fields.as_deref())?;
         let tickets = self.clone();
         let written = self.store().write(ctx, "approvalStart", move |tx| {
             let (tickets, command) = (tickets.clone(), command.clone());
@@ -73,24 +74,55 @@ impl Tickets {
         edit: &mut Edit,
         policy: &ApprovalPolicy,
     ) -> Result<ApprovalRecord> {
-        let record = edit.rules.record();
+        self.check_approval_in(tx, edit, policy, 0).await?;
+        self.begin_approval_in(tx, edit, policy, None).await
+    }
+
+    /// All that an approval can be refused for, while `more` others are about to be asked for on the same ticket.
+    ///
+    /// # Errors
+    /// As [`Tickets::start_approval_in`].
+    pub(crate) async fn check_approval_in(
+        &self,
+        tx: &mut Tx,
+        edit: &Edit,
+        policy: &ApprovalPolicy,
+        more: usize,
+    ) -> Result<()> {
         let definitions = self.custom_fields(&*tx, &tx.ctx().clone()).await?;
-        let bound = bound_fields(record, &definitions, &policy.bound_fields)?;
-        check_blocks(edit, &policy.blocks)?;
+        bound_fields(edit.rules.record(), &definitions, &policy.bound_fields)?;
+        check_blocks(&edit.workflow, &policy.blocks)?;
         if policy.expires_at.is_some_and(|expires| expires <= tx.now()) {
             let message = "`expiresAt` is in the past";
             return Err(UserError::constraint(["expiresAt"], message, "future", None).into());
         }
         let of_ticket = Predicate::eq("ticket", edit.after.id());
         let limit = MAX_APPROVALS as u64;
-        if own(self.access(), tx, &APPROVAL, &of_ticket, limit).await?.len() >= MAX_APPROVALS {
+        if own(self.access(), tx, &APPROVAL, &of_ticket, limit).await?.len() + more >= MAX_APPROVALS {
             let message = format!("the ticket has {MAX_APPROVALS} approvals; that is the limit");
             return Err(UserError::limit(["id"], message, limit).into());
         }
         let barred = barred(tx.ctx(), &edit.after, policy.self_approval);
-        self.check_first_step_in(tx, &edit.after, policy, &barred).await?;
+        self.check_first_step_in(tx, &edit.after, policy, &barred).await
+    }
+
+    /// Asks for an approval that was checked; `by` is the transition whose effect it is.
+    pub(crate) async fn begin_approval_in(
+        &self,
+        tx: &mut Tx,
+        edit: &mut Edit,
+        policy: &ApprovalPolicy,
+        by: Option<&str>,
+    ) -> Result<ApprovalRecord> {
+        let definitions = self.custom_fields(&*tx, &tx.ctx().clone()).await?;
+        let bound = bound_fields(edit.rules.record(), &definitions, &policy.bound_fields)?;
+        let barred = barred(tx.ctx(), &edit.after, policy.self_approval);
         let mut progress = Progress::new(new_record(tx, edit, policy, &bound, &barred)?);
-        progress.tell(events::APPROVAL_STARTED, json!({ "approval": progress.id() }));
+        let mut payload = json!({ "approval": progress.id() });
+        if let Some(transition) = by {
+            payload["transition"] = transition.into();
+        }
+        progress.tell(events::APPROVAL_STARTED, payload);
         progress.advance_in(self, tx, &edit.after).await?;
         let mut blocked = edit.after.texts("blockedTransitions");
         if progress.is_pending() {
@@ -269,7 +301,11 @@ fn content_of(ticket: &Row, name: &str) -> Json {
 
 /// The fields that an approval is bound to: what people write on the ticket, and everybody who sees it may read. A custom field
 /// among them is `customFields.key`.
-fn bound_fields(record: &'static RecordType, definitions: &Definitions, wanted: &[String]) -> Result<Vec<String>> {
+pub(crate) fn bound_fields(
+    record: &'static RecordType,
+    definitions: &Definitions,
+    wanted: &[String],
+) -> Result<Vec<String>> {
     let can_be_bound = |field: &&Field| field.write != Policy::Never && field.read == Policy::Always;
     if wanted.is_empty() {
         return Ok(DEFAULT_BOUND_FIELDS.iter().map(|name| (*name).to_owned()).collect());
@@ -303,8 +339,8 @@ fn bound_fields(record: &'static RecordType, definitions: &Definitions, wanted: 
     Ok(bound)
 }
 
-fn check_blocks(edit: &Edit, blocks: &[String]) -> Result<()> {
-    let workflow = &edit.workflow;
+/// Refuses keys that are no transitions of the workflow.
+pub(crate) fn check_blocks(workflow: &Workflow, blocks: &[String]) -> Result<()> {
     let mut problems = Problems::default();
     for (index, key) in blocks.iter().enumerate().filter(|(_, key)| workflow.transition(key).is_none()) {
         let message = format!("the workflow `{}` has no transition `{key}`", workflow.key);
@@ -313,25 +349,31 @@ fn check_blocks(edit: &Edit, blocks: &[String]) -> Result<()> {
     problems.check()
 }
 
-fn check(command: &StartApproval) -> Result<()> {
+/// What a request for approval can be refused for whatever the ticket.
+pub(crate) fn check_request(
+    name: &str,
+    steps: &[StepInput],
+    blocks: &[String],
+    bound_fields: Option<&[String]>,
+) -> Result<()> {
     let mut problems = Problems::default();
-    check_text(&mut problems, "name", &command.name, MAX_NAME);
-    if command.steps.is_empty() {
+    check_text(&mut problems, "name", name, MAX_NAME);
+    if steps.is_empty() {
         problems.add(UserError::constraint(["steps"], "an approval has at least one step", "minItems", Some(1)));
     }
-    if command.steps.len() > MAX_STEPS {
-        let message = format!("{} steps are given; at most {MAX_STEPS} are allowed", command.steps.len());
+    if steps.len() > MAX_STEPS {
+        let message = format!("{} steps are given; at most {MAX_STEPS} are allowed", steps.len());
         problems.add(UserError::limit(["steps"], message, MAX_STEPS as u64));
     }
-    if command.blocks.len() > MAX_BLOCKS {
-        let message = format!("{} transitions are given; at most {MAX_BLOCKS} are allowed", command.blocks.len());
+    if blocks.len() > MAX_BLOCKS {
+        let message = format!("{} transitions are given; at most {MAX_BLOCKS} are allowed", blocks.len());
         problems.add(UserError::limit(["blocks"], message, MAX_BLOCKS as u64));
     }
-    if command.bound_fields.as_ref().is_some_and(Vec::is_empty) {
+    if bound_fields.is_some_and(<[String]>::is_empty) {
         let message = "an approval is bound to at least one field; leave `boundFields` out for title and description";
         problems.add(UserError::constraint(["boundFields"], message, "minItems", Some(1)));
     }
-    for (index, step) in command.steps.iter().enumerate() {
+    for (index, step) in steps.iter().enumerate() {
         let checked = check_step(step).map_err(|error| error.within(&index.to_string()).within("steps"));
         problems.take(checked)?;
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kernel::UserError;
 use kernel::error::Problems;
 
-use super::{Effect, EffectField, State, Transition, Workflow};
+use super::{Effect, EffectField, State, Transition, Workflow, effects};
 use crate::commands::check_text;
 use crate::model::{Impact, MAX_KEY, MAX_TITLE, StateCategory, Urgency};
 
@@ -54,6 +54,10 @@ pub(super) fn structure(workflow: &Workflow, problems: &mut Problems) {
     }
     for (place, transition) in workflow.transitions.iter().enumerate() {
         check_transition(workflow, place, transition, problems);
+    }
+    for (place, transition) in workflow.transitions.iter().enumerate() {
+        // Nothing but the document is looked at, so there is nothing but what is wrong with it.
+        let _ = effects::check(workflow, place, transition, problems);
     }
     ways(workflow, problems);
     if let Err(message) = workflow.auto_close_after() {
@@ -143,6 +147,7 @@ fn check_transition(workflow: &Workflow, place: usize, transition: &Transition, 
 
 fn wrong_effect(workflow: &Workflow, transition: &Transition, effect: &Effect) -> Option<String> {
     match effect {
+        Effect::StartApproval(_) | Effect::CreateTasks(_) => None,
         Effect::SetWaitingReason { reason } => {
             let waits = workflow.category(&transition.to) == StateCategory::Waiting;
             let scheduled = *reason == crate::model::WaitingReason::Schedule;

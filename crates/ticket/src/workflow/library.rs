@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use access::permission::USER_READ;
 use kernel::{Ctx, Error, Result, Uuid};
 use moka::sync::Cache;
 use predicate::{Field, Policy, Predicate, RecordType, Use, ViewerValues, evaluate, resolve};
@@ -109,6 +110,14 @@ impl Tickets {
     /// `INTERNAL` for a document that this program can no longer read.
     pub(super) fn stored_workflow(&self, version: &Row) -> Result<Workflow> {
         serde_json::from_value(version.get("document").to_json()).map_err(Error::internal)
+    }
+
+    /// A document as the viewer may read it: addresses of people are for those who may read addresses.
+    pub fn shown_workflow(&self, ctx: &Ctx, workflow: &Arc<Workflow>) -> Arc<Workflow> {
+        match ctx.grants.holds_tenant(USER_READ) || !workflow.names_people() {
+            true => Arc::clone(workflow),
+            false => Arc::new(workflow.without_addresses()),
+        }
     }
 
     /// Reads the guards.

@@ -4,8 +4,10 @@
 //! API. What a transition needs is declared there, so that `availableTransitions` can tell a portal what to ask for. A
 //! published version never changes: a ticket follows the version that it names until it is moved to another.
 
+mod act;
 mod check;
 mod diff;
+mod effects;
 mod library;
 mod mermaid;
 mod migrate;
@@ -19,6 +21,9 @@ use serde_json::Value as Json;
 use crate::model::{StateCategory, TicketKind};
 pub use check::{MAX_CODES, MAX_EFFECTS, MAX_INPUTS, MAX_STATES, MAX_TRANSITIONS};
 pub use diff::{Difference, DifferenceKind, difference};
+pub use effects::{
+    ApprovalStepEffect, CreateTasksEffect, MAX_EXPIRY_DAYS, NamedApprover, StartApprovalEffect, TaskEffect,
+};
 pub(crate) use library::Library;
 pub use mermaid::mermaid;
 pub use migrate::{MIGRATE, StateMapping};
@@ -127,6 +132,10 @@ pub enum Effect {
         /// The reason.
         reason: crate::model::WaitingReason,
     },
+    /// Asks for approval of the ticket.
+    StartApproval(StartApprovalEffect),
+    /// Creates tasks on the ticket.
+    CreateTasks(CreateTasksEffect),
 }
 
 /// The fields that an effect can set.

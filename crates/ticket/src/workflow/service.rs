@@ -381,7 +381,7 @@ impl Tickets {
         }
         for (place, transition) in document.transitions.iter().enumerate() {
             for (number, effect) in transition.effects.iter().enumerate() {
-                let known = self.effect_target_in(connection, ctx, effect).await;
+                let known = self.check_names(connection, ctx, rules.record(), effect).await;
                 let path = ["transitions", &place.to_string(), "effects", &number.to_string()].map(str::to_owned);
                 problems
                     .take(known.map_err(|error| path.iter().rev().fold(error, |error, part| error.within(part))))?;
@@ -455,17 +455,17 @@ impl Tickets {
         let mut all: Vec<WorkflowOverview> = unowned.collect();
         for row in rows {
             let own = versions.iter().filter(|version| version.get("workflow").as_id() == Some(row.id()));
-            all.push(self.overview(&row, own)?);
+            all.push(self.overview(ctx, &row, own)?);
         }
         Ok(all)
     }
 
-    fn overview<'a>(&self, row: &Row, versions: impl Iterator<Item = &'a Row>) -> Result<WorkflowOverview> {
+    fn overview<'a>(&self, ctx: &Ctx, row: &Row, versions: impl Iterator<Item = &'a Row>) -> Result<WorkflowOverview> {
         let mut found: Vec<VersionOverview> =
             self.default_with_key(&row.text("key")).into_iter().map(|default| shipped(default.clone())).collect();
         for version in versions {
             found.push(VersionOverview {
-                workflow: Arc::new(self.stored_workflow(version)?),
+                workflow: self.shown_workflow(ctx, &Arc::new(self.stored_workflow(version)?)),
                 draft: version.text("status") == "DRAFT",
                 published_at: version.get("publishedAt").as_time(),
             });
@@ -485,7 +485,7 @@ impl Tickets {
         match self.workflow_rows(&reader, ctx, &Predicate::eq("key", key)).await?.pop() {
             Some(row) => {
                 let versions = self.version_rows(&reader, ctx, row.id()).await?;
-                Ok(Some(self.overview(&row, versions.iter())?))
+                Ok(Some(self.overview(ctx, &row, versions.iter())?))
             }
             None => {
                 let default = self.default_with_key(key).cloned();
@@ -581,8 +581,9 @@ impl Tickets {
     async fn answer_in(&self, tx: &mut Tx, row: &Row) -> Result<WorkflowOverview> {
         let version = i32::try_from(row.int("version")).unwrap_or(i32::MAX);
         tx.answers_with(RecordRef { id: Id::new(id::prefix::WORKFLOW, row.id()), version });
-        let versions = self.version_rows(tx, &tx.ctx().clone(), row.id()).await?;
-        self.overview(row, versions.iter())
+        let ctx = tx.ctx().clone();
+        let versions = self.version_rows(tx, &ctx, row.id()).await?;
+        self.overview(&ctx, row, versions.iter())
     }
 
     async fn workflow_outcome(&self, ctx: &Ctx, written: Written<WorkflowOverview>) -> Result<WorkflowOutcome> {
@@ -604,7 +605,7 @@ impl Tickets {
             return Ok(None);
         };
         let versions = self.version_rows(&reader, ctx, row.id()).await?;
-        self.overview(&row, versions.iter()).map(Some)
+        self.overview(ctx, &row, versions.iter()).map(Some)
     }
 }
 

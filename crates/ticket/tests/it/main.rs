@@ -17,3 +17,4 @@ mod setup;
 mod sight;
 mod tasks;
 mod watchers;
+mod workflow_effects;
