@@ -117,6 +117,20 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     let other = incident_with(&admin, json!({ "title": "Another" })).await;
     let task = json!({ "parent": other["id"], "title": "Look into it", "description": "Soon.", "team": { "slug": "network" } });
     let task = admin.done("taskCreate", task, "task { id }").await["task"]["id"].take();
+    let lead = client(&company.lead);
+    let mut filters = Vec::new();
+    for (by, sharing) in [
+        (&agent, json!({ "sharing": "PERSONAL" })),
+        (&lead, json!({ "sharing": "TEAM", "team": { "slug": "network" } })),
+        (&admin, json!({ "sharing": "TENANT" })),
+    ] {
+        let mut input = json!({ "name": "VPN", "description": "All.", "filter": { "title": { "eq": "VPN" } }, "position": 1,
+            "orderBy": [{ "field": "PRIORITY" }], "columns": ["number"] });
+        for (name, value) in sharing.as_object().expect("an object") {
+            input[name] = value.clone();
+        }
+        filters.push(by.done("savedFilterCreate", input, "savedFilter { id }").await["savedFilter"]["id"].take());
+    }
     let account = admin
         .done("serviceAccountCreate", json!({ "name": "Bot", "roles": [{ "role": "agent" }] }), "serviceAccount { id }")
         .await;
@@ -149,6 +163,9 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("Service", "remote access", id(&service)),
             ("ConfigurationItem", "the VPN gateway", id(gateway)),
             ("Approval", "asking another requester", id(&approval["approval"]["id"])),
+            ("SavedFilter", "the agent's own", id(&filters[0])),
+            ("SavedFilter", "shared with team network", id(&filters[1])),
+            ("SavedFilter", "shared with everybody", id(&filters[2])),
         ],
         personas: vec![
             ("requester", requester),

@@ -1,9 +1,11 @@
 //! Saved filters and queues: who sees and changes them, what they find for whom, and what a sidebar costs.
 
+use gateway::door::Milliseconds;
 use serde_json::{Value, json};
 use tests::client::Client;
 use tests::company;
-use tests::installation::each_engine;
+use tests::installation::{each_engine, each_engine_with};
+use tests::socket::Socket;
 
 use crate::company_life::{incident_with, resolve};
 
@@ -124,5 +126,78 @@ async fn a_saved_queue_stays_current() {
         resolve(&agent, &ticket).await;
         assert_eq!(socket.next("queue").await["queueChanges"]["kind"], "REMOVED");
     })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_call_again_and_one_that_is_only_tried() {
+    each_engine(async |installation, company| {
+        let agent = installation.client(&company.agent.token);
+        let with = |mut input: Value, key: &str, value: Value| {
+            input[key] = value;
+            input
+        };
+        let create = json!({ "name": "Mine", "description": "What *I* do.", "filter": mine(), "columns": ["number"], "position": 2 });
+        let tried = agent.done("savedFilterCreate", with(create.clone(), "dryRun", json!(true)), FIELDS).await;
+        assert_eq!(tried["savedFilter"]["name"], "Mine");
+        assert!(names(&agent).await.is_empty());
+        let keyed = with(create, "idempotencyKey", json!("k"));
+        let first = agent.done("savedFilterCreate", keyed.clone(), FIELDS).await;
+        assert_eq!(agent.done("savedFilterCreate", keyed, FIELDS).await, first);
+        let id = first["savedFilter"]["id"].clone();
+        let update = json!({ "id": id, "name": "Ours", "idempotencyKey": "k" });
+        let changed = agent.done("savedFilterUpdate", update.clone(), FIELDS).await;
+        assert_eq!(agent.done("savedFilterUpdate", update, FIELDS).await, changed);
+        let delete = json!({ "id": id });
+        agent.done("savedFilterDelete", with(delete.clone(), "dryRun", json!(true)), FIELDS).await;
+        assert_eq!(names(&agent).await, ["Ours"]);
+        let delete = with(delete, "idempotencyKey", json!("k"));
+        let gone = agent.done("savedFilterDelete", delete.clone(), FIELDS).await;
+        assert_eq!(gone["savedFilter"]["description"], "What *I* do.");
+        assert_eq!(agent.done("savedFilterDelete", delete, FIELDS).await, gone, "as the first time");
+        assert!(names(&agent).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_after_an_edit_follows_the_new_filter() {
+    each_engine_with(
+        |config| config.limits.bookmark_interval = Milliseconds(50),
+        async |installation, company| {
+            let (agent, admin) = (installation.client(&company.agent.token), installation.client(&company.admin.token));
+            let titled = |title: &str| json!({ "title": { "eq": title } });
+            let saved =
+                agent.done("savedFilterCreate", json!({ "name": "Mine", "filter": titled("old") }), FIELDS).await;
+            let id = saved["savedFilter"]["id"].clone();
+            let queue = "subscription($id: ID!) { queueChanges(savedFilter: $id) { kind ticket { title } } }";
+            let follow = async || {
+                let mut socket = agent.socket().await;
+                socket.subscribe("queue", queue, json!({ "id": id })).await;
+                // Two bookmarks: it has begun, and listens to a shared one by now.
+                for _ in 0..2 {
+                    assert_eq!(socket.next("queue").await["queueChanges"]["kind"], "BOOKMARK");
+                }
+                socket
+            };
+            let told = async |socket: &mut Socket| loop {
+                let change = socket.next("queue").await["queueChanges"].take();
+                if change["kind"] != "BOOKMARK" {
+                    return (change["kind"].clone(), change["ticket"]["title"].clone());
+                }
+            };
+            let (mut early, mut beside) = (follow().await, follow().await);
+            let edit = json!({ "id": id, "filter": titled("new") });
+            agent.done("savedFilterUpdate", edit, FIELDS).await;
+            let mut late = follow().await;
+            for title in ["old", "new"] {
+                incident_with(&admin, json!({ "title": title, "team": { "slug": "network" } })).await;
+            }
+            for socket in [&mut early, &mut beside] {
+                assert_eq!(told(socket).await, (json!("ADDED"), json!("old")), "it goes on by what it began with");
+            }
+            assert_eq!(told(&mut late).await, (json!("ADDED"), json!("new")));
+        },
+    )
     .await;
 }

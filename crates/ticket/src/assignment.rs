@@ -2,6 +2,7 @@
 
 use access::TeamRef;
 use kernel::{Ctx, Patch, Result, UserError};
+use serde_json::Map;
 use store::Tx;
 use store::query::Row;
 
@@ -10,6 +11,7 @@ use crate::edit::Edit;
 use crate::events;
 use crate::model::StateCategory;
 use crate::service::{Outcome, Tickets};
+use crate::workflow::{Effect, EffectField, Prepared, Transition};
 
 /// The transition that an unassigned new ticket takes when somebody is put on it.
 const ASSIGN: &str = "assign";
@@ -35,13 +37,28 @@ impl Tickets {
                 edit.authorise_fields(tx.ctx(), tickets.access())?;
                 edit.authorise_state_after(tx.ctx(), tickets.access())?;
                 count_reassignment(&mut edit);
-                start_if_new(&mut edit);
+                let prepared = tickets.take_along_in(tx, &mut edit).await?;
                 edit.save_in(tx, tickets.access(), events::ASSIGNED, serde_json::Value::Null).await?;
+                tickets.make_in(tx, &mut edit, ASSIGN, prepared).await?;
                 tx.answers_with(edit.reference());
                 Ok(edit.after)
             })
         })
         .await
+    }
+
+    /// The transition that an assignment takes along, unless an approval holds it back: with what it does besides, but for
+    /// team and assignee, which whoever assigns has just said.
+    async fn take_along_in(&self, tx: &mut Tx, edit: &mut Edit) -> Result<Prepared> {
+        let Some(mut transition) = taken_along(edit).cloned() else { return Ok(Prepared::default()) };
+        self.check_not_blocked_in(tx, &edit.before, ASSIGN).await?;
+        transition.effects.retain(|effect| {
+            let said = [EffectField::Team, EffectField::Assignee];
+            !matches!(effect, Effect::SetField { field, .. } if said.contains(field))
+        });
+        self.take_effects_in(tx, edit, &transition, &mut Map::new()).await?;
+        start_if_new(edit);
+        self.prepare_in(tx, edit, &transition).await
     }
 
     async fn set_assignment_in(&self, tx: &mut Tx, edit: &mut Edit, command: &AssignTicket) -> Result<()> {
@@ -127,14 +144,18 @@ pub(crate) fn count_reassignment(edit: &mut Edit) {
     }
 }
 
-/// Assigning a ticket that is in the transition's first state takes the transition along.
+/// A new ticket that comes with a team or an assignee begins where the transition leads to.
 pub fn start_if_new(edit: &mut Edit) {
+    let workflow = edit.workflow.clone();
+    if let Some(to) = taken_along(edit).map(|transition| transition.to.clone()) {
+        edit.set("stateCategory", workflow.category(&to).as_str());
+        edit.set("state", to);
+    }
+}
+
+/// The transition that an assignment takes along, if the ticket is assigned and in its first state.
+fn taken_along(edit: &Edit) -> Option<&Transition> {
     let assigned = !edit.after.get("team").is_null() || !edit.after.get("assignee").is_null();
     let state = edit.after.text("state");
-    let workflow = edit.workflow.clone();
-    let transition = workflow.transition(ASSIGN).filter(|found| found.from.contains(&state));
-    if let Some(transition) = transition.filter(|_| assigned) {
-        edit.set("stateCategory", workflow.category(&transition.to).as_str());
-        edit.set("state", transition.to.as_str());
-    }
+    edit.workflow.transition(ASSIGN).filter(|found| assigned && found.from.contains(&state))
 }

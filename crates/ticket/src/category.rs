@@ -9,7 +9,7 @@ use serde_json::json;
 use store::query::{self, Row};
 use store::{ConnectionTrait, RecordRef, Tx, Written};
 
-use crate::commands::{CreateCategory, UpdateCategory, check_text};
+use crate::commands::{CreateCategory, UpdateCategory, check_key, check_text};
 use crate::events::setting_event;
 use crate::fields::CATEGORY;
 use crate::model::MAX_KEY;
@@ -28,7 +28,7 @@ impl Tickets {
     /// # Errors
     /// `FORBIDDEN` without `settings.manage`; `VALIDATION`; `CONFLICT` when the key is taken; `NOT_FOUND` for the parent.
     pub async fn create_category(&self, ctx: &Ctx, command: CreateCategory) -> Result<Outcome> {
-        authorise(ctx)?;
+        self.access().require_tenant(ctx, SETTINGS_MANAGE)?;
         check_new(&command)?;
         let tickets = self.clone();
         let written = self
@@ -77,7 +77,7 @@ impl Tickets {
     /// # Errors
     /// As [`Tickets::create_category`].
     pub async fn import_category_in(&self, tx: &mut Tx, command: &CreateCategory) -> Result<Named> {
-        authorise(tx.ctx())?;
+        self.access().require_tenant(tx.ctx(), SETTINGS_MANAGE)?;
         check_new(command)?;
         match self.category_in(tx, &command.key).await? {
             Some(row) => Ok(Named { row, created: false }),
@@ -90,7 +90,7 @@ impl Tickets {
     /// # Errors
     /// As [`Tickets::create_category`]; `CONFLICT` with the current version; `VALIDATION` for a circle.
     pub async fn update_category(&self, ctx: &Ctx, command: UpdateCategory) -> Result<Outcome> {
-        authorise(ctx)?;
+        self.access().require_tenant(ctx, SETTINGS_MANAGE)?;
         if let Some(name) = &command.name {
             let mut problems = Problems::default();
             check_text(&mut problems, "name", name, MAX_KEY);
@@ -247,19 +247,10 @@ fn too_deep() -> Error {
     UserError::limit(["parent"], message, MAX_DEPTH as u64).into()
 }
 
-fn authorise(ctx: &Ctx) -> Result<()> {
-    if ctx.grants.holds_tenant(SETTINGS_MANAGE) { Ok(()) } else { Err(UserError::forbidden(SETTINGS_MANAGE).into()) }
-}
-
 fn check_new(command: &CreateCategory) -> Result<()> {
     let mut problems = Problems::default();
     check_text(&mut problems, "name", &command.name, MAX_KEY);
-    let key = &command.key;
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(plain) {
-        let message = format!("`key` is 1 to {MAX_KEY} lower-case letters, digits and hyphens");
-        problems.add(UserError::constraint(["key"], message, "pattern", Some(MAX_KEY as u64)));
-    }
+    check_key(&mut problems, &command.key);
     problems.check()
 }
 

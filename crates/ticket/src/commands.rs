@@ -116,6 +116,15 @@ pub fn check_text(problems: &mut Problems, path: &str, text: &str, max_character
     check_characters(problems, path, text);
 }
 
+/// Checks the key of what a tenant sets for itself.
+pub(crate) fn check_key(problems: &mut Problems, key: &str) {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(plain) {
+        let message = format!("`key` is 1 to {MAX_KEY} lower-case letters, digits and hyphens");
+        problems.add(UserError::constraint(["key"], message, "pattern", Some(MAX_KEY as u64)));
+    }
+}
+
 /// Checks a long text, which may be empty.
 pub fn check_long_text(problems: &mut Problems, path: &str, text: &str) {
     if text.len() > MAX_TEXT {

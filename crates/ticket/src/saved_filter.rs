@@ -8,7 +8,7 @@ use access::permission::FILTER_SHARE;
 use kernel::error::Problems;
 use kernel::words;
 use kernel::{ActorKind, Ctx, Id, Patch, Result, UserError, Uuid, id};
-use predicate::{Path, Policy, Predicate, Rule, Test, Use, Value};
+use predicate::{FieldType, Path, Policy, Predicate, Rule, Test, Use, Value};
 use serde_json::{Value as Json, json};
 use store::query::{self, Count, Row};
 use store::{Audience, Change, NewEvent, RecordRef, Tx, Written};
@@ -230,7 +230,17 @@ impl Tickets {
                 Ok(row)
             })
         });
-        self.saved_filter_outcome(ctx, written.await?).await
+        let written = written.await?;
+        let events = self.events_of(ctx, &written).await?;
+        let row = match written {
+            Written::Fresh { value, .. } => Some(value),
+            // It is nowhere but in the event that tells of its end.
+            Written::Replayed { .. } => {
+                let told = events.iter().find(|event| event.kind == DELETED);
+                told.map(|event| deleted(&event.payload)).and_then(|row| self.masked(ctx, row))
+            }
+        };
+        Ok(Outcome { row, events })
     }
 
     /// The saved filter that a write is about: visible, and the viewer's to change.
@@ -363,6 +373,20 @@ fn reference(row: &Row) -> RecordRef {
     RecordRef { id: Id::new(id::prefix::SAVED_FILTER, row.id()), version: version_of(row) }
 }
 
+/// The saved filter that such an event tells of.
+fn deleted(payload: &Json) -> Row {
+    let was = |name: &str| payload.get("was").and_then(|was| was.get(name)).unwrap_or(&Json::Null);
+    let fields = SAVED_FILTER.all_fields().map(|field| {
+        let value = match field.kind {
+            // An order that was not given is written as null, and is there.
+            FieldType::Json => Some(Value::Json(was(field.name).clone())),
+            _ => Value::from_json(&field.kind, was(field.name)),
+        };
+        (field.name, value.unwrap_or(Value::Null))
+    });
+    Row::new(&SAVED_FILTER, fields.collect())
+}
+
 fn tell(tx: &mut Tx, kind: &'static str, row: &Row, before: Option<&Row>) {
     let fields = ["name", "sharing", "team", "filter", "orderBy", "columns", "position"];
     let changes = fields.iter().map(|field| Change {
@@ -371,6 +395,10 @@ fn tell(tx: &mut Tx, kind: &'static str, row: &Row, before: Option<&Row>) {
         after: row.get(field).to_json(),
     });
     let changes: Vec<_> = changes.filter(|change| change.before != change.after).collect();
+    let mut payload = json!({ "name": row.text("name") });
+    if kind == DELETED {
+        payload["was"] = row.fields().iter().map(|(name, value)| ((*name).to_owned(), value.to_json())).collect();
+    }
     tx.answers_with(reference(row));
     tx.emit(NewEvent {
         kind,
@@ -380,7 +408,7 @@ fn tell(tx: &mut Tx, kind: &'static str, row: &Row, before: Option<&Row>) {
         audience: Audience::Internal,
         changes: if kind == DELETED { Vec::new() } else { changes },
         facts: Default::default(),
-        payload: json!({ "name": row.text("name") }),
+        payload,
         occurred_at: None,
         actor: None,
     });

@@ -241,7 +241,7 @@ impl Tickets {
     }
 
     /// What a transition does besides: fields that its effects set, and the inputs that any ticket takes.
-    async fn take_effects_in(
+    pub(crate) async fn take_effects_in(
         &self,
         tx: &mut Tx,
         edit: &mut Edit,

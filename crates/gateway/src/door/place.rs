@@ -38,10 +38,31 @@ pub struct Told {
     pub event: bool,
 }
 
+/// What a subscription stands on beside its operation, its viewer and their rights: the document of a saved filter. Those that
+/// stand on something else are told something else.
+#[derive(Debug, Default)]
+pub struct Basis(Mutex<Option<Arc<str>>>);
+
+impl Basis {
+    /// What it is.
+    pub fn get(&self) -> Option<Arc<str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on it is this; whether it was something else.
+    fn replace(&self, basis: &str) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = known.as_ref().is_some_and(|known| **known != *basis);
+        *known = Some(basis.into());
+        other
+    }
+}
+
 /// One subscription's place.
 #[derive(Debug)]
 pub struct Place {
     resume: Resume,
+    basis: Arc<Basis>,
     start: OnceLock<i64>,
     settled: watch::Sender<Option<Settled>>,
     told: Mutex<Told>,
@@ -50,13 +71,28 @@ pub struct Place {
 impl Place {
     /// Of a subscription that is about to begin.
     pub fn new(resume: Resume) -> Arc<Self> {
+        Self::on(resume, Arc::default())
+    }
+
+    /// Of one that is about to begin, or to go on, on this basis.
+    pub fn on(resume: Resume, basis: Arc<Basis>) -> Arc<Self> {
         let settled = watch::Sender::new(None);
-        Arc::new(Self { resume, start: OnceLock::new(), settled, told: Mutex::default() })
+        Arc::new(Self { resume, basis, start: OnceLock::new(), settled, told: Mutex::default() })
     }
 
     /// Where to begin.
     pub fn resume(&self) -> Resume {
         self.resume
+    }
+
+    /// Says what it stands on, before it begins; whether it stood on something else before it was interrupted.
+    pub fn stand_on(&self, basis: &str) -> bool {
+        self.basis.replace(basis)
+    }
+
+    /// What it stands on.
+    pub fn basis(&self) -> Option<Arc<str>> {
+        self.basis.get()
     }
 
     /// The subscription has begun behind this position.
@@ -106,6 +142,17 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_goes_on_knows_whether_the_basis_is_another() {
+        let basis = Arc::new(Basis::default());
+        let first = Place::on(Resume::AsAsked, Arc::clone(&basis));
+        assert!(!first.stand_on("a"));
+        let second = Place::on(Resume::Behind(7), basis);
+        assert!(!second.stand_on("a"));
+        assert!(second.stand_on("b"));
+        assert_eq!(first.basis().as_deref(), Some("b"));
+    }
 
     #[test]
     fn what_is_reached_is_never_behind_what_was_told() {

@@ -1,7 +1,7 @@
 //! Subscriptions that several sockets share: run once, written once, sent to each.
 //!
 //! Each subscription begins on its own. Once it has told everything up to where a shared one of the same operation, variables,
-//! viewer and rights stands, it ends and its socket listens to the shared one. It goes on on its own again, from where it
+//! viewer, rights and basis (the document of a saved filter) stands, it ends and its socket listens to the shared one. It goes on on its own again, from where it
 //! stands, when the viewer's rights change, when it cannot keep up, and when the shared one ends. So what a client is told, and
 //! in which order, is the same either way.
 
@@ -31,6 +31,7 @@ struct Key {
     tenant: Uuid,
     actor: Uuid,
     rights: Arc<Grants>,
+    basis: Option<Arc<str>>,
 }
 
 /// One message of a shared subscription.
@@ -81,11 +82,16 @@ pub struct Joining {
     /// How far the shared one had come by then.
     reached: Option<i64>,
     rights: Arc<Grants>,
+    basis: Option<Arc<str>>,
 }
 
 impl Joining {
     /// Whether whoever has been told everything up to this position misses nothing by listening from now on.
     fn fits(&self, position: i64) -> bool {
+        // It may have begun on another basis than whoever had it begin.
+        if self.group.start().is_none() || self.group.basis() != self.basis {
+            return false;
+        }
         // One that had not begun will have told nothing from before its beginning.
         self.reached.or_else(|| self.group.start()).is_some_and(|reached| position >= reached)
     }
@@ -118,13 +124,14 @@ impl Joining {
 }
 
 /// Takes a place among the listeners of the shared subscription for this one, which begins when there is none.
-pub fn join<E: Executor>(door: &Arc<Inner<E>>, admitted: &Admitted, ctx: &Ctx) -> Joining {
+pub fn join<E: Executor>(door: &Arc<Inner<E>>, admitted: &Admitted, ctx: &Ctx, basis: Option<Arc<str>>) -> Joining {
     let rights = Arc::clone(&ctx.grants);
     let key = Key {
         operation: admitted.checked.identity(),
         tenant: ctx.tenant,
         actor: ctx.actor.id,
         rights: Arc::clone(&rights),
+        basis: basis.clone(),
     };
     let mut groups = door.groups.lock();
     if let Some(group) = groups.get(&key) {
@@ -132,7 +139,7 @@ pub fn join<E: Executor>(door: &Arc<Inner<E>>, admitted: &Admitted, ctx: &Ctx) -
         let messages = group.messages.subscribe();
         let reached = group.place.reached();
         let group_moves = group.place.watch();
-        return Joining { messages, group: Arc::clone(&group.place), group_moves, reached, rights };
+        return Joining { messages, group: Arc::clone(&group.place), group_moves, reached, rights, basis };
     }
     let (sender, messages) = broadcast::channel(BEHIND);
     let place = Place::new(Resume::Now);
@@ -149,7 +156,7 @@ pub fn join<E: Executor>(door: &Arc<Inner<E>>, admitted: &Admitted, ctx: &Ctx) -
     };
     let answers = engine::answers(door, admitted.clone(), &caller);
     door.tasks.spawn(tell(Arc::clone(door), key, answers, sender, Arc::clone(&place)));
-    Joining { messages, group_moves: place.watch(), group: place, reached: None, rights }
+    Joining { messages, group_moves: place.watch(), group: place, reached: None, rights, basis }
 }
 
 /// Runs a shared subscription while somebody listens.

@@ -26,7 +26,7 @@ use super::document::OperationKind;
 use super::engine::{self, Caller};
 use super::gate::Parameters;
 use super::metrics::Counted;
-use super::place::{Place, Resume, Settled};
+use super::place::{Basis, Place, Resume, Settled};
 use super::protocol::{self, ClientMessage, CloseCode};
 use super::session::Session;
 use super::shared::{self, Heard, Joining, Listener};
@@ -115,6 +115,7 @@ struct Subscription {
     caller: Caller,
     /// The position behind which its client has been told nothing yet, while it listens to a shared one; else [`i64::MAX`].
     behind: AtomicI64,
+    basis: Arc<Basis>,
     _counted: Counted,
 }
 
@@ -412,7 +413,8 @@ impl<E: Executor> Socket<E> {
             let live = caller.live.clone();
             let counted = Counted::new(&self.door.metrics.subscriptions);
             let behind = AtomicI64::new(i64::MAX);
-            let subscription = Arc::new(Subscription { admitted, caller, behind, _counted: counted });
+            let subscription =
+                Arc::new(Subscription { admitted, caller, behind, basis: Arc::default(), _counted: counted });
             return self.start_alone(id, serial, subscription, Resume::AsAsked, live);
         }
         let (sender, mut receiver) = mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
@@ -546,7 +548,7 @@ struct Alone<E> {
 
 impl<E: Executor> Alone<E> {
     async fn run(mut self, resume: Resume) {
-        let place = Place::new(resume);
+        let place = Place::on(resume, Arc::clone(&self.subscription.basis));
         let caller =
             Caller { place: Some(Arc::clone(&place)), live: self.live.clone(), ..self.subscription.caller.clone() };
         let mut answers = engine::answers(&self.door, self.subscription.admitted.clone(), &caller);
@@ -615,7 +617,8 @@ impl<E: Executor> Alone<E> {
             return None;
         }
         let known = joining.take().filter(|joining| *joining.rights() == ctx.grants);
-        let taken = known.unwrap_or_else(|| shared::join(&self.door, &self.subscription.admitted, &ctx));
+        let basis = || self.subscription.basis.get();
+        let taken = known.unwrap_or_else(|| shared::join(&self.door, &self.subscription.admitted, &ctx, basis()));
         match taken.into_listener(settled.position, live) {
             Ok(listener) => Some(listener),
             Err(taken) => {

@@ -246,18 +246,19 @@ fn written(ctx: &Context<'_>, field: &str) -> Result<Option<JsonValue>> {
     Ok((!json.is_null()).then_some(json))
 }
 
-/// The condition of a saved filter that the viewer may see.
+/// The condition of a saved filter that the viewer may see, and the document that it was read from.
 ///
 /// # Errors
 /// `NOT_FOUND` at `savedFilter`; a user error when the document no longer fits.
-pub async fn condition(ctx: &Context<'_>, id: &ID) -> Result<Predicate> {
+pub async fn condition(ctx: &Context<'_>, id: &ID) -> Result<(Predicate, JsonValue)> {
     let (viewer, tickets) = (viewer(ctx)?, &platform(ctx).tickets);
     let within = |error: kernel::Error| error.within("savedFilter");
     let id = filter_id(id).map_err(within)?;
     let found = tickets.saved_filter(&viewer, id.uuid).await?;
     let missing = || kernel::Error::from(Problem::not_found(["savedFilter"], "the saved filter"));
     let filter = SavedFilter::from_row(found.ok_or_else(missing)?);
-    Ok(tickets.documents()?.of_tickets(&filter.json("filter")).map_err(within)?)
+    let document = filter.json("filter");
+    Ok((tickets.documents()?.of_tickets(&document).map_err(within)?, document))
 }
 
 /// Checks what only typed inputs know.

@@ -56,7 +56,8 @@ pub enum QueueChangeKind {
     Changed,
     /// It left, or the viewer lost sight of it.
     Removed,
-    /// The viewer's rights changed: list the queue again, and go on with this cursor.
+    /// The viewer's rights changed, or the saved filter did while the stream was interrupted: list the queue again, and go on
+    /// with this cursor.
     Reset,
     /// Nothing happened; the cursor tells how far the stream has come.
     Bookmark,
@@ -159,7 +160,7 @@ fn cursor(platform: &Platform, ctx: &Ctx, position: i64) -> String {
 /// What a stream has to deal with next.
 enum Signal {
     Event(Arc<LogEvent>),
-    /// The viewer's rights changed; the lens is the new one.
+    /// The viewer's rights changed, or what is asked for; the lens is the new one.
     Rights,
     Bookmark,
 }
@@ -176,6 +177,8 @@ struct Stage {
     /// How long a stream may be silent.
     interval: Duration,
     bookmark: Instant,
+    /// Whether it goes on by another filter than it began with: its client is told to list again.
+    other: bool,
 }
 
 impl Stage {
@@ -196,11 +199,24 @@ impl Stage {
         }
         let interval = platform.info.limits.bookmark_interval.duration();
         let lens = Lens::new(viewer, &platform, &asked)?;
-        Ok(Self { platform, asked, lens, follower, live, place, interval, bookmark: Instant::now() + interval })
+        Ok(Self {
+            platform,
+            asked,
+            lens,
+            follower,
+            live,
+            place,
+            interval,
+            bookmark: Instant::now() + interval,
+            other: false,
+        })
     }
 
     /// Rights are looked at before events, so that no event is judged by rights that have gone.
     async fn next(&mut self) -> kernel::Result<Signal> {
+        if std::mem::take(&mut self.other) {
+            return Ok(Signal::Rights);
+        }
         if let Some(place) = &self.place {
             place.settle(self.follower.position(), &self.lens.ctx.grants);
         }
@@ -307,16 +323,24 @@ impl TicketSubscriptions {
         after: Option<Cursor>,
     ) -> Result<impl Stream<Item = Result<QueueChange>>> {
         viewer(ctx)?;
+        let mut other = false;
         let asked = match (filter, saved_filter) {
             (Some(filter), None) => asked(filter)?,
-            (None, Some(id)) => saved_filters::condition(ctx, &id).await?,
+            (None, Some(id)) => {
+                let (asked, document) = saved_filters::condition(ctx, &id).await?;
+                if let Some(place) = &ctx.data::<Viewer>()?.place {
+                    other = place.stand_on(&document.to_string());
+                }
+                asked
+            }
             _ => {
                 let message = "give either `filter` or `savedFilter`";
                 let error = kernel::UserError::constraint(["filter"], message, "exactlyOne", None);
                 return Err(kernel::Error::from(error).into());
             }
         };
-        let stage = Stage::open(ctx, asked, after).await?;
+        let mut stage = Stage::open(ctx, asked, after).await?;
+        stage.other = other;
         Ok(stage.messages(|stage, signal| {
             let (kind, event) = match signal {
                 Signal::Rights => (QueueChangeKind::Reset, None),

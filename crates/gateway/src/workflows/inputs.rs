@@ -49,7 +49,7 @@ pub struct ResolutionCodeInput {
 #[derive(Clone, Debug, InputObject)]
 pub struct WorkflowTransitionInput {
     /// Its key: letters, digits, hyphens and underscores. `assign` is taken along when a ticket in one of its first states is
-    /// assigned; `close` by itself after `autoClose`.
+    /// assigned, unless an approval blocks it; `close` by itself after `autoClose`.
     pub key: String,
     /// Its name for people.
     pub name: String,

@@ -50,7 +50,8 @@ impl Workflow {
         self.0.row.as_ref().map(|row| row.get("filter").to_json()).filter(|filter| !filter.is_null()).map(Json)
     }
 
-    /// Of several workflows of a kind, that with the least rank is looked at first.
+    /// Of several workflows of a kind, that with the least rank is looked at first. A default that ships is looked at after all
+    /// others: 2,147,483,647.
     pub async fn rank(&self) -> i32 {
         self.0.row.as_ref().map_or(i32::MAX, |row| i32::try_from(row.int("rank")).unwrap_or(i32::MAX))
     }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::model::{StateCategory, TicketKind};
+pub(crate) use act::Prepared;
 pub use check::{MAX_CODES, MAX_EFFECTS, MAX_INPUTS, MAX_STATES, MAX_TRANSITIONS};
 pub use diff::{Difference, DifferenceKind, difference};
 pub use effects::{

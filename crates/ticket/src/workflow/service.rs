@@ -13,11 +13,11 @@ use store::{ConnectionTrait, NewJob, RecordRef, Tx, Written};
 use super::library::MAX_WORKFLOWS;
 use super::migrate::{MIGRATE, StateMapping};
 use super::{Transition, Workflow, check};
-use crate::commands::check_text;
+use crate::commands::{check_key, check_text};
 use crate::events::setting_event;
 use crate::fields::{WORKFLOW, WORKFLOW_VERSION};
 use crate::kind::KindRules;
-use crate::model::{MAX_KEY, MAX_TITLE, StateCategory, TicketKind};
+use crate::model::{MAX_TITLE, StateCategory, TicketKind};
 use crate::service::Tickets;
 use crate::transition::shared_schema;
 
@@ -104,9 +104,9 @@ impl Tickets {
     /// # Errors
     /// `FORBIDDEN` without `settings.manage`; `VALIDATION` with paths into the input; `CONFLICT` when the key is taken; `LIMIT`.
     pub async fn create_workflow(&self, ctx: &Ctx, mut command: CreateWorkflow) -> Result<WorkflowOutcome> {
-        authorise(ctx)?;
+        self.access().require_tenant(ctx, SETTINGS_MANAGE)?;
         let mut problems = Problems::default();
-        check_key(&command.document.key, &mut problems);
+        check_key(&mut problems, &command.document.key);
         check_name(&command.document.name, &mut problems);
         let binding = (command.document.kind, command.filter.as_ref());
         self.check_binding(&self.store().read("customField.list"), ctx, binding, &mut problems).await?;
@@ -200,7 +200,7 @@ impl Tickets {
     /// # Errors
     /// As [`Tickets::create_workflow`]; `NOT_FOUND`; `CONFLICT` with the current version.
     pub async fn update_workflow(&self, ctx: &Ctx, command: UpdateWorkflow) -> Result<WorkflowOutcome> {
-        authorise(ctx)?;
+        self.access().require_tenant(ctx, SETTINGS_MANAGE)?;
         if let Some(name) = &command.name {
             let mut problems = Problems::default();
             check_name(name, &mut problems);
@@ -289,7 +289,7 @@ impl Tickets {
     /// `FORBIDDEN`, `NOT_FOUND`, `CONFLICT`; `VALIDATION` when there is no draft, when the draft is no longer valid, or
     /// when a state that open tickets are in is gone and `migrate` does not map it.
     pub async fn publish_workflow(&self, ctx: &Ctx, command: PublishWorkflow) -> Result<WorkflowOutcome> {
-        authorise(ctx)?;
+        self.access().require_tenant(ctx, SETTINGS_MANAGE)?;
         let tickets = self.clone();
         let written = self
             .store()
@@ -362,7 +362,7 @@ impl Tickets {
     /// # Errors
     /// `FORBIDDEN` without `settings.manage`; `VALIDATION` with paths into the document.
     pub async fn validate_workflow(&self, ctx: &Ctx, document: Workflow) -> Result<()> {
-        authorise(ctx)?;
+        self.access().require_tenant(ctx, SETTINGS_MANAGE)?;
         self.check_document_in(&self.store().read("workflow.validate"), ctx, &document)
             .await
             .map_err(|error| error.within("document"))?;
@@ -615,18 +615,6 @@ fn shipped(workflow: Arc<Workflow>) -> VersionOverview {
 
 fn kind_of(row: &Row) -> Result<TicketKind> {
     TicketKind::parse(&row.text("kind")).ok_or_else(|| Error::internal("a workflow of no kind"))
-}
-
-fn authorise(ctx: &Ctx) -> Result<()> {
-    if ctx.grants.holds_tenant(SETTINGS_MANAGE) { Ok(()) } else { Err(UserError::forbidden(SETTINGS_MANAGE).into()) }
-}
-
-fn check_key(key: &str, problems: &mut Problems) {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(plain) {
-        let message = format!("`key` is 1 to {MAX_KEY} lower-case letters, digits and hyphens");
-        problems.add(UserError::constraint(["key"], message, "pattern", Some(MAX_KEY as u64)));
-    }
 }
 
 fn check_name(name: &str, problems: &mut Problems) {

@@ -277,6 +277,31 @@ async fn a_pending_approval_holds_back_the_transitions_it_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_assigning_takes_along_is_held_back_like_any_other() {
+    in_each_world(|world| async move {
+        let ticket = world.open("x").await;
+        let blocking = StartApproval {
+            blocks: vec!["assign".into()],
+            ..start(&ticket, vec![step(StepRule::Any, vec![person("abe")])])
+        };
+        let amy = world.ctx("amy");
+        let approval = world.tickets.start_approval(&amy, blocking).await.unwrap().approval.unwrap();
+        let to_network = || (kernel::Patch::Set(team("network")), kernel::Patch::Keep);
+        let error = refusal(world.assign("amy", &ticket, to_network()).await);
+        assert_eq!(
+            (error.code, error.detail),
+            (ErrorCode::ApprovalPending, Detail::Approval { approval: approval.row.id() })
+        );
+        let seen = world.see(&ticket).await;
+        assert_eq!((seen.text("state"), seen.get("team").is_null()), ("new".into(), true));
+        approve(&world, "abe", of(&approval)).await;
+        world.assign("amy", &ticket, to_network()).await.unwrap();
+        assert_eq!(world.see(&ticket).await.text("state"), "assigned");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn expiry_is_a_refusal_by_a_durable_job() {
     in_each_world(|world| async move {
         let ticket = world.open_for_network("x").await;

@@ -432,3 +432,27 @@ async fn what_a_transition_makes_costs_so_many_statements() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_assigning_takes_along_does_what_it_does_besides() {
+    in_each_world(|world| async move {
+        let effects = json!([
+            { "setField": { "field": "TAG", "value": "assigned" } },
+            { "setField": { "field": "TEAM", "value": "desktop" } },
+            approval(any(json!({ "user": "lee@acme.example" }))), two_tasks(),
+        ]);
+        publish(&world, &[("assign", effects)]).await;
+        let ticket = world.open("x").await;
+        let outcome = world.assign("lee", &ticket, (Patch::Set(team("network")), Patch::Keep)).await.unwrap();
+        let told = ["TicketAssigned", "ApprovalStarted", "ApprovalStepOpened", "TaskCreated", "TaskCreated"];
+        assert_eq!(kinds(&outcome.events), told);
+        let seen = world.see(&ticket).await;
+        assert_eq!((seen.text("state"), seen.texts("tags")), ("assigned".into(), vec!["assigned".to_owned()]));
+        assert_eq!(seen.relation("team").unwrap().text("slug"), "network", "whoever assigns says to whom");
+        assert_eq!(tasks(&world, &ticket).await.len(), 2);
+        // What is assigned again was assigned before.
+        let again = world.assign("lee", &ticket, (Patch::Keep, Patch::Set(user("ada")))).await.unwrap();
+        assert_eq!(kinds(&again.events), ["TicketAssigned"]);
+    })
+    .await;
+}
