@@ -8,6 +8,7 @@ pub mod scalars;
 #[cfg(test)]
 mod tests;
 pub mod types;
+pub mod viewer;
 
 pub use filters::{TeamFilter, UserFilter};
 pub use inputs::{TeamRefInput, UserRefInput};

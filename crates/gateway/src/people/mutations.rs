@@ -9,7 +9,8 @@ use super::inputs::{
     SessionRevokeInput, TeamCreateInput, TeamMemberAddInput, TeamMemberRemoveInput, TeamUpdateInput, UserCreateInput,
     UserUpdateInput,
 };
-use super::types::{Actor, ApiToken, ServiceAccount, Team, User, session_id};
+use super::types::{Actor, ServiceAccount, Team, User};
+use super::viewer::{ApiToken, session_id};
 use crate::context::{mutation, platform, viewer};
 use crate::door::Viewer;
 use crate::platform::Platform;

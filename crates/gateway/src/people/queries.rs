@@ -9,7 +9,8 @@ use ticket::queries::ListRequest;
 
 use super::filters::{TeamFilter, TeamOrder, UserFilter, UserOrder, argument, team_order, user_order};
 use super::inputs::{TeamRefInput, UserRefInput};
-use super::types::{Team, TeamConnection, User, UserConnection, Viewer};
+use super::types::{Team, TeamConnection, User, UserConnection};
+use super::viewer::Viewer;
 use crate::connection::page;
 use crate::context::{platform, viewer};
 use crate::scalars::Cursor;

@@ -11,7 +11,9 @@ mod effects;
 mod library;
 mod mermaid;
 mod migrate;
+mod overview;
 mod service;
+mod validate;
 
 use kernel::error::Problems;
 use predicate::Predicate;
@@ -28,6 +30,7 @@ pub use effects::{
 pub(crate) use library::Library;
 pub use mermaid::mermaid;
 pub use migrate::{MIGRATE, StateMapping};
+pub use overview::{VersionOverview, WorkflowOverview};
 pub use service::*;
 
 /// A workflow document.

@@ -1,25 +1,22 @@
 //! Making, changing and publishing workflows of a tenant's own.
 
-use std::sync::Arc;
-
 use access::permission::SETTINGS_MANAGE;
 use kernel::error::Problems;
-use kernel::{Ctx, Error, Id, Patch, Result, UserError, Uuid, id};
+use kernel::{Ctx, Error, Id, Patch, Result, UserError, id};
 use predicate::{Predicate, Value};
 use serde_json::{Value as Json, json};
 use store::query::{self, Row};
-use store::{ConnectionTrait, NewJob, RecordRef, Tx, Written};
+use store::{NewJob, RecordRef, Tx, Written};
 
 use super::library::MAX_WORKFLOWS;
 use super::migrate::{MIGRATE, StateMapping};
-use super::{Transition, Workflow, check};
+use super::validate::check_categories;
+use super::{Workflow, WorkflowOverview};
 use crate::commands::{check_key, check_text};
 use crate::events::setting_event;
 use crate::fields::{WORKFLOW, WORKFLOW_VERSION};
-use crate::kind::KindRules;
-use crate::model::{MAX_TITLE, StateCategory, TicketKind};
+use crate::model::{MAX_TITLE, TicketKind};
 use crate::service::Tickets;
-use crate::transition::shared_schema;
 
 /// The event that a new workflow leaves behind.
 pub const CREATED: &str = "WorkflowCreated";
@@ -76,26 +73,6 @@ pub struct WorkflowOutcome {
     pub overview: Option<WorkflowOverview>,
     /// What was recorded.
     pub events: Vec<store::Event>,
-}
-
-/// A workflow as the viewer may see it.
-#[derive(Clone, Debug)]
-pub struct WorkflowOverview {
-    /// The stored workflow; `None` for a default one that the tenant has not made its own.
-    pub row: Option<Row>,
-    /// Its versions, oldest first; a default one's first version is the one that ships.
-    pub versions: Vec<VersionOverview>,
-}
-
-/// One version of a workflow.
-#[derive(Clone, Debug)]
-pub struct VersionOverview {
-    /// The document.
-    pub workflow: Arc<Workflow>,
-    /// Whether it is still a draft.
-    pub draft: bool,
-    /// When it was published; absent for drafts and for the one that ships.
-    pub published_at: Option<kernel::Timestamp>,
 }
 
 impl Tickets {
@@ -357,189 +334,6 @@ impl Tickets {
         }
     }
 
-    /// Checks a document for a kind of tickets, without keeping anything.
-    ///
-    /// # Errors
-    /// `FORBIDDEN` without `settings.manage`; `VALIDATION` with paths into the document.
-    pub async fn validate_workflow(&self, ctx: &Ctx, document: Workflow) -> Result<()> {
-        self.access().require_tenant(ctx, SETTINGS_MANAGE)?;
-        self.check_document_in(&self.store().read("workflow.validate"), ctx, &document)
-            .await
-            .map_err(|error| error.within("document"))?;
-        Ok(())
-    }
-
-    /// All that can be wrong with a document, paths relative to it.
-    async fn check_document_in(&self, connection: &impl ConnectionTrait, ctx: &Ctx, document: &Workflow) -> Result<()> {
-        let mut problems = Problems::default();
-        check::structure(document, &mut problems);
-        let definitions = self.custom_fields(connection, ctx).await?;
-        problems.take(self.compile(&mut document.clone(), &definitions))?;
-        let rules = self.kinds().get(document.kind)?;
-        for (place, transition) in document.transitions.iter().enumerate() {
-            check_inputs(rules.as_ref(), document, place, transition, &mut problems);
-        }
-        for (place, transition) in document.transitions.iter().enumerate() {
-            for (number, effect) in transition.effects.iter().enumerate() {
-                let known = self.check_names(connection, ctx, rules.record(), effect).await;
-                let path = ["transitions", &place.to_string(), "effects", &number.to_string()].map(str::to_owned);
-                problems
-                    .take(known.map_err(|error| path.iter().rev().fold(error, |error, part| error.within(part))))?;
-            }
-        }
-        problems.check()
-    }
-
-    /// Each state in use is in the new document or mapped to a state of it.
-    async fn check_mapping_in(
-        &self,
-        tx: &mut Tx,
-        earlier: &[Workflow],
-        document: &Workflow,
-        mapping: &[StateMapping],
-    ) -> Result<()> {
-        let mut problems = Problems::default();
-        let category =
-            |key: &str| earlier.iter().rev().find_map(|workflow| workflow.state(key)).map(|state| state.category);
-        for (place, one) in mapping.iter().enumerate() {
-            let at = |field: &str| ["migrate".to_owned(), place.to_string(), field.to_owned()];
-            let Some(to) = document.state(&one.to) else {
-                let message = format!("the new version has no state `{}`", one.to);
-                problems.add(UserError::constraint(at("to"), message, "unknownState", None));
-                continue;
-            };
-            match category(&one.from) {
-                None => {
-                    let message = format!("no earlier version has a state `{}`", one.from);
-                    problems.add(UserError::constraint(at("from"), message, "unknownState", None));
-                }
-                Some(from) if to.category == StateCategory::Waiting && from != StateCategory::Waiting => {
-                    let message =
-                        format!("`{}` waits and `{}` does not: what would the tickets wait for?", one.to, one.from);
-                    problems.add(UserError::constraint(at("to"), message, "category", None));
-                }
-                Some(_) => {}
-            }
-        }
-        let gone = earlier.iter().flat_map(|workflow| &workflow.states).map(|state| state.key.as_str());
-        let gone: std::collections::BTreeSet<&str> =
-            gone.filter(|key| document.state(key).is_none() && mapping.iter().all(|one| one.from != *key)).collect();
-        let rules = self.kinds().get(document.kind)?.clone();
-        for state in gone {
-            let in_use = self.following(rules.as_ref(), document).and(Predicate::eq("state", state));
-            let tenant = tx.ctx().tenant;
-            if query::exists(tx, tenant, rules.record(), &in_use, self.access().catalogue()).await? {
-                let message = format!(
-                    "open tickets are in the state `{state}`, which is gone: map it to a state of the new version"
-                );
-                problems.add(UserError::constraint(["migrate"], message, "stateInUse", None));
-            }
-        }
-        problems.check()
-    }
-
-    /// All workflows: the tenant's own, by rank and key, and the default ones that are not among them.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn workflows(&self, ctx: &Ctx, kind: Option<TicketKind>) -> Result<Vec<WorkflowOverview>> {
-        let reader = self.store().read("workflow.list");
-        let wanted = kind.map_or_else(Predicate::always, |kind| Predicate::eq("kind", kind.as_str()));
-        let rows = self.workflow_rows(&reader, ctx, &wanted).await?;
-        let versions = self.all_version_rows(&reader, ctx, &rows).await?;
-        let defaults = self.kinds().iter().map(|rules| rules.default_workflow().clone());
-        let unowned = defaults
-            .filter(|default| kind.is_none_or(|kind| kind == default.kind))
-            .filter(|default| rows.iter().all(|row| row.text("key") != default.key))
-            .map(|default| WorkflowOverview { row: None, versions: vec![shipped(default)] });
-        let mut all: Vec<WorkflowOverview> = unowned.collect();
-        for row in rows {
-            let own = versions.iter().filter(|version| version.get("workflow").as_id() == Some(row.id()));
-            all.push(self.overview(ctx, &row, own)?);
-        }
-        Ok(all)
-    }
-
-    fn overview<'a>(&self, ctx: &Ctx, row: &Row, versions: impl Iterator<Item = &'a Row>) -> Result<WorkflowOverview> {
-        let mut found: Vec<VersionOverview> =
-            self.default_with_key(&row.text("key")).into_iter().map(|default| shipped(default.clone())).collect();
-        for version in versions {
-            found.push(VersionOverview {
-                workflow: self.shown_workflow(ctx, &Arc::new(self.stored_workflow(version)?)),
-                draft: version.text("status") == "DRAFT",
-                published_at: version.get("publishedAt").as_time(),
-            });
-        }
-        Ok(WorkflowOverview { row: Some(row.clone()), versions: found })
-    }
-
-    /// The workflow with this key.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn workflow(&self, ctx: &Ctx, key: &str) -> Result<Option<WorkflowOverview>> {
-        if key.contains('\0') {
-            return Ok(None);
-        }
-        let reader = self.store().read("workflow.find");
-        match self.workflow_rows(&reader, ctx, &Predicate::eq("key", key)).await?.pop() {
-            Some(row) => {
-                let versions = self.version_rows(&reader, ctx, row.id()).await?;
-                Ok(Some(self.overview(ctx, &row, versions.iter())?))
-            }
-            None => {
-                let default = self.default_with_key(key).cloned();
-                Ok(default.map(|default| WorkflowOverview { row: None, versions: vec![shipped(default)] }))
-            }
-        }
-    }
-
-    /// The default workflow with this key.
-    pub(super) fn default_with_key(&self, key: &str) -> Option<&Arc<Workflow>> {
-        self.kinds().iter().map(|rules| rules.default_workflow()).find(|workflow| workflow.key == key)
-    }
-
-    async fn workflow_rows(
-        &self,
-        connection: &impl ConnectionTrait,
-        ctx: &Ctx,
-        wanted: &Predicate,
-    ) -> Result<Vec<Row>> {
-        let visible = self.access().visible(ctx);
-        let scoped = self.access().scoped(ctx, &visible);
-        let mut rows = query::all(connection, &scoped, &WORKFLOW, wanted, &[], MAX_WORKFLOWS as u64).await?;
-        rows.sort_by_key(|row| (row.int("rank"), row.text("key")));
-        Ok(rows)
-    }
-
-    async fn version_rows(&self, connection: &impl ConnectionTrait, ctx: &Ctx, workflow: Uuid) -> Result<Vec<Row>> {
-        self.versions_where(connection, ctx, &Predicate::eq("workflow", workflow), MAX_VERSIONS).await
-    }
-
-    async fn all_version_rows(
-        &self,
-        connection: &impl ConnectionTrait,
-        ctx: &Ctx,
-        workflows: &[Row],
-    ) -> Result<Vec<Row>> {
-        let ids: Vec<Uuid> = workflows.iter().map(Row::id).collect();
-        self.versions_where(connection, ctx, &Predicate::one_of("workflow", &ids), MAX_VERSIONS * 10).await
-    }
-
-    async fn versions_where(
-        &self,
-        connection: &impl ConnectionTrait,
-        ctx: &Ctx,
-        wanted: &Predicate,
-        most: usize,
-    ) -> Result<Vec<Row>> {
-        let visible = self.access().visible(ctx);
-        let scoped = self.access().scoped(ctx, &visible);
-        let mut rows = query::all(connection, &scoped, &WORKFLOW_VERSION, wanted, &[], most as u64).await?;
-        rows.sort_by_key(|row| row.int("number"));
-        Ok(rows)
-    }
-
     async fn workflow_in(&self, tx: &mut Tx, key: &str, expected: Option<i32>) -> Result<Row> {
         let ctx = tx.ctx().clone();
         let found = match key.contains('\0') {
@@ -562,21 +356,6 @@ impl Tickets {
         }
     }
 
-    async fn check_binding(
-        &self,
-        connection: &impl ConnectionTrait,
-        ctx: &Ctx,
-        (kind, filter): (TicketKind, Option<&Json>),
-        problems: &mut Problems,
-    ) -> Result<()> {
-        if let Some(filter) = filter {
-            let definitions = self.custom_fields(connection, ctx).await?;
-            let read = self.readable_condition(kind, filter, &definitions).map_err(|error| error.within("filter"));
-            problems.take(read)?;
-        }
-        Ok(())
-    }
-
     /// What a write answers: read inside it, so that a dry run answers the same.
     async fn answer_in(&self, tx: &mut Tx, row: &Row) -> Result<WorkflowOverview> {
         let version = i32::try_from(row.int("version")).unwrap_or(i32::MAX);
@@ -594,23 +373,6 @@ impl Tickets {
         };
         Ok(WorkflowOutcome { overview, events })
     }
-
-    /// The workflow with this id.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn workflow_by_id(&self, ctx: &Ctx, id: Uuid) -> Result<Option<WorkflowOverview>> {
-        let reader = self.store().read("workflow.find");
-        let Some(row) = self.workflow_rows(&reader, ctx, &Predicate::eq("id", id)).await?.pop() else {
-            return Ok(None);
-        };
-        let versions = self.version_rows(&reader, ctx, row.id()).await?;
-        self.overview(ctx, &row, versions.iter()).map(Some)
-    }
-}
-
-fn shipped(workflow: Arc<Workflow>) -> VersionOverview {
-    VersionOverview { workflow, draft: false, published_at: None }
 }
 
 fn kind_of(row: &Row) -> Result<TicketKind> {
@@ -619,48 +381,4 @@ fn kind_of(row: &Row) -> Result<TicketKind> {
 
 fn check_name(name: &str, problems: &mut Problems) {
     check_text(problems, "name", name, MAX_TITLE);
-}
-
-/// Inputs are those that tickets of the kind know; what the effects set needs a kind of its own no more.
-fn check_inputs(
-    rules: &dyn KindRules,
-    workflow: &Workflow,
-    place: usize,
-    transition: &Transition,
-    problems: &mut Problems,
-) {
-    for (list, names) in [("required", &transition.required), ("optional", &transition.optional)] {
-        for (number, name) in names.iter().enumerate() {
-            if shared_schema(name).is_none() && rules.input_schema(workflow, name).is_none() {
-                let path = ["transitions".into(), place.to_string(), list.to_owned(), number.to_string()];
-                let message = format!("transitions of {} take no input `{name}`", rules.kind().as_str());
-                problems.add(UserError::constraint(path, message, "unknownInput", None));
-            }
-        }
-    }
-    let resolves = workflow.category(&transition.to) == StateCategory::Resolved;
-    for name in rules.inputs_to_resolve().iter().filter(|_| resolves) {
-        if !transition.required.iter().any(|required| required == name) {
-            let path = ["transitions".into(), place.to_string(), "required".to_owned()];
-            let message = format!("a transition to a resolved state requires `{name}`");
-            problems.add(UserError::constraint(path, message, "required", None));
-        }
-    }
-}
-
-/// A state's category is what queues, clocks and reports go by: it is the same in all versions.
-fn check_categories(earlier: &[Workflow], document: &Workflow) -> Result<()> {
-    let mut problems = Problems::default();
-    for state in &document.states {
-        let was = earlier.iter().rev().find_map(|workflow| workflow.state(&state.key));
-        if let Some(was) = was.filter(|was| was.category != state.category) {
-            let message = format!(
-                "state `{}` was {} in an earlier version and stays so; give the new meaning a state of its own",
-                state.key,
-                was.category.as_str()
-            );
-            problems.add(UserError::constraint(["document", "states"], message, "immutableCategory", None));
-        }
-    }
-    problems.check()
 }
