@@ -29,7 +29,7 @@ pub struct Statement {
 /// Which statements of the log belong to the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// Reads of tickets.
+    /// Reads of tickets and of what was said on them.
     Reads,
     /// The transaction that inserts a ticket, from its begin to its commit.
     Insert,
@@ -171,10 +171,12 @@ fn parameters(text: &str) -> Vec<Option<String>> {
 
 fn belonging(wanted: Wanted, statements: &[Statement]) -> Vec<Statement> {
     let of_ticket = |statement: &Statement| statement.sql.contains("\"ticket\"");
+    // Whoever sees every ticket reads comments without a look at their tickets.
+    let of_either = |statement: &Statement| of_ticket(statement) || statement.sql.contains("\"comment\"");
     match wanted {
         Wanted::Reads => {
             let reads =
-                statements.iter().filter(|statement| statement.sql.starts_with("SELECT") && of_ticket(statement));
+                statements.iter().filter(|statement| statement.sql.starts_with("SELECT") && of_either(statement));
             reads.cloned().collect()
         }
         Wanted::Insert => {
@@ -213,6 +215,15 @@ mod tests {
         let texts: Vec<_> = found.iter().map(|statement| statement.sql.as_str()).collect();
         assert_eq!(texts, ["BEGIN", "INSERT INTO \"ticket\" (\"a\", \"b\") VALUES ($1, $2)", "COMMIT"]);
         assert_eq!(found[1].parameters, [Some("it's, $2 = x".to_owned()), None]);
+    }
+
+    #[test]
+    fn comments_that_are_read_without_their_tickets_belong_to_a_read() {
+        let log = "17 deskwire LOG:  execute sqlx_s_1: SELECT \"r\".\"id\" FROM \"incident\" AS \"r\" INNER JOIN \"ticket\" AS \"j0\"
+17 deskwire LOG:  execute sqlx_s_2: SELECT \"r\".\"id\" FROM \"comment\" AS \"r\"
+18 deskwire LOG:  execute sqlx_s_1: SELECT position FROM log_head
+";
+        assert_eq!(belonging(Wanted::Reads, &parse(log)).len(), 2);
     }
 
     #[test]
