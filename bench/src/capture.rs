@@ -35,7 +35,7 @@ pub enum Wanted {
     Insert,
 }
 
-/// Has `ask` done once while PostgreSQL logs every statement, and answers those that belong to it.
+/// Has `ask` done once while PostgreSQL logs every statement, and answers those that belong to it: as many as are expected.
 ///
 /// # Errors
 /// When the log does not show them.
@@ -43,6 +43,7 @@ pub fn statements(
     url: &str,
     log: &Path,
     wanted: Wanted,
+    expected: Option<usize>,
     mut ask: impl FnMut() -> Result<()>,
 ) -> Result<Vec<Statement>> {
     // What is asked first meets cold caches of ours.
@@ -55,11 +56,12 @@ pub fn statements(
         // The log's writer is another process: it may be behind.
         std::thread::sleep(POLL);
         let found = belonging(wanted, &parse(&read_from(log, start)?));
-        if !found.is_empty() {
+        // A connection that has yet to hear of the new setting logs none, or not all.
+        if !found.is_empty() && expected.is_none_or(|expected| found.len() == expected) {
             break found;
         }
         if Instant::now() > deadline {
-            bail!("PostgreSQL's log does not show the statements");
+            bail!("PostgreSQL's log shows {} statements; the server sends {expected:?}", found.len());
         }
     };
     logging.switch_off()?;
