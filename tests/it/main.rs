@@ -23,6 +23,7 @@ mod rust_client;
 mod saved_filters;
 mod sdl;
 mod shapes;
+mod sharing;
 mod statements;
 mod statistics;
 mod tasks;

@@ -18,8 +18,9 @@ use ticket::{TaskRules, Tickets, timer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::door::{Backend, Door, DoorConfig, Principal, Viewer};
+use crate::door::{Alike, Backend, Door, DoorConfig, Principal, Sight, Viewer};
 use crate::loaders::{Loaders, Turns};
+use crate::tickets::alike;
 use crate::tickets::documents::ApiDocuments;
 
 /// What the installation tells of itself.
@@ -152,6 +153,14 @@ impl Backend for Platform {
     async fn log_cursor(&self, ctx: &Ctx, behind: Option<i64>) -> Option<String> {
         let settled = self.hub.settled(ctx.tenant).min(behind.unwrap_or(i64::MAX));
         Some(self.tickets.store().cursors().seal_log(ctx.tenant, settled))
+    }
+
+    fn alike(&self) -> Alike {
+        alike::alike()
+    }
+
+    fn sight(&self, ctx: &Ctx) -> Option<Sight> {
+        alike::sight(self, ctx)
     }
 
     fn metrics_text(&self) -> String {

@@ -14,6 +14,7 @@ use moka::sync::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::alike::Alike;
 use super::convert::json_value;
 use super::cost::{self, IntrospectionSizes};
 use super::document::{Document, Operation, OperationKind};
@@ -146,6 +147,13 @@ impl Gate {
         }
         let kind = operation.kind;
         Ok(Checked { kind, cost, cost_limit, document, operation: index, variables })
+    }
+
+    /// Whether the operation is about nothing but what is named here.
+    pub fn covered(&self, alike: &Alike, checked: &Checked) -> bool {
+        let document = &checked.document.checked;
+        let operation = self.compiled(document, checked.operation());
+        operation.is_ok_and(|operation| alike.covers(&self.schema, document, operation, &checked.variables))
     }
 
     fn document(&self, text: &str) -> Result<Arc<Document>, Vec<ServerError>> {

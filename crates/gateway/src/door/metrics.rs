@@ -1,6 +1,8 @@
 //! What the doors count, as Prometheus text.
 
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 
 use super::answer::Answer;
 use super::document::OperationKind;
@@ -18,6 +20,11 @@ pub struct Metrics {
     pub sockets: IntGauge,
     /// Subscriptions that are running, on sockets and event streams.
     pub subscriptions: IntGauge,
+    /// Those of them that listen to a shared one.
+    pub listeners: IntGauge,
+    /// Shared ones that are running.
+    pub shared: IntGauge,
+    shared_messages: IntCounter,
 }
 
 /// One more while it lives.
@@ -44,12 +51,14 @@ impl Metrics {
     /// # Errors
     /// When two have the same name.
     pub fn new() -> prometheus::Result<Self> {
+        let operations = IntCounterVec::new(
+            Opts::new("deskwire_operations_total", "GraphQL operations that were answered."),
+            &["transport", "kind", "outcome"],
+        )?;
         let metrics = Self {
             registry: Registry::new(),
-            operations: IntCounterVec::new(
-                Opts::new("deskwire_operations_total", "GraphQL operations that were answered."),
-                &["transport", "kind", "outcome"],
-            )?,
+            shared_messages: operations.with_label_values(&["websocket", OperationKind::Subscription.as_str(), "ok"]),
+            operations,
             seconds: HistogramVec::new(
                 HistogramOpts::new("deskwire_operation_seconds", "Time to answer a query or mutation.")
                     .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
@@ -62,6 +71,14 @@ impl Metrics {
             connections: IntGauge::new("deskwire_connections", "Open connections.")?,
             sockets: IntGauge::new("deskwire_sockets", "Open WebSockets.")?,
             subscriptions: IntGauge::new("deskwire_subscriptions", "Subscriptions that are running.")?,
+            listeners: IntGauge::new(
+                "deskwire_subscriptions_sharing",
+                "Subscriptions that are told what is worked out once for several.",
+            )?,
+            shared: IntGauge::new(
+                "deskwire_subscriptions_shared",
+                "What is worked out once for several subscriptions.",
+            )?,
         };
         metrics.registry.register(Box::new(metrics.operations.clone()))?;
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
@@ -69,6 +86,8 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.connections.clone()))?;
         metrics.registry.register(Box::new(metrics.sockets.clone()))?;
         metrics.registry.register(Box::new(metrics.subscriptions.clone()))?;
+        metrics.registry.register(Box::new(metrics.listeners.clone()))?;
+        metrics.registry.register(Box::new(metrics.shared.clone()))?;
         Ok(metrics)
     }
 
@@ -83,9 +102,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a message of a subscription that was made once for several.
-    pub fn shared(&self, transport: &str) {
-        self.operations.with_label_values(&[transport, OperationKind::Subscription.as_str(), "ok"]).inc();
+    /// Counts a message on a WebSocket that was made once for several.
+    pub fn told_shared(&self) {
+        self.shared_messages.inc();
     }
 
     /// Counts the time of a query or mutation.

@@ -5,6 +5,7 @@
 //! here knows tickets or users: what the doors need from the platform comes through [`Backend`], and what they drive
 //! is any [`Executor`].
 
+pub mod alike;
 pub mod answer;
 mod connection;
 mod convert;
@@ -43,6 +44,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use alike::{Alike, Sight};
 pub use inputs::coerce_json;
 pub use limits::{Limits, Milliseconds};
 
@@ -65,6 +67,16 @@ pub trait Backend: Send + Sync + 'static {
     /// when draining: resuming from it repeats some events and misses none. `None` if unknown. `behind`: where the socket's
     /// own subscriptions stand that share a stream.
     async fn log_cursor(&self, ctx: &Ctx, behind: Option<i64>) -> Option<String>;
+
+    /// What says the same to all with the same [`Backend::sight`].
+    fn alike(&self) -> Alike {
+        Alike::default()
+    }
+
+    /// All that this viewer's rights let through of what [`Backend::alike`] names; `None` when that is unknown.
+    fn sight(&self, _ctx: &Ctx) -> Option<Sight> {
+        None
+    }
 
     /// More metrics in Prometheus' text format; may be empty.
     fn metrics_text(&self) -> String;
@@ -136,6 +148,7 @@ struct Inner<E> {
     clock: Clock,
     rates: rate::RateLimiter,
     metrics: metrics::Metrics,
+    alike: Alike,
     groups: shared::Groups,
     sockets: Arc<Semaphore>,
     /// Everything that shutdown waits for.
@@ -157,6 +170,7 @@ impl<E: Executor> Door<E> {
             executor,
             gate: gate::Gate::new(&sdl, limits.clone())?,
             sdl,
+            alike: backend.alike(),
             backend,
             rates: rate::RateLimiter::new(&limits, clock.clone()),
             metrics: metrics::Metrics::new().map_err(Error::internal)?,

@@ -16,7 +16,8 @@ pub struct Session {
     pub principal: Principal,
     /// The rights as they change.
     pub live: watch::Receiver<Ctx>,
-    watcher: AbortOnDropHandle<&'static str>,
+    /// `None` when somebody else waits for its end.
+    watcher: Option<AbortOnDropHandle<&'static str>>,
 }
 
 impl Session {
@@ -30,7 +31,7 @@ impl Session {
         let (sender, live) = watch::channel(principal.ctx.clone());
         let expires_at = principal.expires_at;
         let watcher = tokio::spawn(watch_token(door, token, expires_at, sender, request_id));
-        Self { principal, live, watcher: AbortOnDropHandle::new(watcher) }
+        Self { principal, live, watcher: Some(AbortOnDropHandle::new(watcher)) }
     }
 
     /// The principal as of now.
@@ -40,9 +41,26 @@ impl Session {
 
     /// Waits until the credentials hold no more, and says why.
     pub async fn ended(&mut self) -> &'static str {
-        (&mut self.watcher).await.unwrap_or("the credentials could not be checked any more")
+        match &mut self.watcher {
+            Some(watcher) => watcher.await.unwrap_or(UNKNOWN_END),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The same for whoever keeps it: the token is watched for as long as this is not dropped.
+    pub fn end(&mut self) -> impl Future<Output = &'static str> + Send + 'static {
+        let watcher = self.watcher.take();
+        async move {
+            match watcher {
+                Some(watcher) => watcher.await.unwrap_or(UNKNOWN_END),
+                None => std::future::pending().await,
+            }
+        }
     }
 }
+
+/// Said of a session whose watcher failed.
+const UNKNOWN_END: &str = "the credentials could not be checked any more";
 
 async fn watch_token<E>(
     door: Arc<Inner<E>>,

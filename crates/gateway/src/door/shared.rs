@@ -1,22 +1,27 @@
 //! Subscriptions that several sockets share: run once, written once, sent to each.
 //!
-//! Each subscription begins on its own. Once it has told everything up to where a shared one of the same operation, variables,
-//! viewer, rights and basis (the document of a saved filter) stands, it ends and its socket listens to the shared one. It goes on on its own again, from where it
+//! Each subscription begins on its own. Once it has told everything up to where a shared one of the same operation, variables
+//! and basis (the document of a saved filter) stands, for viewers to whom it says the same, it ends and its socket listens to the
+//! shared one. It goes on on its own again, from where it
 //! stands, when the viewer's rights change, when it cannot keep up, and when the shared one ends. So what a client is told, and
 //! in which order, is the same either way.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use async_graphql::Executor;
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 use kernel::{Ctx, Grants, Uuid};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::alike::Sight;
 use super::engine::{self, Admitted, Caller};
 use super::gate::Identity;
+use super::metrics::Counted;
 use super::place::{Place, Resume, Settled, Told};
 use super::protocol;
 use super::{Inner, Principal};
@@ -29,9 +34,28 @@ const BEHIND: usize = 16;
 struct Key {
     operation: Identity,
     tenant: Uuid,
-    actor: Uuid,
-    rights: Arc<Grants>,
+    viewers: Viewers,
     basis: Option<Arc<str>>,
+}
+
+/// Whom a subscription is shared by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Viewers {
+    /// One person's sockets, while their rights are these.
+    One(Uuid, Arc<Grants>),
+    /// All who see the same, of an operation that says the same to them. Who they are and what else they may do is not in it:
+    /// nothing that the operation can reach depends on it.
+    Alike(Sight),
+}
+
+impl Viewers {
+    fn of<E>(door: &Inner<E>, admitted: &Admitted, ctx: &Ctx) -> Self {
+        let covered = door.gate.covered(&door.alike, &admitted.checked);
+        match covered.then(|| door.backend.sight(ctx)).flatten() {
+            Some(sight) => Viewers::Alike(sight),
+            None => Viewers::One(ctx.actor.id, Arc::clone(&ctx.grants)),
+        }
+    }
 }
 
 /// One message of a shared subscription.
@@ -57,10 +81,33 @@ impl Message {
     }
 }
 
+/// Those who listen to one shared subscription, each with a buffer of their own: to take from it concerns nobody else.
+#[derive(Debug, Default)]
+struct Listeners(Mutex<Vec<mpsc::Sender<Arc<Message>>>>);
+
+impl Listeners {
+    fn lock(&self) -> MutexGuard<'_, Vec<mpsc::Sender<Arc<Message>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self) -> mpsc::Receiver<Arc<Message>> {
+        let (sender, messages) = mpsc::channel(BEHIND);
+        self.lock().push(sender);
+        messages
+    }
+
+    /// Hands the message to all; who is too far behind, or gone, hears no more. Answers whether anybody is left.
+    fn tell(&self, message: &Arc<Message>) -> bool {
+        let mut listeners = self.lock();
+        listeners.retain(|listener| listener.try_send(Arc::clone(message)).is_ok());
+        !listeners.is_empty()
+    }
+}
+
 /// A shared subscription that runs.
 #[derive(Debug)]
 struct Group {
-    messages: broadcast::Sender<Arc<Message>>,
+    listeners: Arc<Listeners>,
     place: Arc<Place>,
 }
 
@@ -76,7 +123,7 @@ impl Groups {
 
 /// A place among the listeners of a shared subscription, taken before it is known whether it can be used.
 pub struct Joining {
-    messages: broadcast::Receiver<Arc<Message>>,
+    messages: mpsc::Receiver<Arc<Message>>,
     group: Arc<Place>,
     group_moves: watch::Receiver<Option<Settled>>,
     /// How far the shared one had come by then.
@@ -105,7 +152,8 @@ impl Joining {
             messages: self.messages,
             position,
             live: live.clone(),
-            watched: live.clone(),
+            change: next_change(live.clone()),
+            watching: None,
             rights: self.rights,
         })
     }
@@ -129,21 +177,21 @@ pub fn join<E: Executor>(door: &Arc<Inner<E>>, admitted: &Admitted, ctx: &Ctx, b
     let key = Key {
         operation: admitted.checked.identity(),
         tenant: ctx.tenant,
-        actor: ctx.actor.id,
-        rights: Arc::clone(&rights),
+        viewers: Viewers::of(door, admitted, ctx),
         basis: basis.clone(),
     };
     let mut groups = door.groups.lock();
     if let Some(group) = groups.get(&key) {
         // First the place, then how far it has come: what is told in between is heard.
-        let messages = group.messages.subscribe();
+        let messages = group.listeners.add();
         let reached = group.place.reached();
         let group_moves = group.place.watch();
         return Joining { messages, group: Arc::clone(&group.place), group_moves, reached, rights, basis };
     }
-    let (sender, messages) = broadcast::channel(BEHIND);
+    let listeners = Arc::new(Listeners::default());
+    let messages = listeners.add();
     let place = Place::new(Resume::Now);
-    groups.insert(key.clone(), Group { messages: sender.clone(), place: Arc::clone(&place) });
+    groups.insert(key.clone(), Group { listeners: Arc::clone(&listeners), place: Arc::clone(&place) });
     drop(groups);
     let caller = Caller {
         principal: Some(Principal { ctx: ctx.clone(), expires_at: None }),
@@ -155,7 +203,7 @@ pub fn join<E: Executor>(door: &Arc<Inner<E>>, admitted: &Admitted, ctx: &Ctx, b
         place: Some(Arc::clone(&place)),
     };
     let answers = engine::answers(door, admitted.clone(), &caller);
-    door.tasks.spawn(tell(Arc::clone(door), key, answers, sender, Arc::clone(&place)));
+    door.tasks.spawn(tell(Arc::clone(door), key, answers, listeners, Arc::clone(&place)));
     Joining { messages, group_moves: place.watch(), group: place, reached: None, rights, basis }
 }
 
@@ -164,9 +212,10 @@ async fn tell<E: Executor>(
     door: Arc<Inner<E>>,
     key: Key,
     mut answers: BoxStream<'static, super::answer::Answer>,
-    messages: broadcast::Sender<Arc<Message>>,
+    listeners: Arc<Listeners>,
     place: Arc<Place>,
 ) {
+    let _counted = Counted::new(&door.metrics.shared);
     loop {
         let answer = tokio::select! {
             answer = answers.next() => answer,
@@ -180,10 +229,10 @@ async fn tell<E: Executor>(
         };
         let payload = String::from_utf8_lossy(&answer.to_json()).into_owned();
         let message = Arc::new(Message { told: place.told(), payload, frame: OnceLock::new() });
-        if messages.send(message).is_err() {
+        if !listeners.tell(&message) {
             let mut groups = door.groups.lock();
-            // Nobody can have come in between: joining takes the same lock.
-            if messages.receiver_count() == 0 {
+            // Nobody can come in between: joining takes the same lock.
+            if listeners.lock().is_empty() {
                 groups.remove(&key);
                 return;
             }
@@ -193,51 +242,75 @@ async fn tell<E: Executor>(
 
 /// Who listens to a shared subscription.
 pub struct Listener {
-    messages: broadcast::Receiver<Arc<Message>>,
+    messages: mpsc::Receiver<Arc<Message>>,
     /// Up to where it has been told everything.
     position: i64,
     /// As it was when the listener came: a change since then is not seen yet.
     live: watch::Receiver<Ctx>,
-    watched: watch::Receiver<Ctx>,
+    /// The next change of the rights.
+    change: BoxFuture<'static, Option<watch::Receiver<Ctx>>>,
+    /// Whom that change will wake.
+    watching: Option<Waker>,
     rights: Arc<Grants>,
+}
+
+/// Waits for a change; `None` when there will be none any more.
+fn next_change(mut watched: watch::Receiver<Ctx>) -> BoxFuture<'static, Option<watch::Receiver<Ctx>>> {
+    async move {
+        watched.changed().await.ok()?;
+        Some(watched)
+    }
+    .boxed()
 }
 
 /// What a listener hears.
 pub enum Heard {
     /// The next message.
     Message(Arc<Message>),
-    /// The subscription goes on on its own behind this position; the rights are to be watched from where this one stood.
+    /// The last: the subscription goes on on its own behind this position; the rights are to be watched from where this one
+    /// stood.
     Alone(i64, watch::Receiver<Ctx>),
 }
 
 impl Listener {
-    /// Everything that it hears; [`Heard::Alone`] is the last.
-    pub fn heard(self) -> impl futures_util::Stream<Item = Heard> + Send {
-        stream::unfold(Some(self), |listener| async move {
-            let mut listener = listener?;
-            match listener.next().await {
-                Some(message) => Some((Heard::Message(message), Some(listener))),
-                None => Some((Heard::Alone(listener.position, listener.live), None)),
-            }
-        })
-    }
-
-    async fn next(&mut self) -> Option<Arc<Message>> {
+    /// What it hears next; not to be asked again after [`Heard::Alone`].
+    pub fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        // Before messages: none is told under rights that have gone.
+        if self.rights_have_gone(cx) {
+            return Poll::Ready(self.alone());
+        }
         loop {
-            let message = tokio::select! {
-                biased;
-                // Before messages: none is told under rights that have gone.
-                changed = self.watched.changed() => match changed {
-                    Ok(()) if self.watched.borrow().grants == self.rights => continue,
-                    _ => return None,
-                },
-                message = self.messages.recv() => message.ok()?,
-            };
-            let told = message.told;
-            if !told.event || told.position > self.position {
-                self.position = self.position.max(told.position);
-                return Some(message);
+            match self.messages.poll_recv(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(self.alone()),
+                Poll::Ready(Some(message)) => {
+                    let told = message.told;
+                    if !told.event || told.position > self.position {
+                        self.position = self.position.max(told.position);
+                        return Poll::Ready(Heard::Message(message));
+                    }
+                }
             }
         }
+    }
+
+    fn alone(&self) -> Heard {
+        Heard::Alone(self.position, self.live.clone())
+    }
+
+    fn rights_have_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        // For most messages nothing has changed, and whoever is to be woken by a change is known already.
+        let watching = self.watching.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if watching && matches!(self.live.has_changed(), Ok(false)) {
+            return false;
+        }
+        self.watching = Some(cx.waker().clone());
+        while let Poll::Ready(watched) = self.change.poll_unpin(cx) {
+            match watched {
+                Some(watched) if watched.borrow().grants == self.rights => self.change = next_change(watched),
+                _ => return true,
+            }
+        }
+        false
     }
 }

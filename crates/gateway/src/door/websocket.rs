@@ -2,15 +2,19 @@
 //!
 //! Each operation runs in a task of its own and hands its results over through a small buffer; the socket takes one
 //! from each in turn. A slow client fills the buffers, which stops its operations and nobody else's.
+//!
+//! Thousands of sockets wake for each message of a shared subscription. So what happens rarely (the end of a session, a ping, a
+//! shutdown) is looked at when it has happened, and not each time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll};
 
 use async_graphql::Executor;
-use futures_util::future::{AbortHandle, Abortable};
-use futures_util::stream::{BoxStream, SelectAll};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::{AbortHandle, BoxFuture, poll_fn};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use kernel::{Ctx, Error, ErrorCode};
@@ -59,16 +63,10 @@ pub async fn open<E: Executor>(
         .max_message_size(Some(door.limits.body_bytes))
         .max_frame_size(Some(door.limits.body_bytes));
     let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-    let ping = door.limits.ping_interval.duration();
-    let mut pings = interval(ping);
-    // The first comes after the first interval.
-    pings.reset();
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let socket = Socket {
         _counted: Counted::new(&door.metrics.sockets),
         _place: place,
         _held: peer.as_ref().map(|peer| peer.held.clone()),
-        killed: door.killed.clone(),
         stream,
         caller: Caller {
             principal: None,
@@ -81,16 +79,20 @@ pub async fn open<E: Executor>(
         handshake_token,
         session: None,
         operations: HashMap::new(),
-        results: SelectAll::new(),
+        sources: Sources::default(),
+        rare: FuturesUnordered::new(),
         next_serial: 0,
-        pings,
         heard: true,
+        answered: false,
         door,
     };
-    let killed = socket.killed.clone();
+    // A token of its own: a thousand sockets shall not wait for one lock.
+    let killed = socket.door.killed.child_token();
+    let mut killed = FuturesUnordered::from_iter([killed.cancelled_owned()]);
     tokio::select! {
+        biased;
+        _ = killed.next() => {}
         () = socket.run() => {}
-        () = killed.cancelled() => {}
     }
 }
 
@@ -98,14 +100,17 @@ pub async fn open<E: Executor>(
 struct Running {
     serial: u64,
     kind: OperationKind,
-    abort: AbortHandle,
+    /// Ends its task, if it has one: who listens to a shared subscription has none.
+    abort: Option<AbortHandle>,
     subscription: Option<Arc<Subscription>>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // A mutation runs in a task of its own and is not ended by this.
-        self.abort.abort();
+        if let Some(abort) = &self.abort {
+            abort.abort();
+        }
     }
 }
 
@@ -117,6 +122,102 @@ struct Subscription {
     behind: AtomicI64,
     basis: Arc<Basis>,
     _counted: Counted,
+}
+
+/// Where the results of an operation come from.
+enum Source {
+    /// From its task.
+    Task(mpsc::Receiver<Output>),
+    /// From a shared subscription.
+    Shared { id: Arc<str>, listener: Box<Listener>, _counted: Counted },
+}
+
+impl Source {
+    /// Its next output; `None` when there will be none any more.
+    fn poll(&mut self, cx: &mut Context<'_>, serial: u64) -> Poll<Option<Output>> {
+        match self {
+            Source::Task(receiver) => receiver.poll_recv(cx),
+            Source::Shared { id, listener, .. } => listener.poll_heard(cx).map(|heard| {
+                let what = match heard {
+                    Heard::Message(message) => What::Shared(message),
+                    Heard::Alone(position, live) => What::Alone(position, live),
+                };
+                Some(Output { id: Arc::clone(id), serial, what, last: false })
+            }),
+        }
+    }
+}
+
+/// The sources of all operations of a socket, by their serial numbers. Each has its turn.
+#[derive(Default)]
+struct Sources {
+    sources: Vec<(u64, Source)>,
+    /// Whose turn is next.
+    next: usize,
+}
+
+impl Sources {
+    fn add(&mut self, serial: u64, source: Source) {
+        self.sources.push((serial, source));
+    }
+
+    fn remove(&mut self, serial: u64) {
+        self.sources.retain(|(known, _)| *known != serial);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Output> {
+        let mut looked_at = 0;
+        while looked_at < self.sources.len() {
+            if self.next >= self.sources.len() {
+                self.next = 0;
+            }
+            let (serial, source) = &mut self.sources[self.next];
+            match source.poll(cx, *serial) {
+                Poll::Pending => {
+                    self.next += 1;
+                    looked_at += 1;
+                }
+                Poll::Ready(None) => {
+                    self.sources.remove(self.next);
+                }
+                Poll::Ready(Some(output)) => {
+                    if matches!(output.what, What::Alone(..)) {
+                        self.sources.remove(self.next);
+                    } else {
+                        self.next += 1;
+                    }
+                    return Poll::Ready(output);
+                }
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// What happens rarely.
+enum Rare {
+    /// The credentials hold no more, for this reason.
+    Ended(&'static str),
+    /// The server is shutting down.
+    Drain,
+    /// It is time for a ping.
+    Ping(Interval),
+}
+
+/// What a socket deals with.
+enum Event {
+    Rare(Rare),
+    Frame(Option<Result<Message, tungstenite::Error>>),
+    Output(Output),
+}
+
+/// The next tick.
+fn ping(mut pings: Interval) -> BoxFuture<'static, Rare> {
+    async move {
+        pings.tick().await;
+        Rare::Ping(pings)
+    }
+    .boxed()
 }
 
 /// What an operation hands over.
@@ -161,12 +262,14 @@ struct Socket<E> {
     handshake_token: Option<String>,
     session: Option<Session>,
     operations: HashMap<Arc<str>, Running>,
-    results: SelectAll<BoxStream<'static, Output>>,
+    sources: Sources,
+    /// What happens rarely; dropped with the session that it watches.
+    rare: FuturesUnordered<BoxFuture<'static, Rare>>,
     next_serial: u64,
-    pings: Interval,
     /// Whether anything came since the last ping.
     heard: bool,
-    killed: tokio_util::sync::CancellationToken,
+    /// Whether the last event was a result: then a frame of the client's is looked at first, and the other way round.
+    answered: bool,
     _counted: Counted,
     _place: OwnedSemaphorePermit,
     _held: Option<Arc<Held>>,
@@ -180,7 +283,8 @@ impl<E: Executor> Socket<E> {
         };
         // First of all nothing runs on for a client that is gone or may not.
         self.operations.clear();
-        self.session = None;
+        self.sources = Sources::default();
+        self.end_session();
         match end {
             End::Close(code, reason) => self.say_goodbye(Some((code, &reason))).await,
             End::Left => self.say_goodbye(None).await,
@@ -249,14 +353,35 @@ impl<E: Executor> Socket<E> {
         }
     }
 
+    /// Stops to watch the credentials.
+    fn end_session(&mut self) {
+        self.session = None;
+        self.rare = FuturesUnordered::new();
+    }
+
+    /// Begins to wait for what happens rarely.
+    fn watch(&mut self) {
+        let mut pings = interval(self.door.limits.ping_interval.duration());
+        // The first comes after the first interval.
+        pings.reset();
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.rare.push(ping(pings));
+        let draining = self.door.draining.child_token().cancelled_owned();
+        self.rare.push(draining.map(|()| Rare::Drain).boxed());
+        if let Some(session) = &mut self.session {
+            self.rare.push(session.end().map(Rare::Ended).boxed());
+        }
+    }
+
     async fn operate(&mut self) -> End {
+        self.watch();
+        let mut draining = self.door.draining.is_cancelled();
         loop {
-            let draining = self.door.draining.is_cancelled();
             if draining && self.only_subscriptions() {
                 let cursor = self.cursor().await;
                 return End::Close(CloseCode::Restart, cursor.unwrap_or_else(|| "the server restarts".into()));
             }
-            match self.step(draining).await {
+            match self.step(&mut draining).await {
                 Ok(()) => {}
                 Err(End::Stalled) => {
                     tracing::info!(request_id = %self.caller.request_id, "a client takes nothing; its socket is closed");
@@ -287,48 +412,45 @@ impl<E: Executor> Socket<E> {
     }
 
     /// Waits for whatever comes first and deals with it.
-    async fn step(&mut self, draining: bool) -> Result<(), End> {
-        let Socket { door, stream, session, results, pings, .. } = self;
-        let ended = async {
-            match session {
-                Some(session) => session.ended().await,
-                None => std::future::pending().await,
-            }
-        };
-        // Reading and writing take turns: neither a flood of messages nor one of results can hold up the other.
-        enum Event {
-            Ended(&'static str),
-            Drain,
-            Ping,
-            Frame(Option<Result<Message, tungstenite::Error>>),
-            Output(Option<Output>),
-        }
-        let event = tokio::select! {
-            biased;
-            reason = ended => Event::Ended(reason),
-            () = door.draining.cancelled(), if !draining => Event::Drain,
-            _ = pings.tick() => Event::Ping,
-            event = async {
-                tokio::select! {
-                    frame = stream.next() => Event::Frame(frame),
-                    output = results.next(), if !results.is_empty() => Event::Output(output),
-                }
-            } => event,
-        };
-        match event {
-            Event::Ended(reason) => {
-                self.session = None;
+    async fn step(&mut self, draining: &mut bool) -> Result<(), End> {
+        match poll_fn(|cx| self.poll_event(cx)).await {
+            Event::Rare(Rare::Ended(reason)) => {
+                self.end_session();
                 close(CloseCode::Unauthorized, reason)
             }
-            Event::Drain => Ok(()),
-            Event::Ping => self.ping().await,
-            Event::Output(Some(output)) => self.deliver(output).await,
-            Event::Output(None) => Ok(()),
+            Event::Rare(Rare::Drain) => {
+                *draining = true;
+                Ok(())
+            }
+            Event::Rare(Rare::Ping(pings)) => {
+                self.rare.push(ping(pings));
+                self.ping().await
+            }
+            Event::Output(output) => self.deliver(output).await,
             Event::Frame(frame) => match self.message(frame)? {
-                Some(message) => self.handle(message, draining).await,
+                Some(message) => self.handle(message, *draining).await,
                 None => Ok(()),
             },
         }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(Some(rare)) = self.rare.poll_next_unpin(cx) {
+            return Poll::Ready(Event::Rare(rare));
+        }
+        // Reading and writing take turns: neither a flood of messages nor one of results can hold up the other.
+        for results in [!self.answered, self.answered] {
+            let event = if results {
+                self.sources.poll(cx).map(Event::Output)
+            } else {
+                self.stream.poll_next_unpin(cx).map(Event::Frame)
+            };
+            if event.is_ready() {
+                self.answered = results;
+                return event;
+            }
+        }
+        Poll::Pending
     }
 
     /// What a frame says; `None` for frames that say nothing to us.
@@ -358,7 +480,7 @@ impl<E: Executor> Socket<E> {
             ClientMessage::Ping(payload) => self.send(protocol::pong(payload)).await,
             ClientMessage::Pong => Ok(()),
             ClientMessage::Complete { id } => {
-                self.operations.remove(id.as_str());
+                self.remove(&id);
                 Ok(())
             }
             ClientMessage::Subscribe { id, parameters } => self.subscribe(id.into(), &parameters, draining).await,
@@ -417,7 +539,7 @@ impl<E: Executor> Socket<E> {
                 Arc::new(Subscription { admitted, caller, behind, basis: Arc::default(), _counted: counted });
             return self.start_alone(id, serial, subscription, Resume::AsAsked, live);
         }
-        let (sender, mut receiver) = mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
+        let (sender, receiver) = mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
         let (door, operation) = (self.door.clone(), id.clone());
         let abort = engine::spawn_abortable(&self.door, async move {
             let refused = std::sync::atomic::AtomicBool::new(false);
@@ -437,8 +559,8 @@ impl<E: Executor> Socket<E> {
                 let _ = sender.send(Output { id: operation.clone(), serial, what, last: true }).await;
             }
         });
-        self.results.push(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed());
-        self.operations.insert(id, Running { serial, kind, abort, subscription: None });
+        self.sources.add(serial, Source::Task(receiver));
+        self.operations.insert(id, Running { serial, kind, abort: Some(abort), subscription: None });
     }
 
     /// Starts a subscription that is not shared, or not yet.
@@ -450,7 +572,7 @@ impl<E: Executor> Socket<E> {
         resume: Resume,
         live: Option<watch::Receiver<Ctx>>,
     ) {
-        let (sender, mut receiver) = mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
+        let (sender, receiver) = mpsc::channel::<Output>(self.door.limits.operation_buffer.max(1));
         let alone = Alone {
             door: self.door.clone(),
             id: id.clone(),
@@ -460,53 +582,57 @@ impl<E: Executor> Socket<E> {
             sender,
         };
         let abort = engine::spawn_abortable(&self.door, alone.run(resume));
-        self.results.push(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed());
-        let running = Running { serial, kind: OperationKind::Subscription, abort, subscription: Some(subscription) };
+        self.sources.add(serial, Source::Task(receiver));
+        let (kind, abort) = (OperationKind::Subscription, Some(abort));
+        let running = Running { serial, kind, abort, subscription: Some(subscription) };
         self.operations.insert(id, running);
     }
 
     /// Takes what a listener hears among the results.
-    fn listen(&mut self, id: Arc<str>, serial: u64, listener: Listener) {
-        let (abort, registration) = AbortHandle::new_pair();
+    fn listen(&mut self, id: Arc<str>, serial: u64, listener: Box<Listener>) {
         let Some(running) = self.operations.get_mut(&id) else { return };
-        running.abort = abort;
-        let outputs = listener.heard().map(move |heard| {
-            let what = match heard {
-                Heard::Message(message) => What::Shared(message),
-                Heard::Alone(position, live) => What::Alone(position, live),
-            };
-            Output { id: id.clone(), serial, what, last: false }
-        });
-        self.results.push(Abortable::new(outputs, registration).boxed());
+        // Its task has ended with this.
+        running.abort = None;
+        let counted = Counted::new(&self.door.metrics.listeners);
+        self.sources.add(serial, Source::Shared { id, listener, _counted: counted });
+    }
+
+    /// Ends an operation: nothing of it is told any more.
+    fn remove(&mut self, id: &str) {
+        if let Some(running) = self.operations.remove(id) {
+            self.sources.remove(running.serial);
+        }
     }
 
     /// Sends an operation's results, unless it was ended or replaced in the meantime.
     async fn deliver(&mut self, output: Output) -> Result<(), End> {
-        if self.operations.get(&output.id).is_none_or(|running| running.serial != output.serial) {
+        let Some(running) = self.operations.get(&output.id).filter(|running| running.serial == output.serial) else {
             return Ok(());
-        }
-        if output.last {
-            // Before it is said: the client may use the id again at once.
-            self.operations.remove(&output.id);
-        }
-        let Output { id, serial, what, .. } = output;
+        };
+        let Output { id, serial, what, last } = output;
         match what {
-            What::Text(text) => self.send(text).await,
+            What::Text(text) => {
+                if last {
+                    // Before it is said: the client may use the id again at once.
+                    self.remove(&id);
+                }
+                self.send(text).await
+            }
             What::Listen(listener) => {
-                self.listen(id, serial, *listener);
+                self.listen(id, serial, listener);
                 Ok(())
             }
             What::Shared(message) => {
-                self.door.metrics.shared("websocket");
+                let subscription = running.subscription.clone();
+                self.door.metrics.told_shared();
                 self.write(Message::Text(message.frame(&id))).await?;
-                if let Some(subscription) = self.operations.get(&id).and_then(|running| running.subscription.as_ref()) {
+                if let Some(subscription) = subscription {
                     subscription.behind.store(message.position(), Ordering::Relaxed);
                 }
                 Ok(())
             }
             What::Alone(position, live) => {
-                let subscription = self.operations.get(&id).and_then(|running| running.subscription.clone());
-                if let Some(subscription) = subscription {
+                if let Some(subscription) = running.subscription.clone() {
                     self.start_alone(id, serial, subscription, Resume::Behind(position), Some(live));
                 }
                 Ok(())
@@ -527,7 +653,13 @@ impl<E: Executor> Socket<E> {
     }
 
     async fn write(&mut self, message: Message) -> Result<(), End> {
-        match timeout(self.door.limits.send_timeout.duration(), self.stream.send(message)).await {
+        let mut sending = self.stream.send(message);
+        // Nearly always the system takes it at once, and nobody has to look at the clock.
+        let sent = match futures_util::poll!(&mut sending) {
+            Poll::Ready(sent) => Ok(sent),
+            Poll::Pending => timeout(self.door.limits.send_timeout.duration(), sending).await,
+        };
+        match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(End::Stalled),

@@ -1,5 +1,6 @@
 //! Tickets of any kind in the API: types, filters, queries, mutations, subscriptions, events.
 
+pub mod alike;
 pub mod comments;
 pub mod documents;
 pub mod events;
