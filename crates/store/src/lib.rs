@@ -183,12 +183,13 @@ impl Store {
             Engine::Sqlite => {
                 let (writer, task) = SqliteWriter::new(
                     config,
-                    writes,
                     Arc::clone(&observer),
                     Arc::clone(&limits),
                     aftermath,
                     stop.clone(),
                 );
+                // That one showed that the settings are safe. The writer's own belongs to the writer's thread.
+                connect::disconnect(writes).await;
                 tasks.spawn(writer::on_a_thread_of_its_own(task)?);
                 WritePath::Sqlite(writer)
             }
