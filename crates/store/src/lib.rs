@@ -181,13 +181,8 @@ impl Store {
         }
         let writes = match engine {
             Engine::Sqlite => {
-                let (writer, task) = SqliteWriter::new(
-                    config,
-                    Arc::clone(&observer),
-                    Arc::clone(&limits),
-                    aftermath,
-                    stop.clone(),
-                );
+                let (writer, task) =
+                    SqliteWriter::new(config, Arc::clone(&observer), Arc::clone(&limits), aftermath, stop.clone());
                 // That one showed that the settings are safe. The writer's own belongs to the writer's thread.
                 connect::disconnect(writes).await;
                 tasks.spawn(writer::on_a_thread_of_its_own(task)?);

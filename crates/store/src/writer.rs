@@ -111,14 +111,7 @@ impl SqliteWriter {
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(limits.write_queue);
-        let task = WriterTask {
-            config,
-            connection: None,
-            observer,
-            limits: Arc::clone(&limits),
-            aftermath,
-            waiting,
-        };
+        let task = WriterTask { config, connection: None, observer, limits: Arc::clone(&limits), aftermath, waiting };
         (Self { queue, in_flight: InFlight::default(), limits }, task.serve(stop))
     }
 
