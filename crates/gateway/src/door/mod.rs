@@ -6,6 +6,7 @@
 //! is any [`Executor`].
 
 pub mod alike;
+mod alone;
 pub mod answer;
 mod connection;
 mod convert;
@@ -28,6 +29,7 @@ pub mod routes;
 mod server;
 mod session;
 mod shared;
+mod sources;
 mod sse;
 pub mod structure;
 #[cfg(test)]

@@ -6,8 +6,8 @@
 //! stands, when the viewer's rights change, when it cannot keep up, and when the shared one ends. So what a client is told, and
 //! in which order, is the same either way.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use async_graphql::Executor;
@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use kernel::{Ctx, Grants, Uuid};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::alike::Sight;
@@ -81,26 +81,87 @@ impl Message {
     }
 }
 
-/// Those who listen to one shared subscription, each with a buffer of their own: to take from it concerns nobody else.
+/// What one listener has yet to take. To take from it concerns nobody else.
 #[derive(Debug, Default)]
-struct Listeners(Mutex<Vec<mpsc::Sender<Arc<Message>>>>);
+struct Buffer(Mutex<Buffered>);
 
-impl Listeners {
-    fn lock(&self) -> MutexGuard<'_, Vec<mpsc::Sender<Arc<Message>>>> {
+#[derive(Debug, Default)]
+struct Buffered {
+    messages: VecDeque<Arc<Message>>,
+    /// Nothing comes any more: the shared one has ended, or the listener was too far behind.
+    ended: bool,
+    waker: Option<Waker>,
+}
+
+impl Buffer {
+    fn lock(&self) -> MutexGuard<'_, Buffered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self) -> mpsc::Receiver<Arc<Message>> {
-        let (sender, messages) = mpsc::channel(BEHIND);
-        self.lock().push(sender);
-        messages
+    /// Whether there was room.
+    fn put(&self, message: &Arc<Message>) -> bool {
+        let mut buffered = self.lock();
+        if buffered.messages.len() < BEHIND {
+            buffered.messages.push_back(Arc::clone(message));
+        } else {
+            buffered.ended = true;
+        }
+        let (room, waker) = (!buffered.ended, buffered.waker.take());
+        drop(buffered);
+        waker.into_iter().for_each(Waker::wake);
+        room
+    }
+
+    fn end(&self) {
+        let mut buffered = self.lock();
+        buffered.ended = true;
+        let waker = buffered.waker.take();
+        drop(buffered);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// The next message; `None` when nothing comes any more.
+    fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Arc<Message>>> {
+        let mut buffered = self.lock();
+        match buffered.messages.pop_front() {
+            Some(message) => Poll::Ready(Some(message)),
+            None if buffered.ended => Poll::Ready(None),
+            None => {
+                if buffered.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+                    buffered.waker = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Those who listen to one shared subscription.
+#[derive(Debug, Default)]
+struct Listeners(Mutex<Vec<Weak<Buffer>>>);
+
+impl Listeners {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Buffer>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self) -> Arc<Buffer> {
+        let buffer = Arc::new(Buffer::default());
+        self.lock().push(Arc::downgrade(&buffer));
+        buffer
     }
 
     /// Hands the message to all; who is too far behind, or gone, hears no more. Answers whether anybody is left.
     fn tell(&self, message: &Arc<Message>) -> bool {
         let mut listeners = self.lock();
-        listeners.retain(|listener| listener.try_send(Arc::clone(message)).is_ok());
+        listeners.retain(|listener| listener.upgrade().is_some_and(|buffer| buffer.put(message)));
         !listeners.is_empty()
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        self.lock().iter().filter_map(Weak::upgrade).for_each(|buffer| buffer.end());
     }
 }
 
@@ -123,7 +184,7 @@ impl Groups {
 
 /// A place among the listeners of a shared subscription, taken before it is known whether it can be used.
 pub struct Joining {
-    messages: mpsc::Receiver<Arc<Message>>,
+    messages: Arc<Buffer>,
     group: Arc<Place>,
     group_moves: watch::Receiver<Option<Settled>>,
     /// How far the shared one had come by then.
@@ -224,6 +285,7 @@ async fn tell<E: Executor>(
         };
         // One with errors is for each to meet on its own, under its own request's name.
         let Some(answer) = answer.filter(|answer| answer.errors.is_empty() && answer.data.is_some()) else {
+            // With the last of those who hold it, its listeners hear that it has ended.
             door.groups.lock().remove(&key);
             return;
         };
@@ -237,12 +299,14 @@ async fn tell<E: Executor>(
                 return;
             }
         }
+        // Those who were woken take it before the next is worked out, so that a burst leaves nobody behind.
+        tokio::task::yield_now().await;
     }
 }
 
 /// Who listens to a shared subscription.
 pub struct Listener {
-    messages: mpsc::Receiver<Arc<Message>>,
+    messages: Arc<Buffer>,
     /// Up to where it has been told everything.
     position: i64,
     /// As it was when the listener came: a change since then is not seen yet.
@@ -280,7 +344,7 @@ impl Listener {
             return Poll::Ready(self.alone());
         }
         loop {
-            match self.messages.poll_recv(cx) {
+            match self.messages.poll_take(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(self.alone()),
                 Poll::Ready(Some(message)) => {
@@ -312,5 +376,70 @@ impl Listener {
             }
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn message(position: i64) -> Arc<Message> {
+        let told = Told { position, event: true };
+        Arc::new(Message { told, payload: "{}".to_owned(), frame: OnceLock::new() })
+    }
+
+    fn taken(buffer: &Buffer, woken: &Arc<Woken>) -> Poll<Option<i64>> {
+        let waker = Waker::from(Arc::clone(woken));
+        buffer.poll_take(&mut Context::from_waker(&waker)).map(|message| message.map(|message| message.position()))
+    }
+
+    #[test]
+    fn who_is_too_far_behind_gets_what_there_was_and_then_the_end() {
+        let (listeners, woken) = (Listeners::default(), Arc::new(Woken::default()));
+        let (slow, quick) = (listeners.add(), listeners.add());
+        assert_eq!(taken(&slow, &woken), Poll::Pending);
+        for position in 0..=BEHIND as i64 {
+            assert!(listeners.tell(&message(position)), "the quick one is left");
+            assert_eq!(taken(&quick, &woken), Poll::Ready(Some(position)));
+        }
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "once, since it did not ask again");
+        for position in 0..BEHIND as i64 {
+            assert_eq!(taken(&slow, &woken), Poll::Ready(Some(position)));
+        }
+        assert_eq!(taken(&slow, &woken), Poll::Ready(None));
+        assert_eq!(taken(&quick, &woken), Poll::Pending);
+    }
+
+    #[test]
+    fn the_end_wakes_whoever_waits_and_whoever_is_gone_is_forgotten() {
+        let (listeners, woken) = (Listeners::default(), Arc::new(Woken::default()));
+        let (here, gone) = (listeners.add(), listeners.add());
+        drop(gone);
+        assert!(listeners.tell(&message(1)));
+        assert_eq!(listeners.lock().len(), 1);
+        assert_eq!(taken(&here, &woken), Poll::Ready(Some(1)));
+        assert_eq!(taken(&here, &woken), Poll::Pending);
+        drop(listeners);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        assert_eq!(taken(&here, &woken), Poll::Ready(None));
+    }
+
+    #[test]
+    fn the_last_to_leave_is_noticed() {
+        let listeners = Listeners::default();
+        drop(listeners.add());
+        assert!(!listeners.tell(&message(1)));
     }
 }

@@ -24,16 +24,18 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::alone::{Alone, Subscription};
 use super::answer::Answer;
 use super::connection::{Held, Peer};
 use super::document::OperationKind;
 use super::engine::{self, Caller};
 use super::gate::Parameters;
 use super::metrics::Counted;
-use super::place::{Basis, Place, Resume, Settled};
+use super::place::Resume;
 use super::protocol::{self, ClientMessage, CloseCode};
 use super::session::Session;
-use super::shared::{self, Heard, Joining, Listener};
+use super::shared::Listener;
+use super::sources::{Output, Source, Sources, What};
 use super::{Inner, Principal, http as door_http};
 
 /// The read buffer of a socket, in bytes: small, since there may be thousands, and clients say little.
@@ -114,86 +116,6 @@ impl Drop for Running {
     }
 }
 
-/// A subscription, on its own or listening to a shared one.
-struct Subscription {
-    admitted: engine::Admitted,
-    caller: Caller,
-    /// The position behind which its client has been told nothing yet, while it listens to a shared one; else [`i64::MAX`].
-    behind: AtomicI64,
-    basis: Arc<Basis>,
-    _counted: Counted,
-}
-
-/// Where the results of an operation come from.
-enum Source {
-    /// From its task.
-    Task(mpsc::Receiver<Output>),
-    /// From a shared subscription.
-    Shared { id: Arc<str>, listener: Box<Listener>, _counted: Counted },
-}
-
-impl Source {
-    /// Its next output; `None` when there will be none any more.
-    fn poll(&mut self, cx: &mut Context<'_>, serial: u64) -> Poll<Option<Output>> {
-        match self {
-            Source::Task(receiver) => receiver.poll_recv(cx),
-            Source::Shared { id, listener, .. } => listener.poll_heard(cx).map(|heard| {
-                let what = match heard {
-                    Heard::Message(message) => What::Shared(message),
-                    Heard::Alone(position, live) => What::Alone(position, live),
-                };
-                Some(Output { id: Arc::clone(id), serial, what, last: false })
-            }),
-        }
-    }
-}
-
-/// The sources of all operations of a socket, by their serial numbers. Each has its turn.
-#[derive(Default)]
-struct Sources {
-    sources: Vec<(u64, Source)>,
-    /// Whose turn is next.
-    next: usize,
-}
-
-impl Sources {
-    fn add(&mut self, serial: u64, source: Source) {
-        self.sources.push((serial, source));
-    }
-
-    fn remove(&mut self, serial: u64) {
-        self.sources.retain(|(known, _)| *known != serial);
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Output> {
-        let mut looked_at = 0;
-        while looked_at < self.sources.len() {
-            if self.next >= self.sources.len() {
-                self.next = 0;
-            }
-            let (serial, source) = &mut self.sources[self.next];
-            match source.poll(cx, *serial) {
-                Poll::Pending => {
-                    self.next += 1;
-                    looked_at += 1;
-                }
-                Poll::Ready(None) => {
-                    self.sources.remove(self.next);
-                }
-                Poll::Ready(Some(output)) => {
-                    if matches!(output.what, What::Alone(..)) {
-                        self.sources.remove(self.next);
-                    } else {
-                        self.next += 1;
-                    }
-                    return Poll::Ready(output);
-                }
-            }
-        }
-        Poll::Pending
-    }
-}
-
 /// What happens rarely.
 enum Rare {
     /// The credentials hold no more, for this reason.
@@ -218,25 +140,6 @@ fn ping(mut pings: Interval) -> BoxFuture<'static, Rare> {
         Rare::Ping(pings)
     }
     .boxed()
-}
-
-/// What an operation hands over.
-struct Output {
-    id: Arc<str>,
-    serial: u64,
-    what: What,
-    last: bool,
-}
-
-enum What {
-    /// A message.
-    Text(String),
-    /// A message that others get too.
-    Shared(Arc<shared::Message>),
-    /// It has ended on its own and listens to a shared one from now on.
-    Listen(Box<Listener>),
-    /// It goes on on its own, behind this position.
-    Alone(i64, watch::Receiver<Ctx>),
 }
 
 /// Why the loop ends.
@@ -663,110 +566,6 @@ impl<E: Executor> Socket<E> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(End::Stalled),
-        }
-    }
-}
-
-/// A subscription on its own, until it can listen to a shared one.
-struct Alone<E> {
-    door: Arc<Inner<E>>,
-    id: Arc<str>,
-    serial: u64,
-    subscription: Arc<Subscription>,
-    /// The rights as they change: changes up to where the listener was that this one goes on for have been seen.
-    live: Option<watch::Receiver<Ctx>>,
-    sender: mpsc::Sender<Output>,
-}
-
-impl<E: Executor> Alone<E> {
-    async fn run(mut self, resume: Resume) {
-        let place = Place::on(resume, Arc::clone(&self.subscription.basis));
-        let caller =
-            Caller { place: Some(Arc::clone(&place)), live: self.live.clone(), ..self.subscription.caller.clone() };
-        let mut answers = engine::answers(&self.door, self.subscription.admitted.clone(), &caller);
-        let mut settled = place.watch();
-        let mut joining: Option<Joining> = None;
-        loop {
-            let moved = async {
-                match &mut joining {
-                    Some(joining) => joining.moved().await,
-                    None => std::future::pending().await,
-                }
-            };
-            // First the answers: what is settled holds when there is none.
-            let answer = tokio::select! {
-                biased;
-                answer = answers.next() => Some(answer),
-                _ = settled.changed() => None,
-                () = moved => None,
-            };
-            match answer {
-                Some(Some(answer)) => {
-                    if !self.hand_over(&answer).await {
-                        return;
-                    }
-                }
-                Some(None) => {
-                    let complete = What::Text(protocol::complete(&self.id));
-                    let _ = self.sender.send(self.output(complete, true)).await;
-                    return;
-                }
-                None => {
-                    // It follows the log itself now, which knows how far it has come.
-                    self.subscription.behind.store(i64::MAX, Ordering::Relaxed);
-                    let now = settled.borrow_and_update().clone();
-                    if let Some(now) = now
-                        && let Some(listener) = self.join(&now, &mut joining)
-                    {
-                        self.leave(listener, now.position).await;
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    fn output(&self, what: What, last: bool) -> Output {
-        Output { id: self.id.clone(), serial: self.serial, what, last }
-    }
-
-    /// Whether it goes on.
-    async fn hand_over(&self, answer: &Answer) -> bool {
-        self.door.metrics.answered("websocket", Some(OperationKind::Subscription), answer);
-        let message = protocol::result(&self.id, answer);
-        // After `error` there is no `complete`.
-        let last = answer.data.is_none() && !answer.errors.is_empty();
-        self.sender.send(self.output(What::Text(message), last)).await.is_ok() && !last
-    }
-
-    /// A listener, if there is a shared one that has come no further than this.
-    fn join(&mut self, settled: &Settled, joining: &mut Option<Joining>) -> Option<Listener> {
-        let live = self.live.as_mut()?;
-        let ctx = live.borrow_and_update().clone();
-        if ctx.grants != settled.rights {
-            // It has yet to tell that the rights have changed.
-            *joining = None;
-            return None;
-        }
-        let known = joining.take().filter(|joining| *joining.rights() == ctx.grants);
-        let basis = || self.subscription.basis.get();
-        let taken = known.unwrap_or_else(|| shared::join(&self.door, &self.subscription.admitted, &ctx, basis()));
-        match taken.into_listener(settled.position, live) {
-            Ok(listener) => Some(listener),
-            Err(taken) => {
-                *joining = Some(taken);
-                None
-            }
-        }
-    }
-
-    /// Hands over the listener once all messages before it have been taken.
-    async fn leave(&self, listener: Listener, position: i64) {
-        let Ok(mut room) = self.sender.reserve_many(self.sender.max_capacity()).await else { return };
-        // Before the stream ends that keeps the log's followers back.
-        self.subscription.behind.store(position, Ordering::Relaxed);
-        if let Some(place) = room.next() {
-            place.send(self.output(What::Listen(Box::new(listener)), false));
         }
     }
 }
