@@ -14,7 +14,7 @@ use crate::data::{Manifest, Scale};
 use crate::load::{Connection, find, histogram};
 use crate::server::Server;
 use crate::usage::{Spent, Watched, memory};
-use crate::workload;
+use crate::workload::ask;
 
 const UPDATE: &str = "mutation Update($input: IncidentUpdateInput!) { incidentUpdate(input: $input) { \
     incident { id version } userErrors { code message } } }";
@@ -155,14 +155,6 @@ async fn change(connection: &mut Connection, manifest: &Manifest, ticket: &str, 
     let errors = &answer["data"]["incidentUpdate"]["userErrors"];
     ensure!(errors.as_array().is_some_and(Vec::is_empty), "a change was refused: {answer}");
     Ok(())
-}
-
-async fn ask(connection: &mut Connection, manifest: &Manifest, body: &serde_json::Value) -> Result<serde_json::Value> {
-    let mut request = Vec::new();
-    workload::request(&mut request, &manifest.administrator, &body.to_string());
-    let (status, body) = connection.exchange(&request).await?;
-    ensure!(status == 200, "a request was answered with {status}: {}", String::from_utf8_lossy(body));
-    Ok(serde_json::from_slice(body)?)
 }
 
 /// Opens a socket and starts the subscription.

@@ -11,6 +11,7 @@ mod report;
 mod run;
 mod server;
 mod setup;
+mod transition;
 mod usage;
 mod workload;
 
@@ -126,6 +127,7 @@ fn run_rows(arguments: &RunArguments) -> Result<()> {
         Kind::TicketAgents,
         Kind::Queue,
         Kind::Create,
+        Kind::Transition,
         Kind::Fanout,
         Kind::Start,
     ];

@@ -129,7 +129,7 @@ impl Row {
         if let Some(again) = self.again {
             parts.push(format!("A/A {:.2} [{:.2}, {:.2}]", again.median, again.least, again.most));
         }
-        parts.extend(self.further.iter().map(|(name, value)| format!("{name} {value:.1}")));
+        parts.extend(self.further.iter().map(|(name, value)| format!("{name} {value:.2}")));
         if !self.is_reliable() {
             parts.push(format!("UNRELIABLE: others used {:.1} processors", self.others));
         }

@@ -15,6 +15,7 @@ use crate::pgbench::{Key, Measured, Script};
 use crate::report::{Limit, Row, Spread};
 use crate::server::{Server, free_address};
 use crate::setup::{Engine, Place, Setup};
+use crate::transition;
 use crate::usage::{Spent, Watched, memory, rest};
 use crate::workload::{Bare, Create, PAGE, Queue, Readers, Ticket};
 
@@ -38,6 +39,8 @@ pub enum Kind {
     Queue,
     /// An agent opens incidents.
     Create,
+    /// A transition past three guards on a ticket with ten custom fields, beside a plain one.
+    Transition,
     /// 1,000 subscribers, 40 changes a second.
     Fanout,
     /// From the start of the process until it is ready, and its memory when idle.
@@ -89,6 +92,7 @@ pub fn row(
     match kind {
         Kind::Start => bench.start().map(|row| vec![row]),
         Kind::Fanout => bench.fanout().map(|row| vec![row]),
+        Kind::Transition => bench.transition(connections).map(|row| vec![row]),
         Kind::Growth => Ok(vec![bench.requests(Kind::Ticket, 1, None)?, bench.requests(Kind::Queue, 1, None)?]),
         Kind::Create if place.engine == Engine::Sqlite => {
             bench.requests(kind, connections.max(SQLITE_WRITERS), rate).map(|row| vec![row])
@@ -283,6 +287,45 @@ impl Bench<'_> {
         endpoint.stop();
         let mut row = self.summary(Kind::Bare, connections, &first, &second, memory)?;
         (row.statements, row.database_cpu) = (None, None);
+        Ok(row)
+    }
+
+    /// The transition with all that a tenant can set is measured between two runs of the plain one.
+    fn transition(&self, connections: usize) -> Result<Row> {
+        let server = self.server(connections)?;
+        let workloads = transition::prepare(&server, &self.place.manifest()?, connections)?;
+        let mut plain = Load::connect(server.address(), connections, workloads.plain)?;
+        let mut guarded = Load::connect(server.address(), connections, workloads.guarded)?;
+        let mut setting = Load::connect(server.address(), connections, workloads.setting)?;
+        let pace = Pace { connections, duration: self.protocol.duration, rate: None };
+        for load in [&mut plain, &mut guarded, &mut setting] {
+            load.run(Pace { duration: self.protocol.warm_up(), ..pace })?;
+        }
+        let (mut first, mut second, mut plains, mut settings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..self.protocol.repetitions {
+            first.push(self.ours(&server, &mut guarded, pace)?);
+            plains.push(self.ours(&server, &mut plain, pace)?);
+            settings.push(self.ours(&server, &mut setting, pace)?);
+            second.push(self.ours(&server, &mut guarded, pace)?);
+        }
+        let mut row = self.summary(Kind::Transition, connections, &first, &second, memory(server.pid())?)?;
+        let of_plain = |runs: &[Ours], of: fn(&Ours) -> f64| {
+            Spread::of(runs.iter().zip(&plains).map(|(run, plain)| of(run) / of(plain))).context("no repetitions")
+        };
+        let cpu = |run: &Ours| (run.spent.server + run.spent.database) / run.operations as f64;
+        row.limit = Some(Limit {
+            what: "a plain one".to_owned(),
+            rate: Spread::of(plains.iter().map(|plain| plain.rate)).context("no repetitions")?,
+            database_cpu: None,
+            ratio: of_plain(&first, |run| run.rate)?,
+        });
+        let time = |runs: &[Ours]| Ok::<_, anyhow::Error>(of_plain(runs, |run| 1.0 / run.rate)?.median);
+        row.further = vec![
+            ("time, times a plain one".to_owned(), time(&first)?),
+            ("CPU, times a plain one".to_owned(), of_plain(&first, cpu)?.median),
+            ("setting all ten: time".to_owned(), time(&settings)?),
+            ("CPU".to_owned(), of_plain(&settings, cpu)?.median),
+        ];
         Ok(row)
     }
 

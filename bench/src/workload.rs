@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::bare;
 use crate::data::{Agent, CATEGORIES, Manifest, Scale, Teams, number};
-use crate::load::{Workload, count, find};
+use crate::load::{Connection, Workload, count, find};
 use crate::random::Random;
 
 /// Tickets on a page of a queue.
@@ -41,11 +41,28 @@ pub fn request(into: &mut Vec<u8>, token: &str, body: &str) {
     );
 }
 
-fn body(query: &str, variables: &Value) -> String {
+/// Asks the server as the administrator.
+///
+/// # Errors
+/// When it does not answer with 200 and JSON.
+pub async fn ask(connection: &mut Connection, manifest: &Manifest, body: &Value) -> Result<Value> {
+    let mut bytes = Vec::new();
+    request(&mut bytes, &manifest.administrator, &body.to_string());
+    let (status, body) = connection.exchange(&bytes).await?;
+    ensure!(status == 200, "a request was answered with {status}: {}", String::from_utf8_lossy(body));
+    Ok(serde_json::from_slice(body)?)
+}
+
+/// A request's body.
+pub fn body(query: &str, variables: &Value) -> String {
     json!({ "query": query, "variables": variables }).to_string()
 }
 
-fn refuse_errors(body: &[u8]) -> Result<()> {
+/// Looks for errors in an answer.
+///
+/// # Errors
+/// When there are any.
+pub fn refuse_errors(body: &[u8]) -> Result<()> {
     ensure!(find(body, b"\"errors\":").is_none(), "an answer with errors");
     Ok(())
 }
