@@ -328,6 +328,8 @@ async fn tickets_are_filtered_ordered_and_counted_by_custom_fields() {
         for (filter, order) in [
             (by(json!({ "key": "colour", "text": { "eq": "red" } })), json!([])),
             (by(json!({ "key": "seats", "text": { "eq": "3" } })), json!([])),
+            (by(json!({ "key": "seats" })), json!([])),
+            (by(json!({ "key": "seats", "number": {} })), json!([])),
             (json!({}), json!([{ "field": "CUSTOM_FIELD", "customField": "colour" }])),
             (json!({}), json!([{ "field": "CUSTOM_FIELD", "customField": "deputy" }])),
             (json!({}), json!([{ "customField": "seats", "field": "TITLE" }])),

@@ -22,7 +22,7 @@ macro_rules! payload {
             ) -> async_graphql::Result<Self> {
                 let (done, user_errors) = $crate::user_error::part(result)?;
                 let (row, events) = done.map_or((None, Vec::new()), |outcome| (outcome.row, outcome.events));
-                let events = $crate::tickets::events::from_store(viewer, $crate::context::platform(ctx), events);
+                let events = $crate::tickets::event_log::from_store(viewer, $crate::context::platform(ctx), events);
                 Ok(Self { $field: row.map(<$record>::from_row), events, user_errors })
             }
         }

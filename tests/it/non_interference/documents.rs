@@ -39,6 +39,9 @@ const TICKET_ORDERS: &[&str] = &[
 const USER_ORDERS: &[&str] = &["NAME", "EMAIL", "CREATED_AT", "UPDATED_AT"];
 const TEAM_ORDERS: &[&str] = &["NAME", "SLUG", "CREATED_AT", "UPDATED_AT"];
 
+/// `site` is for everybody, the others are for those who work on the ticket.
+const CUSTOM_FIELDS: &[&str] = &["site", "cost", "effort"];
+
 const TICKET_FIELDS: &[&str] = &[
     "id",
     "number",
@@ -57,6 +60,7 @@ const TICKET_FIELDS: &[&str] = &[
     "team { id slug members { name } }",
     "assignee { id name email }",
     "tags",
+    "customFields { key value text number field { name readableBy } }",
     "externalRefs { source key }",
     "comments(last: 3) { totalCount pageInfo { hasPreviousPage startCursor } nodes { id body visibility author { name } createdAt } }",
     "comments(first: 2) { edges { cursor node { id ticket { number reassignmentCount } } } }",
@@ -233,11 +237,15 @@ impl Documents {
         if self.below(2) == 0 {
             let mut terms = Vec::new();
             for _ in 0..=self.below(2) {
-                terms.push(json!({
+                let mut term = json!({
                     "field": self.one(orders),
                     "direction": self.one(&["ASC", "DESC"]),
                     "nulls": self.one(&["FIRST", "LAST"]),
-                }));
+                });
+                if order == "TicketOrder" && self.below(3) == 0 {
+                    (term["field"], term["customField"]) = (json!("CUSTOM_FIELD"), json!(self.one(CUSTOM_FIELDS)));
+                }
+                terms.push(term);
             }
             variables.insert("orderBy".into(), terms.into());
         }
@@ -416,7 +424,12 @@ impl Documents {
         if let Some(combined) = self.combined(depth, Self::ticket_filter) {
             return combined;
         }
-        match self.below(24) {
+        match self.below(27) {
+            24 => json!({ "customFields": [{ "key": self.one(CUSTOM_FIELDS), "isNull": self.below(2) == 0 }] }),
+            25 => {
+                json!({ "customFields": [{ "key": self.one(&["site", "cost"]), "text": self.words(&["47", "east", "changed"]) }] })
+            }
+            26 => json!({ "customFields": [{ "key": "effort", "number": self.number() }] }),
             // The masked ones are asked for most.
             0..5 => json!({ "reassignmentCount": self.number() }),
             5 | 6 => json!({ "requester": self.user_filter(1) }),

@@ -35,6 +35,13 @@ pub async fn build(installation: &Installation) -> World {
     let company = company::found(installation.platform(), "acme").await;
     let client = |person: &company::Person| installation.client(&person.token);
     let (admin, lead) = (client(&company.admin), client(&company.lead));
+    for input in [
+        json!({ "key": "site", "name": "Site", "type": "TEXT" }),
+        json!({ "key": "cost", "name": "Cost center", "type": "TEXT", "readableBy": "AGENTS" }),
+        json!({ "key": "effort", "name": "Effort", "type": "NUMBER", "readableBy": "AGENTS" }),
+    ] {
+        admin.done("customFieldCreate", input, "customField { id }").await;
+    }
     let openers = [client(&company.requester), client(&company.sam), client(&company.agent), client(&company.walt)];
     let words = ["VPN drops", "Printer jams", "Laptop is slow", "Wi-Fi is gone", "Mail is late"];
     let mut known = Known::default();
@@ -48,6 +55,7 @@ pub async fn build(installation: &Installation) -> World {
             "urgency": LEVELS[(number / 3) % 3],
             "category": if number % 2 == 0 { json!("vpn") } else { Value::Null },
             "tags": [TAGS[number % 2]],
+            "customFields": [{ "key": "site", "text": (["east", "west"])[number % 2] }],
             "origin": ORIGINS[(number / 2) % 2],
         });
         let ticket = incident_with(opener, input).await;
@@ -106,6 +114,12 @@ async fn live(
     installation.clock.advance(chrono::Duration::minutes(3));
     comment(&worker, ticket, "We look into it.", "PUBLIC").await;
     comment(&worker, ticket, "Secretly: the old switch.", "INTERNAL").await;
+    if number % 3 < 2 {
+        let values =
+            json!([{ "key": "cost", "text": format!("47{}", number % 4) }, { "key": "effort", "number": number % 5 }]);
+        let input = json!({ "id": ticket["id"], "customFields": values });
+        admin.done("incidentUpdate", input, "incident { id }").await;
+    }
     if number.is_multiple_of(5) {
         let input =
             json!({ "id": ticket["id"], "priorityOverride": { "priority": "P1", "reason": "The board is waiting." } });
@@ -161,13 +175,19 @@ pub fn tampering(engine: Engine, world: &World, eyes: Eyes) -> Vec<String> {
         format!(
             "UPDATE ticket SET title = 'Hidden and changed', description = NULL, priority = 'P5', impact = 'LOW', reopen_count = 7 WHERE id IN ({hidden})"
         ),
+        // The documents and the rows, of which one is filtered by and the other shown.
+        format!(
+            "UPDATE ticket SET internal_custom_fields = '{{\"cost\": \"changed\", \"effort\": 3}}' WHERE number <> 'INC-1003' AND id IN ({masked})"
+        ),
+        format!("UPDATE custom_field_value SET text_value = 'changed' WHERE key = 'cost' AND ticket_id IN ({masked})"),
+        format!("DELETE FROM custom_field_value WHERE key = 'effort' AND ticket_id IN ({masked})"),
         format!("UPDATE comment SET body = 'Changed.' WHERE ticket_id IN ({hidden})"),
         format!("DELETE FROM event WHERE audience = 'INTERNAL' AND subject_id IN ({masked})"),
         format!("DELETE FROM comment WHERE visibility = 'INTERNAL' AND ticket_id IN ({masked})"),
         "DELETE FROM event WHERE subject_kind <> 'ticket'".to_owned(),
         without_masked_changes(engine, &masked),
     ];
-    for table in ["event", "comment", "ticket_watcher", "external_ref", "incident"] {
+    for table in ["event", "comment", "ticket_watcher", "external_ref", "custom_field_value", "incident"] {
         let column = match table {
             "event" => "subject_id",
             "incident" => "id",
@@ -191,7 +211,7 @@ fn every_other(numbers: &[String]) -> String {
 
 /// Events on tickets whose inner life is hidden tell nothing of it any more.
 fn without_masked_changes(engine: Engine, tickets: &str) -> String {
-    let names = "('reassignmentCount', 'priorityOverrideReason', 'priorityOverrideBy', 'priorityOverrideAt')";
+    let names = "('reassignmentCount', 'priorityOverrideReason', 'priorityOverrideBy', 'priorityOverrideAt', 'internalCustomFields')";
     match engine {
         Engine::Sqlite => format!(
             "UPDATE event SET changes = (SELECT json_group_array(json(found.value)) FROM json_each(event.changes) AS found \

@@ -11,7 +11,8 @@ use crate::context::{mutation, platform};
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
 use crate::scalars::{DateTime, Markdown};
-use crate::tickets::events::{Event, from_store};
+use crate::tickets::event_log::from_store;
+use crate::tickets::events::Event;
 use crate::tickets::queries::ticket_ref;
 use crate::user_error::{UserError, part};
 

@@ -1,8 +1,8 @@
 //! Comparisons of custom fields. What they name is looked up when they are used: the schema does not know a tenant's fields.
 
 use async_graphql::InputObject;
-use kernel::Result;
 use kernel::id::prefix;
+use kernel::{Result, UserError};
 use predicate::{Operand, Path, Predicate, Test, keyed};
 use ticket::custom_field::UNBOUND;
 
@@ -150,6 +150,11 @@ impl CustomFieldFilter {
             self.is_null
                 .map_or_else(Predicate::always, |absent| Predicate::Is(Path::field("value"), Test::IsNull(absent))),
         ]);
+        // What says nothing of the field would be dropped, and the field with it.
+        if own.is_always() {
+            let message = format!("compare `{}` by what goes with its type, or by `isNull`", self.key);
+            return Err(UserError::constraint([] as [&str; 0], message, "required", None).into());
+        }
         Ok(own.through(&keyed::join(UNBOUND, &self.key)))
     }
 }

@@ -4,7 +4,8 @@ use kernel::id::prefix;
 use store::query::Row;
 
 use crate::scalars::Markdown;
-use crate::tickets::types::{TicketRow, ticket_object};
+use crate::tickets::object::ticket_object;
+use crate::tickets::types::TicketRow;
 use crate::tickets::words::{IncidentOrigin, TicketKind};
 
 /// An unplanned interruption or reduction in the quality of a service.

@@ -15,7 +15,8 @@ use crate::context::{mutation, platform, viewer};
 use crate::door::Viewer;
 use crate::platform::Platform;
 use crate::scalars::DateTime;
-use crate::tickets::events::{Event, from_store};
+use crate::tickets::event_log::from_store;
+use crate::tickets::events::Event;
 use crate::user_error::{UserError, part};
 
 /// What a mutation came to, before it has the shape of its payload.

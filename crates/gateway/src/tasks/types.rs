@@ -5,7 +5,8 @@ use kernel::id::prefix;
 use store::query::Row;
 
 use crate::loaders;
-use crate::tickets::types::{Ticket, TicketRow, ticket_object};
+use crate::tickets::object::ticket_object;
+use crate::tickets::types::{Ticket, TicketRow};
 use crate::tickets::words::TicketKind;
 
 /// A piece of the work on a ticket.

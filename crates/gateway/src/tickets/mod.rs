@@ -3,10 +3,12 @@
 pub mod alike;
 pub mod comments;
 pub mod documents;
+pub mod event_log;
 pub mod events;
 pub mod filters;
 pub mod links;
 pub mod mutations;
+pub mod object;
 pub mod queries;
 pub mod saved_filters;
 pub mod settings;

@@ -9,7 +9,7 @@ use ticket::queries::ListRequest;
 use crate::connection::{ExternalRefInput, connection, page};
 use crate::context::{platform, viewer};
 use crate::scalars::Cursor;
-use crate::tickets::events::{self, EventConnection};
+use crate::tickets::event_log::{self, EventConnection};
 use crate::tickets::filters::{CategoriesFilter, EventFilter, TicketFilter, TicketOrder};
 use crate::tickets::settings::PriorityRule;
 use crate::tickets::types::{Category, Ticket};
@@ -160,7 +160,7 @@ impl TicketQueries {
     ) -> Result<EventConnection> {
         viewer(ctx)?;
         let filter = filter.unwrap_or_default().predicate().map_err(|error| error.within("filter"))?;
-        events::list(ctx, filter, page(first, after, last, before)?).await
+        event_log::list(ctx, filter, page(first, after, last, before)?).await
     }
 
     /// The tenant's categories, by key.

@@ -5,7 +5,8 @@ use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, Simple
 use crate::context::{mutation, platform};
 use crate::payload::payload;
 use crate::scalars::patch;
-use crate::tickets::events::{Event, from_store};
+use crate::tickets::event_log::from_store;
+use crate::tickets::events::Event;
 use crate::tickets::types::Category;
 use crate::tickets::words::{Impact, Priority, Urgency};
 use crate::user_error::{UserError, part};

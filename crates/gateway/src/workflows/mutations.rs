@@ -9,7 +9,8 @@ use super::inputs::{
 };
 use super::types::Workflow;
 use crate::context::{mutation, platform};
-use crate::tickets::events::{Event, from_store};
+use crate::tickets::event_log::from_store;
+use crate::tickets::events::Event;
 use crate::user_error::{UserError, part};
 
 /// Where new workflows stand among others.

@@ -145,7 +145,9 @@ fn constraints(draft: &Draft<'_>, problems: &mut Problems) {
         problems.add(UserError::constraint(["maxLength"], message, "range", Some(MAX_VALUE as u64)));
     }
     if let Some(pattern) = pattern {
-        if pattern.chars().count() > MAX_PATTERN {
+        if pattern.contains('\0') {
+            problems.add(UserError::constraint(["pattern"], "`pattern` holds a NUL character", "characters", None));
+        } else if pattern.chars().count() > MAX_PATTERN {
             let message = format!("`pattern` has more than {MAX_PATTERN} characters");
             problems.add(UserError::constraint(["pattern"], message, "maxLength", Some(MAX_PATTERN as u64)));
         } else if let Err(error) = whole(pattern) {
@@ -450,7 +452,7 @@ mod tests {
             let length = Constraints { max_length: Some(length), ..free() };
             assert_eq!(with(&length, Type::Text, None), at("maxLength", "range"));
         }
-        for pattern in ["(", &"x".repeat(MAX_PATTERN + 1), "(a{1000}){1000}"] {
+        for pattern in ["(", "a\0b", &"x".repeat(MAX_PATTERN + 1), "(a{1000}){1000}"] {
             let found = with(&Constraints { pattern: Some(pattern.to_owned()), ..free() }, Type::Text, None);
             assert_eq!(found.first().map(|(path, _)| path.as_str()), Some("pattern"), "{pattern}");
         }
