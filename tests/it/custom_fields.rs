@@ -244,6 +244,11 @@ async fn a_state_asks_for_its_fields_and_new_tickets_get_defaults() {
         assert_eq!(resolve_schema["properties"]["customFields"]["properties"]["cause"]["type"], "string");
         assert!(resolve_schema["required"].as_array().unwrap().contains(&json!("customFields")), "{resolve_schema}");
 
+        // Who may not write a field is not asked for it.
+        let offered = requester.ask(schema, json!({ "id": ticket["id"] })).await["ticket"]["availableTransitions"].take();
+        let asked = offered[0]["inputSchema"]["properties"]["customFields"]["properties"].as_object().expect("fields");
+        assert!(asked.contains_key("cause") && !asked.contains_key("check"), "{offered}");
+
         let mut fields = json!({ "resolutionCode": "SOLVED", "resolutionNotes": "Done." });
         let transition = |fields: &Value| json!({ "id": ticket["id"], "transition": "resolve", "fields": fields });
         let error = agent.user_error("ticketTransition", transition(&fields)).await;

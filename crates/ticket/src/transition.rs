@@ -48,8 +48,10 @@ impl Tickets {
         let workflow = self.workflow_of(&reader, ctx, rules.as_ref(), row).await?;
         let mut found = self.transitions_of(ctx, rules.as_ref(), &workflow, row);
         let definitions = self.custom_fields(&reader, ctx).await?;
+        let works_on_it = Policy::When(Rule::Permission(permission::TICKET_INTERNAL));
+        let is_agent = self.access().allows(ctx, rules.record(), &works_on_it, row);
         for transition in &mut found {
-            ask_for_custom_fields(transition, &definitions, rules.kind(), row);
+            ask_for_custom_fields(transition, &definitions, (rules.kind(), row), is_agent);
         }
         Ok(found)
     }
@@ -365,8 +367,13 @@ fn take_custom_fields(inputs: &mut Map<String, Json>, problems: &mut Problems) -
 }
 
 /// Adds the custom fields to the schema of a transition's inputs.
-fn ask_for_custom_fields(found: &mut AvailableTransition, definitions: &Definitions, kind: TicketKind, row: &Row) {
-    let Some(schema) = custom_field::input_schema(definitions, kind, &found.to, row) else { return };
+fn ask_for_custom_fields(
+    found: &mut AvailableTransition,
+    definitions: &Definitions,
+    (kind, row): (TicketKind, &Row),
+    is_agent: bool,
+) {
+    let Some(schema) = custom_field::input_schema(definitions, kind, &found.to, row, is_agent) else { return };
     let needed = schema["required"].as_array().is_some_and(|required| !required.is_empty());
     found.input_schema["properties"][CUSTOM_FIELDS] = schema;
     if needed && let Some(required) = found.input_schema["required"].as_array_mut() {

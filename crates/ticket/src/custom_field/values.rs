@@ -210,12 +210,21 @@ impl Edit {
     }
 }
 
-/// JSON Schema of the `customFields` that a transition of a ticket of this kind takes: those of the kind that are not retired.
-/// Required are those that the ticket must have in the state and has not. `None` when the kind has no custom fields.
-pub(crate) fn input_schema(definitions: &Definitions, kind: TicketKind, to: &str, ticket: &Row) -> Option<Json> {
-    let own = definitions.iter().filter(|field| !field.retired && field.is_of(kind));
+/// JSON Schema of the `customFields` that a transition of a ticket of this kind takes: those of the kind that are not retired
+/// and that the viewer may write. Required are those of them that the ticket must have in the state and has not. `None` when
+/// there are none.
+pub(crate) fn input_schema(
+    definitions: &Definitions,
+    kind: TicketKind,
+    to: &str,
+    ticket: &Row,
+    is_agent: bool,
+) -> Option<Json> {
+    let is_writable = |field: &&CustomField| is_agent || field.writable_by == Audience::Everyone;
+    let own = definitions.iter().filter(|field| !field.retired && field.is_of(kind)).filter(is_writable);
     let properties: Map<String, Json> = own.map(|field| (field.key.clone(), schema(field))).collect();
-    let required: Vec<_> = definitions.missing(kind, to, ticket).map(|field| field.key.clone()).collect();
+    let missing = definitions.missing(kind, to, ticket).filter(is_writable);
+    let required: Vec<_> = missing.map(|field| field.key.clone()).collect();
     (!properties.is_empty()).then(|| {
         json!({ "type": "object", "title": "Custom fields", "properties": properties, "required": required,
             "additionalProperties": false })
