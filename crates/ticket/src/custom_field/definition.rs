@@ -44,7 +44,7 @@ impl Tickets {
     /// # Errors
     /// `FORBIDDEN` without `settings.manage`; `VALIDATION`; `CONFLICT` when the key is taken; `LIMIT` beyond [`MAX_FIELDS`].
     pub async fn create_custom_field(&self, ctx: &Ctx, command: CreateCustomField) -> Result<Outcome> {
-        authorise(ctx)?;
+        self.access().require_tenant(ctx, SETTINGS_MANAGE)?;
         let mut problems = Problems::default();
         check::definition(&draft_of(&command), &mut problems);
         problems.check()?;
@@ -108,7 +108,7 @@ impl Tickets {
     /// As [`Tickets::create_custom_field`]; `NOT_FOUND`; `CONFLICT` with the current version; `VALIDATION` for another type and
     /// for an option that is left out.
     pub async fn update_custom_field(&self, ctx: &Ctx, command: UpdateCustomField) -> Result<Outcome> {
-        authorise(ctx)?;
+        self.access().require_tenant(ctx, SETTINGS_MANAGE)?;
         let tickets = self.clone();
         let written = self
             .store()
@@ -274,8 +274,4 @@ fn document(value: &impl Serialize) -> Result<Value> {
 fn answers(tx: &mut Tx, row: &Row) {
     let version = i32::try_from(row.int("version")).unwrap_or(i32::MAX);
     tx.answers_with(RecordRef { id: Id::new(id::prefix::CUSTOM_FIELD, row.id()), version });
-}
-
-fn authorise(ctx: &Ctx) -> Result<()> {
-    if ctx.grants.holds_tenant(SETTINGS_MANAGE) { Ok(()) } else { Err(UserError::forbidden(SETTINGS_MANAGE).into()) }
 }

@@ -351,7 +351,8 @@ fn document_of(document: &str, custom: &[Value]) -> Value {
     if values.is_empty() { Value::Null } else { Value::Json(values.into()) }
 }
 
-fn definition(document: &str, key: &str, kind: CustomFieldType) -> CreateCustomField {
+/// A custom field without any constraint.
+pub fn definition(document: &str, key: &str, kind: CustomFieldType) -> CreateCustomField {
     let audience = if document == "customFields" { Audience::Everyone } else { Audience::Agents };
     CreateCustomField {
         key: key.into(),

@@ -7,6 +7,7 @@ mod assignment;
 mod categories;
 mod comments;
 mod company;
+mod custom_fields;
 mod idempotency;
 mod links;
 mod paging;
