@@ -1,10 +1,12 @@
-//! Developer commands: `cargo xtask test | tidy | schema | conformance | faults | bench`.
+//! Developer commands: `cargo xtask test | tidy | schema | conformance | faults | bench |
+//! calendar-oracle`.
 //!
 //! Each command works on a machine that has only Rust, a C compiler, Debian's package manager and
 //! (for `conformance`) Node.js: what else it needs it finds or installs, or it says what to install.
 
 mod apt;
 mod bench;
+mod calendar_oracle;
 mod conformance;
 mod faults;
 mod postgres;
@@ -35,6 +37,7 @@ enum Command {
     Conformance(conformance::Arguments),
     Faults(faults::Arguments),
     Bench(bench::Arguments),
+    CalendarOracle(calendar_oracle::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Conformance(arguments) => conformance::run(arguments),
         Command::Faults(arguments) => faults::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::CalendarOracle(arguments) => calendar_oracle::run(arguments),
     }
 }
 
