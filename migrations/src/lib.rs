@@ -16,6 +16,8 @@ pub mod m0007_approvals;
 pub mod m0008_saved_filters;
 pub mod m0009_workflows;
 pub mod m0010_custom_fields;
+pub mod m0011_service_levels;
+pub mod m0012_operations;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -37,6 +39,8 @@ pub const ALL: &[SqlMigration] = &[
     m0008_saved_filters::MIGRATION,
     m0009_workflows::MIGRATION,
     m0010_custom_fields::MIGRATION,
+    m0011_service_levels::MIGRATION,
+    m0012_operations::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -55,7 +55,7 @@ pub const SUBJECT_SESSION: &str = "session";
 
 /// Whose events go when the log's retention is over: they are many, and what they tell ages. All others of this crate
 /// are the audit trail of administration.
-pub const TRANSIENT_SUBJECTS: &[&str] = &[SUBJECT_SESSION];
+pub const TRANSIENT_SUBJECTS: &[&str] = &[SUBJECT_SESSION, crate::operation::SUBJECT];
 
 /// An event on a record of the catalogue, with its facts.
 pub(crate) fn on_record(

@@ -95,7 +95,7 @@ pub static ROLE: RecordType = RecordType {
 };
 
 /// All record types of this crate.
-pub static RECORDS: [&RecordType; 3] = [&ACTOR, &TEAM, &ROLE];
+pub static RECORDS: [&RecordType; 4] = [&ACTOR, &TEAM, &ROLE, &crate::operation::OPERATION];
 
 /// Not carried by the events of records that refer to this one: those carry what people and teams are called by.
 const fn silent(field: Field) -> Field {

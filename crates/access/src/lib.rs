@@ -24,7 +24,9 @@ pub mod error;
 pub mod events;
 pub mod fields;
 mod jwt;
+mod managed;
 pub mod model;
+pub mod operation;
 mod password;
 pub mod permission;
 mod queries;
@@ -43,6 +45,7 @@ pub use commands::{
 };
 pub use error::unauthenticated;
 pub use fields::{ACTOR, RECORDS, ROLE, TEAM};
+pub use managed::Managed;
 pub use model::{Account, ApiToken, Changed, HeldRole, IssuedToken, SignedIn, Team, Tenant};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_WORKERS, PasswordCost};
 pub use refresh::REFRESH_PREFIX;

@@ -198,7 +198,7 @@ impl Access {
         R: Future<Output = Result<T>>,
     {
         match written {
-            Written::Fresh { value, events } => Ok(Changed { record: value, events }),
+            Written::Fresh { value, events, .. } => Ok(Changed { record: value, events }),
             Written::Replayed { record, events } => {
                 Ok(Changed { record: again(record.id.uuid).await?, events: self.replayed_events(ctx, &events).await? })
             }

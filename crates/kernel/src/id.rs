@@ -62,6 +62,14 @@ pub mod prefix {
     pub const SERVICE: &str = "service";
     /// Configuration item.
     pub const CONFIGURATION_ITEM: &str = "ci";
+    /// Operation in the background.
+    pub const OPERATION: &str = "op";
+    /// Calendar of working time.
+    pub const CALENDAR: &str = "cal";
+    /// Policy of service levels.
+    pub const SLA_POLICY: &str = "slp";
+    /// Clock of a service level on a ticket.
+    pub const SLA_CLOCK: &str = "clk";
 
     /// Every prefix there is.
     pub const ALL: &[&str] = &[
@@ -87,6 +95,10 @@ pub mod prefix {
         DELEGATION,
         SAVED_FILTER,
         CUSTOM_FIELD,
+        CALENDAR,
+        SLA_POLICY,
+        SLA_CLOCK,
+        OPERATION,
     ];
 }
 

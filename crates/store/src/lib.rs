@@ -22,6 +22,7 @@ mod lock;
 mod log;
 mod observe;
 pub mod query;
+mod reaction;
 mod retention;
 mod secret;
 mod sequencer;
@@ -49,13 +50,15 @@ pub use kernel;
 pub use lock::{LockFile, lock_path};
 pub use log::{EventLog, LogPage};
 pub use observe::{Reader, UNCOUNTED};
+pub use reaction::{MAX_REACTION_DEPTH, Reaction};
 pub use retention::{FORGET_EVENTS, sweep_again};
 pub use sea_orm::ConnectionTrait;
 pub use tx::{RecordRef, Tx};
-pub use write::Written;
+pub use write::{Along, Written};
 
 use lease::Connections;
 use observe::Observer;
+use reaction::Reactions;
 use secret::ServerSecret;
 use sequencer::Sequencer;
 use write::{Aftermath, PostgresWriter};
@@ -79,6 +82,7 @@ pub(crate) struct Inner {
     connections: Connections,
     background: Connections,
     writes: WritePath,
+    reactions: Reactions,
     #[cfg(feature = "testing")]
     sequencer: Option<Sequencer>,
     log: EventLog,
@@ -179,10 +183,17 @@ impl Store {
         if let Some(sequencer) = sequencer.clone() {
             tasks.spawn(sequencer.serve(limits.log_poll, stop.clone()));
         }
+        let reactions = Reactions::default();
         let writes = match engine {
             Engine::Sqlite => {
-                let (writer, task) =
-                    SqliteWriter::new(config, Arc::clone(&observer), Arc::clone(&limits), aftermath, stop.clone());
+                let (writer, task) = SqliteWriter::new(
+                    config,
+                    Arc::clone(&observer),
+                    Arc::clone(&limits),
+                    aftermath,
+                    reactions.clone(),
+                    stop.clone(),
+                );
                 // That one showed that the settings are safe. The writer's own belongs to the writer's thread.
                 connect::disconnect(writes).await;
                 tasks.spawn(writer::on_a_thread_of_its_own(task)?);
@@ -193,6 +204,7 @@ impl Store {
                 observer: Arc::clone(&observer),
                 limits: Arc::clone(&limits),
                 aftermath,
+                reactions: reactions.clone(),
             })),
         };
         Ok(Self {
@@ -205,6 +217,7 @@ impl Store {
                 connections,
                 background,
                 writes,
+                reactions,
                 #[cfg(feature = "testing")]
                 sequencer,
                 log,
@@ -274,6 +287,12 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Registers what runs at the end of every write over the events that it emitted, in this order. The first registration
+    /// stands.
+    pub fn react_with(&self, reactions: Vec<Arc<dyn Reaction>>) {
+        self.inner.reactions.register(reactions);
     }
 
     /// Statements so far under names other than [`UNCOUNTED`]; transaction control is not counted.

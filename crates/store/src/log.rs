@@ -134,6 +134,31 @@ impl EventLog {
         rows.iter().map(event::read).collect()
     }
 
+    /// All events of these subjects, subject by subject, each in the order in which they happened, numbered or not. Through
+    /// `connection`: a write reads what it may rely on.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn of_subjects(
+        &self,
+        connection: &impl ConnectionTrait,
+        tenant: Uuid,
+        subjects: &[Uuid],
+    ) -> Result<Vec<Event>> {
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places = (2..subjects.len() + 2).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT {} FROM event WHERE tenant_id = $1 AND subject_id IN ({places}) ORDER BY subject_id, log_order",
+            event::COLUMNS
+        );
+        let mut values: Vec<Value> = vec![tenant.into()];
+        values.extend(subjects.iter().map(|id| Value::from(*id)));
+        let rows = connection.query_all_raw(self.statement(&sql, values)).await.db()?;
+        rows.iter().map(event::read).collect()
+    }
+
     fn statement(&self, sql: &str, values: Vec<Value>) -> Statement {
         Statement::from_sql_and_values(self.reader.engine().backend(), sql, values)
     }

@@ -15,6 +15,8 @@ use crate::event::{self, Event, NewEvent};
 use crate::job::{self, NewJob};
 use crate::lease::Lease;
 use crate::observe::{Observer, Rows};
+use crate::reaction::Reactions;
+use crate::write::Along;
 use crate::{Engine, time};
 
 /// A record and the version that a write left it at.
@@ -124,28 +126,39 @@ pub struct Tx {
     session: Session,
     observer: Arc<Observer>,
     engine: Engine,
+    reactions: Reactions,
     ctx: Ctx,
     name: &'static str,
     now: Timestamp,
     events: Vec<NewEvent>,
     jobs: Vec<NewJob>,
+    along: Vec<Along>,
     answer: Option<RecordRef>,
     failed: AtomicBool,
     again: AtomicBool,
 }
 
 impl Tx {
-    pub(crate) fn new(session: Session, observer: Arc<Observer>, engine: Engine, ctx: Ctx, name: &'static str) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        observer: Arc<Observer>,
+        engine: Engine,
+        reactions: Reactions,
+        ctx: Ctx,
+        name: &'static str,
+    ) -> Self {
         let now = ctx.now();
         Self {
             session,
             observer,
             engine,
+            reactions,
             ctx,
             name,
             now,
             events: Vec::new(),
             jobs: Vec::new(),
+            along: Vec::new(),
             answer: None,
             failed: AtomicBool::new(false),
             again: AtomicBool::new(false),
@@ -183,9 +196,29 @@ impl Tx {
         &self.events
     }
 
+    /// The same, for reactions that add to them what they bring about.
+    pub fn emitted_mut(&mut self) -> &mut [NewEvent] {
+        &mut self.events
+    }
+
+    /// Runs the reactions on what was emitted.
+    pub(crate) async fn react(&mut self) -> Result<()> {
+        let reactions = self.reactions.clone();
+        reactions.run(self).await
+    }
+
     /// Says which record a replay of this idempotency key answers with. Every write that may carry a key says it.
     pub fn answers_with(&mut self, record: RecordRef) {
         self.answer = Some(record);
+    }
+
+    /// Has the answer tell a value that a reaction brought about.
+    pub fn tell_along(&mut self, along: Along) {
+        self.along.push(along);
+    }
+
+    pub(crate) fn take_along(&mut self) -> Vec<Along> {
+        std::mem::take(&mut self.along)
     }
 
     /// Has a job done after the commit. A pending job of the same tenant, kind and unique key is replaced.

@@ -18,10 +18,22 @@ use crate::idempotency::{self, CallKey};
 use crate::lease::Connections;
 use crate::log::EventLog;
 use crate::observe::Observer;
+use crate::reaction::Reactions;
 use crate::tx::{RecordRef, Session, Tx};
 
+/// A value of a record that a reaction brought about: for whoever answers the record as it is after the write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Along {
+    /// The record.
+    pub subject: Uuid,
+    /// The field; also one that the record's type does not have.
+    pub field: &'static str,
+    /// Its value now.
+    pub value: predicate::Value,
+}
+
 /// What a write answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Written<T> {
     /// The work was done now (in a dry run: done and taken back).
     Fresh {
@@ -29,6 +41,8 @@ pub enum Written<T> {
         value: T,
         /// The events it emitted, in order.
         events: Vec<Event>,
+        /// What reactions brought about that the closure's answer does not tell.
+        along: Vec<Along>,
     },
     /// An earlier call with the same idempotency key has done it.
     Replayed {
@@ -111,6 +125,7 @@ where
     F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
 {
     let value = work(tx).await?;
+    tx.react().await?;
     if tx.failed() {
         // PostgreSQL has aborted the transaction and would answer the commit with a silent roll-back.
         return Err(Error::internal(format!("a statement of {} failed and its closure went on", tx.name())));
@@ -121,7 +136,7 @@ where
         idempotency::complete(tx, call, &events).await?;
     }
     let traces = Traces { events: !events.is_empty(), position: events.last().and_then(|event| event.position), jobs };
-    Ok((Written::Fresh { value, events }, traces))
+    Ok((Written::Fresh { value, events, along: tx.take_along() }, traces))
 }
 
 /// What a panic said.
@@ -146,6 +161,7 @@ pub(crate) struct PostgresWriter {
     pub(crate) observer: Arc<Observer>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) aftermath: Aftermath,
+    pub(crate) reactions: Reactions,
 }
 
 impl PostgresWriter {
@@ -175,7 +191,8 @@ impl PostgresWriter {
         lease.begin().await.db()?;
         let lease = Arc::new(Mutex::new(lease));
         let session = Session::Own(Arc::clone(&lease));
-        let mut tx = Tx::new(session, Arc::clone(&self.observer), Engine::Postgres, ctx.clone(), name);
+        let observer = Arc::clone(&self.observer);
+        let mut tx = Tx::new(session, observer, Engine::Postgres, self.reactions.clone(), ctx.clone(), name);
         let result = attempt(&mut tx, &self.limits, work).await;
         let again = tx.wants_retry();
         drop(tx);

@@ -20,6 +20,7 @@ use crate::connect;
 use crate::error::{to_error, unavailable};
 use crate::idempotency::{CallKey, InFlight, Running};
 use crate::observe::Observer;
+use crate::reaction::Reactions;
 use crate::tx::{Session, Shared, Tx};
 use crate::write::{Aftermath, Traces, Written, attempt};
 
@@ -108,10 +109,19 @@ impl SqliteWriter {
         observer: Arc<Observer>,
         limits: Arc<Limits>,
         aftermath: Aftermath,
+        reactions: Reactions,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(limits.write_queue);
-        let task = WriterTask { config, connection: None, observer, limits: Arc::clone(&limits), aftermath, waiting };
+        let task = WriterTask {
+            config,
+            connection: None,
+            observer,
+            limits: Arc::clone(&limits),
+            aftermath,
+            reactions,
+            waiting,
+        };
         (Self { queue, in_flight: InFlight::default(), limits }, task.serve(stop))
     }
 
@@ -144,6 +154,7 @@ struct WriterTask {
     observer: Arc<Observer>,
     limits: Arc<Limits>,
     aftermath: Aftermath,
+    reactions: Reactions,
     waiting: mpsc::Receiver<Box<dyn Member>>,
 }
 
@@ -268,6 +279,7 @@ impl WriterTask {
                 Session::Group(Arc::clone(transaction), Arc::clone(&group.shared)),
                 Arc::clone(&self.observer),
                 Engine::Sqlite,
+                self.reactions.clone(),
                 ctx.clone(),
                 name,
             );

@@ -28,23 +28,31 @@ impl Tickets {
             let (tickets, command) = (tickets.clone(), command.clone());
             Box::pin(async move {
                 let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
-                edit.expect_version(command.expected_version)?;
-                if StateCategory::parse(&edit.before.text("stateCategory")).is_none_or(is_over) {
-                    let message = "a closed or canceled ticket cannot be assigned";
-                    return Err(UserError::constraint(["id"], message, "state", None).into());
-                }
-                tickets.set_assignment_in(tx, &mut edit, &command).await?;
-                edit.authorise_fields(tx.ctx(), tickets.access())?;
-                edit.authorise_state_after(tx.ctx(), tickets.access())?;
-                count_reassignment(&mut edit);
-                let prepared = tickets.take_along_in(tx, &mut edit).await?;
-                edit.save_in(tx, tickets.access(), events::ASSIGNED, serde_json::Value::Null).await?;
-                tickets.make_in(tx, &mut edit, ASSIGN, prepared).await?;
+                tickets.assign_in(tx, &mut edit, &command).await?;
                 tx.answers_with(edit.reference());
                 Ok(edit.after)
             })
         })
         .await
+    }
+
+    /// The same inside a write.
+    ///
+    /// # Errors
+    /// As [`Tickets::assign`].
+    pub async fn assign_in(&self, tx: &mut Tx, edit: &mut Edit, command: &AssignTicket) -> Result<()> {
+        edit.expect_version(command.expected_version)?;
+        if StateCategory::parse(&edit.before.text("stateCategory")).is_none_or(is_over) {
+            let message = "a closed or canceled ticket cannot be assigned";
+            return Err(UserError::constraint(["id"], message, "state", None).into());
+        }
+        self.set_assignment_in(tx, edit, command).await?;
+        edit.authorise_fields(tx.ctx(), self.access())?;
+        edit.authorise_state_after(tx.ctx(), self.access())?;
+        count_reassignment(edit);
+        let prepared = self.take_along_in(tx, edit).await?;
+        edit.save_in(tx, self.access(), events::ASSIGNED, serde_json::Value::Null).await?;
+        self.make_in(tx, edit, ASSIGN, prepared).await
     }
 
     /// The transition that an assignment takes along, unless an approval holds it back: with what it does besides, but for

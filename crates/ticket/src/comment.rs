@@ -2,7 +2,7 @@
 
 use access::permission::{TICKET_COMMENT, TICKET_INTERNAL};
 use kernel::error::Problems;
-use kernel::{Ctx, Id, Result, UserError, Uuid, id};
+use kernel::{ActorKind, Ctx, Id, Result, UserError, Uuid, id, words};
 use predicate::{Policy, Predicate, Rule};
 use serde_json::json;
 use store::query::{self, Row};
@@ -13,7 +13,22 @@ use crate::edit::Edit;
 use crate::events;
 use crate::fields::COMMENT;
 use crate::model::{CommentVisibility, StateCategory, WaitingReason};
-use crate::service::Tickets;
+use crate::service::{Tickets, told_along};
+
+/// When an agent first answered in public.
+const FIRST_RESPONDED_AT: &str = "firstRespondedAt";
+
+words! {
+    /// What the author of a comment is to the ticket.
+    CommentRole {
+        /// Its requester.
+        Requester = "REQUESTER",
+        /// A person who works on it.
+        Agent = "AGENT",
+        /// Somebody else, or a program.
+        Other = "OTHER",
+    }
+}
 
 /// A comment that was added, and what happened with it.
 #[derive(Clone, Debug)]
@@ -52,8 +67,8 @@ impl Tickets {
             .await?;
         let events = self.events_of(ctx, &written).await?;
         match written {
-            Written::Fresh { value: (comment, ticket), .. } => {
-                let ticket = self.masked(ctx, ticket);
+            Written::Fresh { value: (comment, ticket), along, .. } => {
+                let ticket = self.masked(ctx, told_along(ticket, along));
                 Ok(CommentOutcome { comment: Some(comment), ticket, events })
             }
             Written::Replayed { record, .. } => {
@@ -108,9 +123,19 @@ impl Tickets {
             ],
         );
         query::insert_in(tx, ctx.tenant, &COMMENT, &comment).await?;
-        let payload = json!({ "comment": comment.id().to_string(), "visibility": visibility.as_str() });
+        let role = self.role_in(&ctx, edit);
+        if role == CommentRole::Agent && visibility == CommentVisibility::Public {
+            self.note_first_response_in(tx, edit).await?;
+        }
+        let payload = json!({
+            "comment": comment.id().to_string(), "visibility": visibility.as_str(), "role": role.as_str(),
+        });
         let mut event = edit.event(self.access(), events::COMMENT_ADDED, payload);
-        event.changes.clear();
+        event.changes.retain(|change| change.field == FIRST_RESPONDED_AT);
+        if edit.before.get(FIRST_RESPONDED_AT).is_null() {
+            // It was written already; whatever else is saved later in this write must not tell of it again.
+            edit.before.set(FIRST_RESPONDED_AT, edit.after.get(FIRST_RESPONDED_AT).clone());
+        }
         if visibility == CommentVisibility::Internal {
             event.audience = Audience::Internal;
         }
@@ -122,6 +147,31 @@ impl Tickets {
         let author = self.access().actors_in(tx, &ctx, &[ctx.actor.id]).await?.pop();
         comment.set_relation("author", author);
         Ok(comment)
+    }
+
+    /// What the author is to this ticket. A program's answer is no agent's: an acknowledgement that nobody wrote is no response.
+    fn role_in(&self, ctx: &Ctx, edit: &Edit) -> CommentRole {
+        if edit.after.get("requester").as_id() == Some(ctx.actor.id) {
+            return CommentRole::Requester;
+        }
+        let works_on_it = Policy::When(Rule::Permission(TICKET_INTERNAL));
+        match ctx.actor.kind == ActorKind::User
+            && self.access().allows(ctx, edit.rules.record(), &works_on_it, &edit.before)
+        {
+            true => CommentRole::Agent,
+            false => CommentRole::Other,
+        }
+    }
+
+    /// The first public comment of an agent is the first response. The ticket's version stays, as with every comment.
+    async fn note_first_response_in(&self, tx: &mut Tx, edit: &mut Edit) -> Result<()> {
+        if !edit.after.get(FIRST_RESPONDED_AT).is_null() {
+            return Ok(());
+        }
+        edit.set(FIRST_RESPONDED_AT, tx.now());
+        let values = [(FIRST_RESPONDED_AT, tx.now().into())];
+        query::update_in(tx, tx.ctx().tenant, edit.rules.record(), edit.after.id(), None, &values).await?;
+        Ok(())
     }
 
     fn authorise_comment(&self, ctx: &Ctx, edit: &Edit, visibility: CommentVisibility) -> Result<()> {

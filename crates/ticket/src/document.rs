@@ -6,10 +6,14 @@
 
 use std::sync::Arc;
 
-use kernel::{Error, Result, UserError};
-use predicate::Predicate;
+use kernel::error::Problems;
+use kernel::{Ctx, Error, Result, UserError};
+use predicate::{Field, Operand, Policy, Predicate, RecordType, Test, Use};
 use serde_json::Value as Json;
+use store::ConnectionTrait;
 
+use crate::custom_field::bind;
+use crate::fields::TICKET;
 use crate::model::TicketKind;
 use crate::service::Tickets;
 
@@ -42,6 +46,26 @@ impl Tickets {
         let _ = self.documents_cell().set(documents);
     }
 
+    /// A condition on tickets of any kind that is kept as a document and looked at in memory, on what everybody who sees a ticket
+    /// may read: what it says of a ticket tells nobody anything new. There is no viewer and no present in it.
+    ///
+    /// # Errors
+    /// `LIMIT` for a document that is too long; `VALIDATION` with paths inside the document.
+    pub async fn kept_condition(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        document: &Json,
+    ) -> Result<Predicate> {
+        check_length(document)?;
+        let definitions = self.custom_fields(connection, ctx).await?;
+        let predicate = bind(&definitions, self.documents()?.of_tickets(document)?)?;
+        let hidden = |_: &'static RecordType, field: &'static Field| field.read != Policy::Always;
+        predicate::check(&predicate, &TICKET, self.access().catalogue(), Use::Event, &hidden)?;
+        refuse_viewers(&predicate)?;
+        Ok(predicate)
+    }
+
     /// Who reads filter documents.
     ///
     /// # Errors
@@ -49,6 +73,24 @@ impl Tickets {
     pub fn documents(&self) -> Result<&Arc<dyn FilterDocuments>> {
         self.documents_cell().get().ok_or_else(|| Error::internal("no reader of filter documents is registered"))
     }
+}
+
+/// Whoever keeps a condition is not who will be looking.
+fn refuse_viewers(predicate: &Predicate) -> Result<()> {
+    let mut problems = Problems::default();
+    predicate.for_each_test(&mut |path, test| {
+        let relative = match test {
+            Test::InViewerTeams => true,
+            Test::Eq(operand) => *operand == Operand::Viewer,
+            Test::In(operands) => operands.contains(&Operand::Viewer),
+            _ => false,
+        };
+        if relative {
+            let segments = path.relations.iter().chain([&path.field]).cloned();
+            problems.add(UserError::validation(segments, "there is no viewer here: name the user or the team"));
+        }
+    });
+    problems.check()
 }
 
 /// Checks how long a document is.

@@ -119,9 +119,14 @@ pub struct EventFacts<'a> {
 }
 
 impl<'a> EventFacts<'a> {
+    /// These facts.
+    pub fn of(record: &'static RecordType, catalogue: &'a Catalogue, facts: &'a Map<String, Json>) -> Self {
+        Self { record, catalogue, facts, undo: Map::new() }
+    }
+
     /// The facts after the event.
     pub fn after(record: &'static RecordType, catalogue: &'a Catalogue, event: &'a store::Event) -> Self {
-        Self { record, catalogue, facts: &event.facts, undo: Map::new() }
+        Self::of(record, catalogue, &event.facts)
     }
 
     /// The facts before the event: those after it, its changes undone.

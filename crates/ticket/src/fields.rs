@@ -5,7 +5,8 @@ use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Ru
 use crate::approval::fields::{APPROVAL, APPROVAL_STEP, APPROVAL_VOTE, DELEGATION};
 use crate::custom_field::fields::{CUSTOM_FIELD, CUSTOM_FIELD_VALUE};
 use crate::model::{
-    CommentVisibility, Impact, ItemLink, LinkType, Priority, StateCategory, TicketKind, Urgency, WaitingReason,
+    CommentVisibility, Impact, ItemLink, LinkType, Priority, SlaState, StateCategory, TicketKind, Urgency,
+    WaitingReason,
 };
 use crate::saved_filter::Sharing;
 use Policy::{Always, Never, When};
@@ -25,6 +26,9 @@ const SETTINGS: Policy = When(Rule::Permission(access::permission::SETTINGS_MANA
 pub const OWN: &[&str] = &["requester", "openedBy"];
 /// The fields that make a ticket a team's.
 pub const TEAM: &[&str] = &["team"];
+
+/// The field that says which versions of policies and calendars a ticket's clocks follow.
+pub const SLA_BASIS: &str = "slaBasis";
 
 /// Who may see a ticket.
 pub const READ: Rule = Rule::Permission(access::permission::TICKET_READ);
@@ -120,6 +124,12 @@ pub static TICKET: RecordType = RecordType {
         silent(fact("updatedAt", "updated_at", FieldType::Time)),
         nullable(fact("resolvedAt", "resolved_at", FieldType::Time)),
         nullable(fact("closedAt", "closed_at", FieldType::Time)),
+        nullable(fact("firstRespondedAt", "first_responded_at", FieldType::Time)),
+        // The clock of a service level agreement that is due next; kept by whoever keeps the clocks.
+        nullable(fact("slaDueAt", "sla_due_at", FieldType::Time)),
+        nullable(fact("slaState", "sla_state", FieldType::Enum(SlaState::NAMES))),
+        // Which versions of policies and calendars hold for the ticket.
+        Field { filter: Never, order: Never, ..nullable(fact(SLA_BASIS, "sla_basis", FieldType::Json)) },
         // Absent on tickets that follow the default of their kind.
         Field { filter: Never, order: Never, ..nullable(fact("workflow", "workflow", FieldType::Text)) },
         Field { filter: Never, order: Never, ..nullable(fact("workflowVersion", "workflow_version", FieldType::Int)) },

@@ -110,6 +110,22 @@ words! {
 }
 
 words! {
+    /// Where a clock of a service level stands.
+    SlaState {
+        /// Time counts.
+        Running = "RUNNING",
+        /// Time does not count; what remains stays as it is.
+        Paused = "PAUSED",
+        /// It stopped in time.
+        Met = "MET",
+        /// The time was over before it stopped, or is over now.
+        Breached = "BREACHED",
+        /// Its policy ceased to hold, or the ticket was canceled.
+        Canceled = "CANCELED",
+    }
+}
+
+words! {
     /// Who may read a comment.
     CommentVisibility {
         /// Whoever may read the ticket.

@@ -10,7 +10,7 @@ use kernel::{Ctx, Error, Result, Uuid};
 use moka::sync::Cache;
 use predicate::masked_value;
 use store::query::Row;
-use store::{Event, Store, Tx, Written};
+use store::{Along, Event, Store, Tx, Written};
 
 use crate::custom_field::DefinitionCache;
 use crate::document::FilterDocuments;
@@ -128,7 +128,7 @@ impl Tickets {
         let written = self.write_stocked(ctx, name, work).await?;
         let mut events = self.events_of(ctx, &written).await?;
         let row = match written {
-            Written::Fresh { value, .. } => self.masked(ctx, value),
+            Written::Fresh { value, along, .. } => self.masked(ctx, told_along(value, along)),
             Written::Replayed { record, .. } => {
                 let reference = TicketRef::Id(record.id);
                 let kind = self.kinds().iter().find(|rules| rules.kind().id_prefix() == record.id.prefix);
@@ -206,4 +206,13 @@ impl Tickets {
         let workflow = self.workflow_of(tx, &tx.ctx().clone(), rules.as_ref(), &row).await?;
         Ok(Edit::new(rules, workflow, row))
     }
+}
+
+/// A row with what reactions brought about on it.
+pub(crate) fn told_along(mut row: Row, along: Vec<Along>) -> Row {
+    let id = row.id();
+    for told in along.into_iter().filter(|told| told.subject == id) {
+        row.set(told.field, told.value);
+    }
+    row
 }

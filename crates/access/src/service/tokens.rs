@@ -41,7 +41,7 @@ impl Access {
             })
             .await?;
         match written {
-            Written::Fresh { value, events } => Ok(Changed { record: value, events }),
+            Written::Fresh { value, events, .. } => Ok(Changed { record: value, events }),
             Written::Replayed { .. } => Err(UserError::validation(
                 ["idempotencyKey"],
                 "an answer that holds a secret is not kept: this mutation takes no idempotency key",

@@ -1,18 +1,18 @@
 //! Adding and changing configuration items.
 
-use access::Changed;
 use access::commands::checked_name;
+use access::{Changed, Managed};
 use kernel::id::prefix;
 use kernel::{Ctx, Patch, Result};
 use store::Tx;
 use store::query::Row;
 
-use super::{Configuration, Kind, reference};
+use super::{Configuration, reference};
 use crate::commands::{CreateItem, ServiceRef, UpdateItem};
 use crate::events::{ITEM_CREATED, ITEM_UPDATED, SUBJECT_ITEM};
 use crate::fields::ITEM;
 
-pub(super) const KIND: Kind = Kind { record: &ITEM, subject: SUBJECT_ITEM, prefix: prefix::CONFIGURATION_ITEM };
+pub(super) const KIND: Managed = Managed { record: &ITEM, subject: SUBJECT_ITEM, prefix: prefix::CONFIGURATION_ITEM };
 
 impl Configuration {
     /// Adds a configuration item.
@@ -61,7 +61,7 @@ impl Configuration {
 
     async fn update_item_in(&self, tx: &mut Tx, command: &UpdateItem) -> Result<Row> {
         let before = self.item_in(tx, &command.item).await.map_err(|error| error.within("item"))?;
-        Kind::expect_version(&before, command.expected_version)?;
+        Managed::expect_version(&before, command.expected_version)?;
         let mut row = before.clone();
         if let Some(name) = &command.name {
             row.set("name", name.as_str().into());

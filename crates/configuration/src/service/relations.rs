@@ -1,6 +1,6 @@
 //! Relating configuration items with each other.
 
-use access::Changed;
+use access::{Changed, Managed};
 use kernel::error::Problems;
 use kernel::id::prefix;
 use kernel::{Ctx, Error, Id, Result, UserError, Uuid};
@@ -9,8 +9,8 @@ use serde_json::json;
 use store::Tx;
 use store::query::{self, Row};
 
+use super::Configuration;
 use super::items::KIND;
-use super::{Configuration, Kind};
 use crate::commands::{MAX_RELATIONS, RelateItems};
 use crate::events::{ITEM_RELATED, ITEM_UNRELATED};
 use crate::fields::{ITEM, RELATION};
@@ -65,7 +65,7 @@ impl Configuration {
         let mut ends = [&source, &target];
         ends.sort_by_key(|row| row.id());
         for end in ends {
-            if !query::hold_in(tx, tenant, &ITEM, end.id(), Kind::version(end)).await? {
+            if !query::hold_in(tx, tenant, &ITEM, end.id(), Managed::version(end)).await? {
                 return Err(tx.retry());
             }
         }

@@ -1,7 +1,7 @@
 //! Adding and changing services.
 
 use access::commands::{checked_description, checked_name, checked_slug};
-use access::{Changed, TeamRef, UserRef};
+use access::{Changed, Managed, TeamRef, UserRef};
 use kernel::error::Problems;
 use kernel::id::prefix;
 use kernel::{Ctx, Error, Patch, Result, UserError};
@@ -9,12 +9,12 @@ use predicate::Predicate;
 use store::Tx;
 use store::query::{self, Row};
 
-use super::{Configuration, Kind, reference};
+use super::{Configuration, reference};
 use crate::commands::{CreateService, UpdateService};
 use crate::events::{SERVICE_CREATED, SERVICE_UPDATED, SUBJECT_SERVICE};
 use crate::fields::SERVICE;
 
-const KIND: Kind = Kind { record: &SERVICE, subject: SUBJECT_SERVICE, prefix: prefix::SERVICE };
+const KIND: Managed = Managed { record: &SERVICE, subject: SUBJECT_SERVICE, prefix: prefix::SERVICE };
 
 impl Configuration {
     /// Adds a service.
@@ -76,7 +76,7 @@ impl Configuration {
 
     async fn update_service_in(&self, tx: &mut Tx, command: &UpdateService) -> Result<Row> {
         let before = self.service_in(tx, &command.service).await.map_err(|error| error.within("service"))?;
-        Kind::expect_version(&before, command.expected_version)?;
+        Managed::expect_version(&before, command.expected_version)?;
         let mut row = before.clone();
         if let Some(name) = &command.name {
             row.set("name", name.as_str().into());

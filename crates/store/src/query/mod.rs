@@ -21,7 +21,7 @@ use compile::Compiler;
 pub use cursor::{Cursors, fingerprint};
 pub use row::Row;
 pub use statistics::{Durations, Group, GroupBy, Statistics, statistics};
-pub use write::{delete_in, hold_in, insert_all_in, insert_in, insert_unique_in, update_in};
+pub use write::{delete_in, hold_in, insert_all_in, insert_in, insert_unique_in, put_all_in, update_in};
 
 /// Whose data a statement reads, and what of it.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,128 @@
+//! Records that an administrator keeps (services, calendars, policies): how they are written, with their version and their
+//! event, the same for all of them.
+//!
+//! Their types have the fields `id`, `retired`, `version`, `createdAt` and `updatedAt` beside their own.
+
+use kernel::{Id, Result, UserError};
+use predicate::{RecordType, RelationKind, Value};
+use serde_json::Value as Json;
+use store::query::{self, Row};
+use store::{Audience, Change, NewEvent, RecordRef, Tx};
+
+/// A record and what the log calls it.
+#[derive(Clone, Copy)]
+pub struct Managed {
+    /// The record's type.
+    pub record: &'static RecordType,
+    /// What the log calls it.
+    pub subject: &'static str,
+    /// The prefix of its ids.
+    pub prefix: &'static str,
+}
+
+impl Managed {
+    /// The version that a row has.
+    pub fn version(row: &Row) -> i32 {
+        i32::try_from(row.int("version")).unwrap_or(i32::MAX)
+    }
+
+    /// Has a replay of this write answer with this row.
+    pub fn answers(self, tx: &mut Tx, row: &Row) {
+        tx.answers_with(RecordRef { id: Id::new(self.prefix, row.id()), version: Self::version(row) });
+    }
+
+    /// Refuses when the client expected another version.
+    ///
+    /// # Errors
+    /// `CONFLICT` with the current version.
+    pub fn expect_version(row: &Row, expected: Option<i32>) -> Result<()> {
+        match expected {
+            Some(expected) if expected != Self::version(row) => Err(UserError::stale(Self::version(row)).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Inserts a record at version 1, with its event. `values` are those of its own.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn insert_in(self, tx: &mut Tx, event: &'static str, values: Vec<(&'static str, Value)>) -> Result<Row> {
+        let ctx = tx.ctx().clone();
+        let (told, mut fields) = (values.clone(), values);
+        fields.extend([
+            ("id", Value::from(ctx.new_id())),
+            ("retired", false.into()),
+            ("version", 1.into()),
+            ("createdAt", tx.now().into()),
+            ("updatedAt", tx.now().into()),
+        ]);
+        let row = Row::new(self.record, fields);
+        query::insert_unique_in(tx, ctx.tenant, self.record, &row).await?;
+        let changes = told.iter().filter(|(_, value)| !value.is_null());
+        let changes = changes.map(|(name, value)| self.change(name, &Value::Null, value)).collect();
+        tx.emit(self.event(event, &row, changes, Json::Null));
+        self.answers(tx, &row);
+        Ok(row)
+    }
+
+    /// Writes what differs, with its event, provided that nobody was faster. Without any difference nothing is written.
+    ///
+    /// # Errors
+    /// A lost race is run again; database errors.
+    pub async fn update_in(self, tx: &mut Tx, event: &'static str, before: &Row, mut row: Row) -> Result<Row> {
+        let changed: Vec<_> = row.fields().iter().filter(|(name, value)| before.get(name) != value).cloned().collect();
+        if changed.is_empty() {
+            self.answers(tx, &row);
+            return Ok(row);
+        }
+        let version = Self::version(before);
+        row.set("version", (version + 1).into());
+        row.set("updatedAt", tx.now().into());
+        let names = changed.iter().map(|(name, _)| *name).chain(["version", "updatedAt"]);
+        let values: Vec<_> = names.map(|name| (name, row.get(name).clone())).collect();
+        let tenant = tx.ctx().tenant;
+        if !query::update_in(tx, tenant, self.record, row.id(), Some(version), &values).await? {
+            return Err(tx.retry());
+        }
+        let changes = changed.iter().map(|(name, value)| self.change(name, before.get(name), value)).collect();
+        tx.emit(self.event(event, &row, changes, Json::Null));
+        self.answers(tx, &row);
+        Ok(row)
+    }
+
+    /// One field before and after; references as the ids that clients know.
+    pub fn change(self, field: &str, before: &Value, after: &Value) -> Change {
+        let shown = |value: &Value| match (value.as_id(), self.prefix_of(field)) {
+            (Some(id), Some(prefix)) => Id::new(prefix, id).to_string().into(),
+            _ => value.to_json(),
+        };
+        Change { field: field.to_owned(), before: shown(before), after: shown(after) }
+    }
+
+    fn prefix_of(self, field: &str) -> Option<&'static str> {
+        let relation = self.record.relation(field).filter(|found| found.kind != RelationKind::Extension)?;
+        Some(match relation.target {
+            "actor" => kernel::id::prefix::USER,
+            "team" => kernel::id::prefix::TEAM,
+            "service" => kernel::id::prefix::SERVICE,
+            "calendar" => kernel::id::prefix::CALENDAR,
+            _ => return None,
+        })
+    }
+
+    /// The event of a change to a row.
+    pub fn event(self, kind: &'static str, row: &Row, changes: Vec<Change>, payload: Json) -> NewEvent {
+        NewEvent {
+            kind,
+            subject_kind: self.subject,
+            subject: row.id(),
+            version: Self::version(row),
+            audience: Audience::Internal,
+            changes,
+            facts: Default::default(),
+            payload,
+            occurred_at: None,
+            actor: None,
+        }
+    }
+}
