@@ -22,6 +22,7 @@ mod revocation;
 mod rust_client;
 mod saved_filters;
 mod sdl;
+mod service_levels;
 mod shapes;
 mod sharing;
 mod statements;

@@ -34,6 +34,10 @@ const RECORDS: &[(&str, &str)] = &[
     ("Delegation", "delegation"),
     ("SavedFilter", "savedFilter"),
     ("CustomField", "customField"),
+    ("Calendar", "calendar"),
+    ("SlaPolicy", "slaPolicy"),
+    ("SlaClock", "slaClock"),
+    ("Operation", "operation"),
 ];
 
 /// Fields that no catalogue field stands behind, each with what decides who may read it. The list can only shrink.
@@ -68,6 +72,22 @@ const COMPUTED: &[(&str, &str)] = &[
     ("CustomField.maximum", "part of `constraints`, which is for everybody"),
     ("CustomField.maxLength", "part of `constraints`, which is for everybody"),
     ("CustomField.pattern", "part of `constraints`, which is for everybody"),
+    ("Ticket.slaClocks", "rows of `slaClock`, by its row rule"),
+    ("Calendar.timeZone", "the version that the row names, for whoever sees the calendar"),
+    ("Calendar.week", "the version that the row names, for whoever sees the calendar"),
+    ("Calendar.holidays", "the version that the row names, for whoever sees the calendar"),
+    ("Calendar.isOpen", "the version that the row names, for whoever sees the calendar"),
+    ("Calendar.nextOpening", "the version that the row names, for whoever sees the calendar"),
+    ("Calendar.workingTime", "the version that the row names, for whoever sees the calendar"),
+    ("Calendar.deadline", "the version that the row names, for whoever sees the calendar"),
+    ("SlaPolicy.condition", "the version that the row names, for whoever sees the policy"),
+    ("SlaPolicy.calendar", "the version that the row names, for whoever sees the policy"),
+    ("SlaPolicy.metrics", "the version that the row names, for whoever sees the policy"),
+    ("SlaClock.remaining", "computed from the row, for whoever sees the clock"),
+    ("SlaClock.percent", "computed from the row, for whoever sees the clock"),
+    ("SlaClock.explain", "computed from the row, for whoever sees the clock"),
+    ("SlaClock.endedBy", "the field `ended`, for whoever sees the clock"),
+    ("Operation.progress", "computed from the row, for whoever sees the operation"),
 ];
 
 /// Filter fields that name no field: they combine, or are relative to the viewer.
@@ -168,6 +188,22 @@ fn every_object_type_is_known() {
         "DurationStats",
         "CustomFieldOption",
         "CustomFieldValue",
+        "WorkingInterval",
+        "DayHours",
+        "Holiday",
+        "SlaPolicyMetric",
+        "SlaTarget",
+        "SlaPauses",
+        "SlaEscalation",
+        "SlaAction",
+        "SlaSegment",
+        "SlaFired",
+        "SlaSimulation",
+        "SlaFigure",
+        "SlaOverrun",
+        "SlaPolicyApplication",
+        "SlaClockChange",
+        "SkippedHoliday",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };
@@ -207,6 +243,8 @@ fn every_filter_and_every_order_has_a_policy() {
         ("ServiceFilter", "service"),
         ("ConfigurationItemFilter", "configurationItem"),
         ("CustomFieldsFilter", "customField"),
+        ("CalendarFilter", "calendar"),
+        ("SlaPolicyFilter", "slaPolicy"),
     ];
     for (filter, name) in filters {
         for field in comparisons(&schema, filter) {
@@ -270,6 +308,8 @@ fn every_filter_and_every_order_has_a_policy() {
         ("TeamOrderField", "team"),
         ("ServiceOrderField", "service"),
         ("ConfigurationItemOrderField", "configurationItem"),
+        ("CalendarOrderField", "calendar"),
+        ("SlaPolicyOrderField", "slaPolicy"),
     ] {
         let Some(ExtendedType::Enum(found)) = schema.types.get(order) else { panic!("{order} is no enum") };
         // A custom field is ordered by as its document may be read.

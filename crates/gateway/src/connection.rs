@@ -182,3 +182,45 @@ macro_rules! connection {
     };
 }
 pub(crate) use connection;
+
+/// Declares by what records are ordered, and a term of such an order.
+macro_rules! orders {
+    (
+        $(#[$field_doc:meta])* $field:ident { $($(#[$value_doc:meta])* $value:ident = $name:literal,)* }
+        $(#[$doc:meta])* $order:ident
+    ) => {
+        $(#[$field_doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+        pub enum $field { $($(#[$value_doc])* $value,)* }
+
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, InputObject)]
+        pub struct $order {
+            /// By what.
+            pub field: $field,
+            /// Which way; `ASC` when absent.
+            pub direction: Option<OrderDirection>,
+            /// Where records without a value stand; `LAST` when absent.
+            pub nulls: Option<NullsOrder>,
+        }
+
+        impl $order {
+            /// As terms of an order; by name when there are none.
+            ///
+            /// # Errors
+            /// A user error for too many terms.
+            pub fn terms(list: Option<Vec<Self>>) -> Result<Vec<OrderTerm>> {
+                let list = list.unwrap_or_default();
+                check_order(&list)?;
+                let name = |field| match field { $($field::$value => $name,)* };
+                let mut terms: Vec<_> =
+                    list.into_iter().map(|order| term(name(order.field), order.direction, order.nulls)).collect();
+                if terms.is_empty() {
+                    terms.push(term("name", None, None));
+                }
+                Ok(terms)
+            }
+        }
+    };
+}
+pub(crate) use orders;

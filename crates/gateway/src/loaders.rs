@@ -23,6 +23,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use kernel::{Ctx, Error, PageDirection, Result, Uuid};
 use predicate::RecordType;
 use serde_json::Value as Json;
+use sla::fields::CALENDAR;
 use store::query::{Count, Row};
 use ticket::approval::fields::APPROVAL;
 use ticket::fields::{CATEGORY, TICKET};
@@ -312,6 +313,22 @@ pub async fn approval_votes(ctx: &Context<'_>, approval: Uuid) -> async_graphql:
     Ok(Loaders::one(ctx, ApprovalVotesKey(approval)).await?.unwrap_or_default())
 }
 
+/// A calendar by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn calendar(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, CalendarKey(id)).await
+}
+
+/// The clocks of a ticket that the viewer may see, with their policies, in the order in which they started.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn sla_clocks(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, ClocksKey(ticket)).await?.unwrap_or_default())
+}
+
 /// How many tickets a filter document finds for the viewer; `None` for one that they cannot use.
 ///
 /// # Errors
@@ -373,6 +390,7 @@ by_id!(CategoryKey, &CATEGORY, &["parent"]);
 by_id!(ServiceKey, &SERVICE, &[]);
 by_id!(ItemKey, &ITEM, &[]);
 by_id!(ApprovalKey, &APPROVAL, &[]);
+by_id!(CalendarKey, &CALENDAR, &[]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.
 macro_rules! belonging {
@@ -419,6 +437,9 @@ belonging!(RelationsKey, Row, |batch, items| {
 });
 belonging!(ExternalRefsKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.external_refs_of(&batch.ctx()?, tickets).await?)
+});
+belonging!(ClocksKey, Row, |batch, tickets| {
+    by_ticket(batch.platform.levels.clocks_of(&batch.ctx()?, tickets).await?)
 });
 belonging!(ApprovalsKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.approvals_of(&batch.ctx()?, tickets).await?)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use access::Access;
+use access::operation::SWEEP as SWEEP_OPERATIONS;
 use async_graphql::{Data, Executor, Request, Response};
 use delivery::LiveHub;
 use futures_util::StreamExt;
@@ -11,6 +12,7 @@ use futures_util::stream::BoxStream;
 use incident::{INCIDENT, IncidentRules, Incidents};
 use kernel::{Ctx, Error, Result};
 use predicate::{Catalogue, RecordType};
+use sla::{ServiceLevels, apply, escalation, simulate};
 use store::{JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::approval::{self, delegation};
 use ticket::kind::Kinds;
@@ -41,6 +43,8 @@ pub struct Platform {
     pub tickets: Tickets,
     /// Incidents.
     pub incidents: Incidents,
+    /// Calendars, policies and clocks.
+    pub levels: ServiceLevels,
     /// Wakes subscriptions.
     pub hub: LiveHub,
     /// What the installation tells of itself.
@@ -50,7 +54,11 @@ pub struct Platform {
 /// All record types of the product.
 pub fn records() -> Vec<&'static RecordType> {
     let shared = access::RECORDS.into_iter().chain(configuration::RECORDS);
-    shared.chain(ticket::fields::ALL.iter().copied()).chain([&INCIDENT]).collect()
+    shared
+        .chain(ticket::fields::ALL.iter().copied())
+        .chain(sla::fields::ALL.iter().copied())
+        .chain([&INCIDENT])
+        .collect()
 }
 
 /// The catalogue of all record types.
@@ -81,15 +89,18 @@ impl Platform {
         let tickets = tickets(access.clone())?;
         tickets.register_documents(Arc::new(ApiDocuments::new(&crate::schema::sdl())?));
         let incidents = Incidents::new(tickets.clone());
+        let levels = ServiceLevels::new(tickets.clone());
+        store.react_with(vec![Arc::new(levels.clone())]);
         let hub = LiveHub::start(store).await?;
         let info = Arc::new(Info { version: env!("CARGO_PKG_VERSION"), limits });
-        Ok(Self { access, tickets, incidents, hub, info })
+        Ok(Self { access, tickets, incidents, levels, hub, info })
     }
 
     /// What becomes of each kind of durable job.
     pub fn job_handlers(&self) -> JobHandlers {
         let (closing, waking, sweeping, moving) = (self.clone(), self.clone(), self.clone(), self.clone());
-        let (expiring, delegating) = (self.clone(), self.clone());
+        let (expiring, delegating, escalating) = (self.clone(), self.clone(), self.clone());
+        let (simulating, applying, forgetting) = (self.clone(), self.clone(), self.clone());
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
             .recurring(access::SWEEP_SESSIONS, move |store, _| {
@@ -125,6 +136,34 @@ impl Platform {
                 async move {
                     let ctx = platform.access.system_ctx(job.tenant, approval::EXPIRE);
                     platform.tickets.expire_approval(&ctx, &job.payload).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .recurring(SWEEP_OPERATIONS, move |store, _| {
+                let platform = forgetting.clone();
+                async move { Ok(sweep_again(&store, platform.access.sweep_operations().await?)) }
+            })
+            .on(simulate::SIMULATE, move |_, job| {
+                let platform = simulating.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, simulate::SIMULATE);
+                    platform.levels.run_simulation(&ctx, &job.payload).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(apply::APPLY, move |_, job| {
+                let platform = applying.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, apply::APPLY);
+                    platform.levels.run_application(&ctx, &job.payload).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(escalation::TIMER, move |_, job| {
+                let platform = escalating.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, escalation::TIMER);
+                    platform.levels.run_timer(&ctx, Tickets::job_ticket(&job.payload)?).await?;
                     Ok(JobOutcome::Done)
                 }
             })

@@ -18,11 +18,16 @@ use crate::incidents::Incident;
 use crate::incidents::mutations::IncidentMutations;
 use crate::incidents::queries::IncidentQueries;
 use crate::loaders;
+use crate::operations::{Operation, OperationQueries, OperationSubscriptions};
 use crate::people::mutations::PeopleMutations;
 use crate::people::queries::PeopleQueries;
 use crate::people::types::ServiceAccount;
 use crate::people::{Actor, Team, User};
 use crate::platform::Platform;
+use crate::service_levels::background::ServiceLevelOperations;
+use crate::service_levels::mutations::ServiceLevelMutations;
+use crate::service_levels::queries::ServiceLevelQueries;
+use crate::service_levels::{Calendar, SlaPolicy};
 use crate::tasks::Task;
 use crate::tasks::mutations::TaskMutations;
 use crate::tasks::queries::TaskQueries;
@@ -54,6 +59,8 @@ pub struct Query(
     SavedFilterQueries,
     TaskQueries,
     CustomFieldQueries,
+    ServiceLevelQueries,
+    OperationQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -70,11 +77,13 @@ pub struct Mutation(
     ApprovalMutations,
     SavedFilterMutations,
     CustomFieldMutations,
+    ServiceLevelMutations,
+    ServiceLevelOperations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(TicketSubscriptions);
+pub struct Subscription(TicketSubscriptions, OperationSubscriptions);
 
 /// A record that can be found by its id.
 #[derive(Interface)]
@@ -108,6 +117,12 @@ pub enum Node {
     SavedFilter(SavedFilter),
     /// A custom field.
     CustomField(CustomField),
+    /// A calendar.
+    Calendar(Calendar),
+    /// A policy of service levels.
+    SlaPolicy(SlaPolicy),
+    /// An operation.
+    Operation(Operation),
 }
 
 /// What the server tells of itself.
@@ -246,6 +261,15 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         prefix::CUSTOM_FIELD => {
             let found = platform(ctx).tickets.by_ids(&viewer(ctx)?, &CUSTOM_FIELD, &[id.uuid], &[]).await?.pop();
             found.map(|row| Node::CustomField(CustomField::from_row(row)))
+        }
+        prefix::OPERATION => {
+            let found = platform(ctx).access.operation(&viewer(ctx)?, id.uuid).await?;
+            found.map(|row| Node::Operation(Operation::from_row(row)))
+        }
+        prefix::CALENDAR => loaders::calendar(ctx, id.uuid).await?.map(|row| Node::Calendar(Calendar::from_row(row))),
+        prefix::SLA_POLICY => {
+            let found = platform(ctx).levels.policy(&viewer(ctx)?, &sla::PolicyRef::Id(id)).await?;
+            found.map(|row| Node::SlaPolicy(SlaPolicy::from_row(row)))
         }
         prefix::SAVED_FILTER => {
             let filter = platform(ctx).tickets.saved_filter(&viewer(ctx)?, id.uuid).await?;

@@ -39,6 +39,9 @@ const OF_TICKETS: &[&str] = &[
     "updatedAt",
     "resolvedAt",
     "closedAt",
+    "firstRespondedAt",
+    "slaDueAt",
+    "slaState",
 ];
 
 /// Fields of objects and of inputs, by type.
@@ -76,6 +79,9 @@ const FIELDS: &[(&str, &[&str])] = &[
             "createdAt",
             "resolvedAt",
             "closedAt",
+            "firstRespondedAt",
+            "slaDueAt",
+            "slaState",
             "and",
             "or",
             "not",
@@ -101,6 +107,7 @@ const COMPARISONS: &[&str] = &[
     "ImpactFilter",
     "UrgencyFilter",
     "PriorityFilter",
+    "SlaStateFilter",
 ];
 
 /// The records behind [`FIELDS`], and of each the fields that they read, compare or go through: their row rules and masks are
@@ -134,6 +141,9 @@ static SEEN: &[(&RecordType, &[&str])] = &[
             "updatedAt",
             "resolvedAt",
             "closedAt",
+            "firstRespondedAt",
+            "slaDueAt",
+            "slaState",
             "workflow",
             "workflowVersion",
         ],

@@ -10,7 +10,7 @@ use serde_json::Value as JsonValue;
 use store::Change;
 use store::query::{Count, Row, Slice};
 use ticket::events::{EventFacts, SUBJECT};
-use ticket::fields::{EVENT, TICKET};
+use ticket::fields::{EVENT, SLA_BASIS, TICKET};
 use tokio::sync::OnceCell;
 
 use crate::connection::PageInfo;
@@ -133,7 +133,8 @@ fn ticket_changes(
         .iter()
         .filter_map(|change| Some((change, record.field(&change.field)?)))
         // The id is there so that the state before a creation has none; it is no news.
-        .filter(|(_, field)| field.name != "id" && readable(field.name))
+        // How it is kept which versions of policies hold says nothing to anybody.
+        .filter(|(_, field)| !["id", SLA_BASIS].contains(&field.name) && readable(field.name))
         .flat_map(|(change, field)| match field.kind {
             FieldType::Json => by_key(change),
             FieldType::Id => vec![field_change(change, |json| public_id(record, field.name, json, facts))],

@@ -15,6 +15,8 @@ use crate::context::{platform, viewer};
 use crate::loaders;
 use crate::people::{Actor, User};
 use crate::scalars::{Cursor, DateTime, Json, id_of};
+use crate::service_levels::SlaPolicy;
+use crate::service_levels::types::SlaMetric;
 use crate::tickets::comments::Comment;
 use crate::tickets::links::{TicketLinkType, named_ticket};
 use crate::tickets::types::Ticket;
@@ -85,6 +87,16 @@ impl EventView {
             Some(id) => crate::approvals::types::find(ctx, id).await,
             None => Ok(None),
         }
+    }
+
+    async fn sla_policy(&self, ctx: &Context<'_>) -> Result<Option<SlaPolicy>> {
+        let Some(id) = self.payload_id("policy") else { return Ok(None) };
+        let reference = sla::PolicyRef::Id(kernel::Id::new(prefix::SLA_POLICY, id));
+        Ok(platform(ctx).levels.policy(&viewer(ctx)?, &reference).await?.map(SlaPolicy::from_row))
+    }
+
+    fn payload_time(&self, name: &str) -> Option<DateTime> {
+        serde_json::from_value(self.payload.get(name)?.clone()).ok().map(DateTime)
     }
 
     fn payload_id(&self, name: &str) -> Option<Uuid> {
@@ -430,8 +442,78 @@ events! {
                 self.0.payload_user(ctx, "delegate").await
             }
         }
+        /// A clock of a service level is over time.
+        SlaBreached {
+            /// The policy; null when the viewer may not read it.
+            pub async fn policy(&self, ctx: &Context<'_>) -> Result<Option<SlaPolicy>> {
+                self.0.sla_policy(ctx).await
+            }
+
+            /// What is measured.
+            pub async fn metric(&self) -> Option<SlaMetric> {
+                SlaMetric::parse(self.0.payload_text("metric")?)
+            }
+
+            /// When it was due.
+            pub async fn due_at(&self) -> Option<DateTime> {
+                self.0.payload_time("dueAt")
+            }
+
+            /// Whether it is told more than a minute late, such as after a downtime.
+            pub async fn late(&self) -> bool {
+                self.0.payload.get("late") == Some(&JsonValue::Bool(true))
+            }
+        }
+        /// An escalation of a clock was due.
+        SlaEscalated {
+            /// The policy; null when the viewer may not read it.
+            pub async fn policy(&self, ctx: &Context<'_>) -> Result<Option<SlaPolicy>> {
+                self.0.sla_policy(ctx).await
+            }
+
+            /// What is measured.
+            pub async fn metric(&self) -> Option<SlaMetric> {
+                SlaMetric::parse(self.0.payload_text("metric")?)
+            }
+
+            /// Which escalation: `75%`, `-PT30M`, `+PT2H`.
+            pub async fn at(&self) -> Option<&str> {
+                self.0.payload_text("at")
+            }
+
+            /// When it was due.
+            pub async fn due_at(&self) -> Option<DateTime> {
+                self.0.payload_time("dueAt")
+            }
+
+            /// Whether it comes more than a minute late, such as after a downtime.
+            pub async fn late(&self) -> bool {
+                self.0.payload.get("late") == Some(&JsonValue::Bool(true))
+            }
+        }
+        /// Other versions of a policy and its calendars hold for a ticket, back to its beginning.
+        SlaPolicyApplied {
+            /// The policy; null when the viewer may not read it.
+            pub async fn policy(&self, ctx: &Context<'_>) -> Result<Option<SlaPolicy>> {
+                self.0.sla_policy(ctx).await
+            }
+        }
     }
     records {
+        /// An operation was started.
+        OperationStarted
+        /// An operation went on.
+        OperationProgressed
+        /// An operation is over.
+        OperationEnded
+        /// A calendar was added.
+        CalendarCreated
+        /// A calendar changed.
+        CalendarUpdated
+        /// A policy of service levels was added.
+        SlaPolicyCreated
+        /// A policy of service levels changed.
+        SlaPolicyUpdated
         /// A tenant was made.
         TenantCreated
         /// A user was made.

@@ -15,7 +15,9 @@ use crate::filters::{
 };
 use crate::people::{TeamFilter, UserFilter};
 use crate::tickets::events::TicketEventKind;
-use crate::tickets::words::{Impact, IncidentOrigin, Priority, StateCategory, TicketKind, Urgency, WaitingReason};
+use crate::tickets::words::{
+    Impact, IncidentOrigin, Priority, SlaState, StateCategory, TicketKind, Urgency, WaitingReason,
+};
 
 enum_filter!(TicketKindFilter, TicketKind);
 enum_filter!(StateCategoryFilter, StateCategory);
@@ -24,6 +26,7 @@ enum_filter!(ImpactFilter, Impact);
 enum_filter!(UrgencyFilter, Urgency);
 enum_filter!(PriorityFilter, Priority);
 enum_filter!(IncidentOriginFilter, IncidentOrigin);
+enum_filter!(SlaStateFilter, SlaState);
 
 /// Compares the state of a ticket.
 #[derive(Clone, Debug, Default, InputObject)]
@@ -120,6 +123,12 @@ pub struct TicketConditions {
     pub resolved_at: Option<DateTimeFilter>,
     /// When it was closed or canceled.
     pub closed_at: Option<DateTimeFilter>,
+    /// When an agent first answered in public.
+    pub first_responded_at: Option<DateTimeFilter>,
+    /// When the clock of a service level agreement is over time that is due next, such as `{ lt: "PT1H" }`.
+    pub sla_due_at: Option<DateTimeFilter>,
+    /// Where that clock stands.
+    pub sla_state: Option<SlaStateFilter>,
 }
 
 impl TicketConditions {
@@ -158,6 +167,9 @@ impl TicketConditions {
             time(self.updated_at, "updatedAt"),
             time(self.resolved_at, "resolvedAt"),
             time(self.closed_at, "closedAt"),
+            time(self.first_responded_at, "firstRespondedAt"),
+            time(self.sla_due_at, "slaDueAt"),
+            self.sla_state.map_or_else(Predicate::always, |filter| filter.on("slaState")),
         ]))
     }
 }
@@ -336,6 +348,10 @@ pub enum TicketOrderField {
     ReopenCount,
     /// How often a team or an assignee gave way to another. For those who work on tickets.
     ReassignmentCount,
+    /// When the clock of a service level agreement is over time that is due next.
+    SlaDueAt,
+    /// When an agent first answered in public.
+    FirstRespondedAt,
     /// A custom field, which `customField` names.
     CustomField,
 }
@@ -352,6 +368,8 @@ impl TicketOrderField {
             TicketOrderField::WaitingUntil => "waitingUntil",
             TicketOrderField::ReopenCount => "reopenCount",
             TicketOrderField::ReassignmentCount => "reassignmentCount",
+            TicketOrderField::SlaDueAt => "slaDueAt",
+            TicketOrderField::FirstRespondedAt => "firstRespondedAt",
             TicketOrderField::CustomField => UNBOUND,
         }
     }

@@ -284,6 +284,29 @@ macro_rules! ticket_object {
                 self.0.time("closedAt")
             }
 
+            /// When an agent first answered in public.
+            pub async fn first_responded_at(&self) -> Option<$crate::scalars::DateTime> {
+                self.0.time("firstRespondedAt")
+            }
+
+            /// When the clock of a service level agreement is over time that is due next. Null while none runs.
+            pub async fn sla_due_at(&self) -> Option<$crate::scalars::DateTime> {
+                self.0.time("slaDueAt")
+            }
+
+            /// Where that clock stands; of clocks that are paused or have ended, the worst. Null without a service level agreement.
+            pub async fn sla_state(&self) -> Option<$crate::tickets::words::SlaState> {
+                $crate::tickets::words::SlaState::parse(&self.0.0.optional_text("slaState")?)
+            }
+
+            /// The clocks of its service levels that the viewer may see, at most 200, in the order in which they started.
+            pub async fn sla_clocks(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Vec<$crate::service_levels::SlaClock>> {
+                $crate::service_levels::clocks::of_ticket(ctx, &self.0.0).await
+            }
+
             $($own)*
         }
     };

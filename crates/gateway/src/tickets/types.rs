@@ -15,12 +15,14 @@ use crate::incidents::Incident;
 use crate::loaders;
 use crate::people::{Actor, Team, User};
 use crate::scalars::{Cursor, DateTime, JsonSchema, Markdown, id_of};
+use crate::service_levels::SlaClock;
 use crate::tasks::{Task, TaskConnection};
 use crate::tickets::comments::CommentConnection;
 use crate::tickets::event_log::EventConnection;
 use crate::tickets::links::{ChildrenSummary, TicketLink, TicketLinkType};
 use crate::tickets::words::{
-    Impact, Priority, StateCategory, TicketAction, TicketConfigurationItemLink, TicketKind, Urgency, WaitingReason,
+    Impact, Priority, SlaState, StateCategory, TicketAction, TicketConfigurationItemLink, TicketKind, Urgency,
+    WaitingReason,
 };
 use crate::workflows::types::{WorkflowVersion, of_ticket};
 
@@ -150,7 +152,23 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
     field(name = "created_at", ty = "DateTime", desc = "When it was opened."),
     field(name = "updated_at", ty = "DateTime", desc = "When its own fields changed last."),
     field(name = "resolved_at", ty = "Option<DateTime>", desc = "When it was resolved; null again after a reopening."),
-    field(name = "closed_at", ty = "Option<DateTime>", desc = "When it was closed or canceled.")
+    field(name = "closed_at", ty = "Option<DateTime>", desc = "When it was closed or canceled."),
+    field(name = "first_responded_at", ty = "Option<DateTime>", desc = "When an agent first answered in public."),
+    field(
+        name = "sla_due_at",
+        ty = "Option<DateTime>",
+        desc = "When the clock of a service level agreement is over time that is due next. Null while none runs."
+    ),
+    field(
+        name = "sla_state",
+        ty = "Option<SlaState>",
+        desc = "Where that clock stands; of clocks that are paused or have ended, the worst. Null without a service level agreement."
+    ),
+    field(
+        name = "sla_clocks",
+        ty = "Vec<SlaClock>",
+        desc = "The clocks of its service levels that the viewer may see, at most 200, in the order in which they started."
+    )
 )]
 pub enum Ticket {
     /// An incident.

@@ -43,6 +43,22 @@ word! {
 }
 
 word! {
+    /// Where a clock of a service level stands.
+    SlaState = ticket::SlaState {
+        /// Time counts.
+        Running = "RUNNING",
+        /// Time does not count; what remains stays as it is.
+        Paused = "PAUSED",
+        /// It stopped in time.
+        Met = "MET",
+        /// The time was over before it stopped, or is over now.
+        Breached = "BREACHED",
+        /// Its policy ceased to hold, or the ticket was canceled.
+        Canceled = "CANCELED",
+    }
+}
+
+word! {
     /// What a state means, whatever a tenant calls it.
     StateCategory = ticket::StateCategory {
         /// Nobody has begun.

@@ -1,0 +1,220 @@
+//! What happens on the way of a clock: escalations, and the breach itself. Each once for a clock, never early; late, and marked so,
+//! after a downtime.
+//!
+//! A ticket has one durable job, due when the next of its escalations is. Whatever changes a clock replaces it. The job looks the
+//! clocks up under the ticket's lock and notes what has fired on them in the same transaction, so that it does not matter how often,
+//! or in how many processes, it runs.
+
+use chrono::Duration;
+use kernel::{Ctx, Patch, Result, Timestamp};
+use predicate::Value;
+use serde_json::{Value as Json, json};
+use store::Tx;
+use store::query;
+use ticket::commands::AssignTicket;
+use ticket::events::UPDATED;
+use ticket::model::{CommentVisibility, Priority};
+use ticket::{Edit, TicketRef, Tickets};
+
+use crate::clock::{Clock, summary};
+use crate::events::ESCALATED;
+use crate::fields::SLA_CLOCK;
+use crate::model::Phase;
+use crate::policy::{Action, Escalation, MetricRule, Policy};
+use crate::reaction::{breach_event, clock_event, sort, timer};
+use crate::regime::basis_of;
+use crate::service::ServiceLevels;
+use crate::stored::{BREACH, Fired, StoredClock};
+use crate::tables::{self, TicketLine};
+
+/// The job that looks after a ticket's clocks.
+pub const TIMER: &str = "sla.timer";
+/// From when on something that was due counts as late.
+pub const LATE_AFTER: Duration = Duration::seconds(60);
+/// Why the priority was raised.
+const RAISED: &str = "raised by an escalation of the service level";
+
+/// Whether what was due then comes late now.
+pub(crate) fn is_late(due: Timestamp, now: Timestamp) -> bool {
+    now - due > LATE_AFTER
+}
+
+/// Something of a clock that is due at an instant.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Due {
+    /// [`crate::policy::EscalationTime::key`], or [`BREACH`].
+    pub(crate) key: String,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// What, if it is not the breach.
+    pub(crate) escalation: Option<Escalation>,
+}
+
+/// What of a clock has not fired yet, the earliest first, if nothing happens to it.
+fn outstanding(policies: &[impl AsRef<Policy>], stored: &StoredClock) -> Vec<Due> {
+    let clock = &stored.clock;
+    let Some(rule) = rule_of(policies, clock).filter(|_| clock.phase == Phase::Running) else { return Vec::new() };
+    let time = rule.targets.iter().map(|target| &target.time).find(|time| (time.id, time.version) == clock.calendar);
+    let Some(time) = time else { return Vec::new() };
+    let mut outstanding: Vec<Due> = rule
+        .escalations
+        .iter()
+        .map(|escalation| (escalation.at.key(), escalation))
+        .filter(|(key, _)| !stored.has_fired(key))
+        .filter_map(|(key, escalation)| {
+            let at = clock.instant_of(escalation.at.elapsed(clock.target), &time.calendar)?;
+            Some(Due { key, at, escalation: Some(escalation.clone()) })
+        })
+        .collect();
+    if let Some(due) = clock.due_at.filter(|_| !stored.has_fired(BREACH)) {
+        // The due instant itself is in time.
+        outstanding.push(Due { key: BREACH.to_owned(), at: due + Duration::microseconds(1), escalation: None });
+    }
+    outstanding.sort_by_key(|due| due.at);
+    outstanding
+}
+
+fn rule_of<'p>(policies: &'p [impl AsRef<Policy>], clock: &Clock) -> Option<&'p MetricRule> {
+    let policy = policies.iter().map(AsRef::as_ref).find(|policy| policy.id == clock.policy)?;
+    policy.metrics.iter().find(|rule| rule.metric == clock.metric)
+}
+
+/// What of a clock is due at `now` and has not fired.
+pub(crate) fn due(policies: &[impl AsRef<Policy>], stored: &StoredClock, now: Timestamp) -> Vec<Due> {
+    let mut all = outstanding(policies, stored);
+    all.retain(|due| due.at <= now);
+    all
+}
+
+/// When the next of these clocks has something due.
+pub(crate) fn next(policies: &[impl AsRef<Policy>], clocks: &[StoredClock]) -> Option<Timestamp> {
+    clocks.iter().filter_map(|stored| outstanding(policies, stored).first().map(|due| due.at)).min()
+}
+
+impl ServiceLevels {
+    /// Does what is due on the clocks of the ticket of a [`TIMER`] job, and has the job run again for what comes next.
+    ///
+    /// # Errors
+    /// Database errors; the job is tried again.
+    pub async fn run_timer(&self, ctx: &Ctx, ticket: TicketRef) -> Result<()> {
+        let levels = self.clone();
+        let written = self.store().write(ctx, TIMER, move |tx| {
+            let (levels, ticket) = (levels.clone(), ticket.clone());
+            Box::pin(async move { levels.escalate_in(tx, &ticket).await })
+        });
+        match written.await {
+            // A ticket that is no longer there needs nothing done.
+            Err(error) if error.code() == kernel::ErrorCode::NotFound => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    async fn escalate_in(&self, tx: &mut Tx, ticket: &TicketRef) -> Result<()> {
+        let ctx = tx.ctx().clone();
+        let now = tx.now();
+        let mut edit = self.tickets().edit_in(tx, ticket, "id").await?;
+        let Some(basis) = basis_of(&edit.before) else { return Ok(()) };
+        edit.hold_in(tx).await?;
+        let policies = self.policies(&*tx, &ctx, &basis).await?;
+        let rows = self.all_clocks_of(&*tx, &ctx, &[edit.before.id()]).await?;
+        let mut clocks = rows.iter().map(StoredClock::from_row).collect::<Result<Vec<_>>>()?;
+        sort(&mut clocks);
+        let mut fired: Vec<(usize, Due)> = Vec::new();
+        for (place, stored) in clocks.iter_mut().enumerate() {
+            for due in due(&policies, stored, now) {
+                stored.fired.push(Fired { key: due.key.clone(), due_at: due.at, fired_at: Some(now) });
+                fired.push((place, due));
+            }
+            stored.clock.tick(now);
+            stored.state = stored.clock.state(now);
+        }
+        fired.sort_by_key(|(_, due)| due.at);
+        if fired.is_empty() {
+            self.schedule(tx, &edit, next(&policies, &clocks));
+            return Ok(());
+        }
+        let changed: Vec<_> = fired.iter().map(|(place, _)| clocks[*place].id).collect();
+        let rows = clocks.iter().filter(|stored| changed.contains(&stored.id)).map(StoredClock::to_row);
+        query::put_all_in(tx, ctx.tenant, &SLA_CLOCK, &rows.collect::<Vec<_>>()).await?;
+        let plain: Vec<Clock> = clocks.iter().map(|stored| stored.clock.clone()).collect();
+        let line = summary(&plain, now);
+        let line = TicketLine { ticket: edit.before.id(), summary: line, basis: basis.to_json() };
+        tables::write_lines_in(tx, std::slice::from_ref(&line)).await?;
+        edit.set("slaState", line.summary.state.map(|state| state.as_str().to_owned()));
+        edit.set("slaDueAt", line.summary.due_at);
+        let mut beside = edit.event(self.access(), ESCALATED, Json::Null);
+        for (place, due) in &fired {
+            let stored = &clocks[*place];
+            let mut event = match &due.escalation {
+                None => breach_event(stored, stored.clock.breached_at.unwrap_or(due.at), now, &beside),
+                Some(escalation) => {
+                    let actions = serde_json::to_value(&escalation.actions).unwrap_or_default();
+                    let late = is_late(due.at, now);
+                    let told = json!({ "at": due.key, "dueAt": due.at, "late": late, "actions": actions });
+                    clock_event(ESCALATED, stored, &beside, told)
+                }
+            };
+            // The first of them tells what became of the ticket's line.
+            event.changes = std::mem::take(&mut beside.changes);
+            tx.emit(event);
+        }
+        edit.proceed();
+        for (_, due) in &fired {
+            for action in due.escalation.iter().flat_map(|escalation| &escalation.actions) {
+                self.act_in(tx, &mut edit, action).await?;
+            }
+        }
+        self.schedule(tx, &edit, next(&policies, &clocks));
+        Ok(())
+    }
+
+    fn schedule(&self, tx: &mut Tx, edit: &Edit, next: Option<Timestamp>) {
+        if let Some(at) = next {
+            tx.enqueue(timer(tx.ctx(), edit.before.id(), &edit.before.text("kind"), at));
+        }
+    }
+
+    /// What one escalation does. What cannot be done (a team that is gone, a ticket that is over) is left; the event tells what was
+    /// meant.
+    async fn act_in(&self, tx: &mut Tx, edit: &mut Edit, action: &Action) -> Result<()> {
+        let tickets = self.tickets();
+        let done = match action {
+            Action::Comment(body) => tickets.comment_in(tx, edit, body, CommentVisibility::Internal).await.map(|_| ()),
+            Action::Assign { team, assignee } => {
+                let user = |id| access::UserRef::Id(kernel::Id::new(kernel::id::prefix::USER, id));
+                let command = AssignTicket {
+                    ticket: TicketRef::Id(edit.reference().id),
+                    team: Patch::Set(access::TeamRef::Id(kernel::Id::new(kernel::id::prefix::TEAM, *team))),
+                    assignee: assignee.map_or(Patch::Keep, |assignee| Patch::Set(user(assignee))),
+                    expected_version: None,
+                };
+                tickets.assign_in(tx, edit, &command).await
+            }
+            Action::RaisePriority => self.raise_in(tx, edit, tickets).await,
+        };
+        match done {
+            Err(error @ kernel::Error::Refused(_)) => {
+                tracing::warn!(%error, ticket = %edit.before.id(), "an escalation could not do what it should");
+                edit.after = edit.before.clone();
+                Ok(())
+            }
+            other => {
+                other?;
+                edit.proceed();
+                Ok(())
+            }
+        }
+    }
+
+    async fn raise_in(&self, tx: &mut Tx, edit: &mut Edit, tickets: &Tickets) -> Result<()> {
+        let now = Priority::parse(&edit.before.text("priority")).unwrap_or(Priority::P3);
+        let place = Priority::ALL.iter().position(|priority| *priority == now).unwrap_or_default();
+        let Some(higher) = place.checked_sub(1).and_then(|place| Priority::ALL.get(place)) else { return Ok(()) };
+        edit.set("priority", higher.as_str());
+        edit.set("priorityOverrideReason", RAISED);
+        edit.set("priorityOverrideBy", Value::from(tx.ctx().actor.id));
+        edit.set("priorityOverrideAt", tx.now());
+        edit.save_in(tx, tickets.access(), UPDATED, Json::Null).await?;
+        Ok(())
+    }
+}

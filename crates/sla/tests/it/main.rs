@@ -1,0 +1,4 @@
+//! Service levels: the rules on stories told event by event, and the whole on both engines.
+
+mod rules;
+mod story;
