@@ -86,6 +86,7 @@ const COMPUTED: &[(&str, &str)] = &[
     ("SlaClock.remaining", "computed from the row, for whoever sees the clock"),
     ("SlaClock.percent", "computed from the row, for whoever sees the clock"),
     ("SlaClock.explain", "computed from the row, for whoever sees the clock"),
+    ("SlaClock.fired", "`configuration.read`"),
     ("SlaClock.endedBy", "the field `ended`, for whoever sees the clock"),
     ("Operation.progress", "computed from the row, for whoever sees the operation"),
 ];

@@ -16,7 +16,7 @@ use ticket::events::UPDATED;
 use ticket::model::{CommentVisibility, Priority};
 use ticket::{Edit, TicketRef, Tickets};
 
-use crate::clock::{Clock, summary};
+use crate::clock::Clock;
 use crate::events::ESCALATED;
 use crate::fields::SLA_CLOCK;
 use crate::model::Phase;
@@ -25,7 +25,6 @@ use crate::reaction::{breach_event, clock_event, sort, timer};
 use crate::regime::basis_of;
 use crate::service::ServiceLevels;
 use crate::stored::{BREACH, Fired, StoredClock};
-use crate::tables::{self, TicketLine};
 
 /// The job that looks after a ticket's clocks.
 pub const TIMER: &str = "sla.timer";
@@ -128,7 +127,8 @@ impl ServiceLevels {
             stored.clock.tick(now);
             stored.state = stored.clock.state(now);
         }
-        fired.sort_by_key(|(_, due)| due.at);
+        // The breach first: with its event the ticket tells that it is over time.
+        fired.sort_by_key(|(_, due)| (due.escalation.is_some(), due.at));
         if fired.is_empty() {
             self.schedule(tx, &edit, next(&policies, &clocks));
             return Ok(());
@@ -136,16 +136,10 @@ impl ServiceLevels {
         let changed: Vec<_> = fired.iter().map(|(place, _)| clocks[*place].id).collect();
         let rows = clocks.iter().filter(|stored| changed.contains(&stored.id)).map(StoredClock::to_row);
         query::put_all_in(tx, ctx.tenant, &SLA_CLOCK, &rows.collect::<Vec<_>>()).await?;
-        let plain: Vec<Clock> = clocks.iter().map(|stored| stored.clock.clone()).collect();
-        let line = summary(&plain, now);
-        let line = TicketLine { ticket: edit.before.id(), summary: line, basis: basis.to_json() };
-        tables::write_lines_in(tx, std::slice::from_ref(&line)).await?;
-        edit.set("slaState", line.summary.state.map(|state| state.as_str().to_owned()));
-        edit.set("slaDueAt", line.summary.due_at);
-        let mut beside = edit.event(self.access(), ESCALATED, Json::Null);
+        let beside = edit.event(self.access(), ESCALATED, Json::Null);
         for (place, due) in &fired {
             let stored = &clocks[*place];
-            let mut event = match &due.escalation {
+            tx.emit(match &due.escalation {
                 None => breach_event(stored, stored.clock.breached_at.unwrap_or(due.at), now, &beside),
                 Some(escalation) => {
                     let actions = serde_json::to_value(&escalation.actions).unwrap_or_default();
@@ -153,12 +147,8 @@ impl ServiceLevels {
                     let told = json!({ "at": due.key, "dueAt": due.at, "late": late, "actions": actions });
                     clock_event(ESCALATED, stored, &beside, told)
                 }
-            };
-            // The first of them tells what became of the ticket's line.
-            event.changes = std::mem::take(&mut beside.changes);
-            tx.emit(event);
+            });
         }
-        edit.proceed();
         for (_, due) in &fired {
             for action in due.escalation.iter().flat_map(|escalation| &escalation.actions) {
                 self.act_in(tx, &mut edit, action).await?;

@@ -44,6 +44,8 @@ pub(crate) struct Course {
     pub(crate) clocks: Vec<StoredClock>,
     /// What the ticket told of its clocks before.
     line_before: Option<(Summary, Json)>,
+    /// What the last event told of them: state, due time and basis.
+    told: Option<[Json; 3]>,
     line: Summary,
 }
 
@@ -75,21 +77,17 @@ impl ServiceLevels {
             };
             let Some(course) = courses.iter_mut().find(|course| course.ticket == event.subject) else { continue };
             let happened = Happened::new(event, &ctx, now);
+            let (at, is_imported) = (happened.at, happened.is_imported());
+            let is_last = last.get(&course.ticket) == Some(&place);
             let mut clocks: Vec<Clock> = course.clocks.iter().map(|stored| stored.clock.clone()).collect();
             fold(self.tickets(), &course.policies, &mut clocks, happened)?;
-            course.take(clocks, tx);
-            let event = &tx.emitted()[place];
-            let happened = Happened::new(event, &ctx, now);
-            breaches.extend(course.note_breaches(event, happened.is_imported(), now));
             // The last event of a ticket tells what stands on the ticket; others what stood there at their time.
-            let at = if last.get(&course.ticket) == Some(&place) { now } else { happened.at };
-            let clocks: Vec<Clock> = course.clocks.iter().map(|stored| stored.clock.clone()).collect();
-            course.line = summary(&clocks, at);
-            let is_imported = happened.is_imported();
-            if let Some(event) = tx.emitted_mut().get_mut(place) {
-                course.tell(event);
-            }
-            if is_imported {
+            course.line = summary(&clocks, if is_last { now } else { at });
+            course.take(clocks, tx);
+            let Some(event) = tx.emitted_mut().get_mut(place) else { continue };
+            course.tell(event);
+            breaches.extend(course.note_breaches(event, is_imported, now));
+            if is_imported && is_last {
                 course.leave_the_past(now);
             }
         }
@@ -152,6 +150,7 @@ impl ServiceLevels {
                 before: Vec::new(),
                 clocks: Vec::new(),
                 line_before: None,
+                told: None,
                 line: Summary::default(),
             });
         }
@@ -226,26 +225,27 @@ impl Course {
         breaches
     }
 
-    /// Has a ticket's event tell what its clocks came to.
+    /// Has a ticket's event tell what its clocks came to. What was told before is what the event before it told: the row that this one
+    /// was made from may be older.
     fn tell(&mut self, event: &mut NewEvent) {
-        let before = |field: &str| event.facts.get(field).cloned().unwrap_or(Json::Null);
-        let told = (before("slaState"), before("slaDueAt"), before(SLA_BASIS));
-        let after = facts_of(&self.line);
-        let basis = self.basis.to_json();
+        let fact = |field: &str| match event.changes.iter().find(|change| change.field == field) {
+            Some(change) => change.before.clone(),
+            None => event.facts.get(field).cloned().unwrap_or(Json::Null),
+        };
+        let before = self.told.take().unwrap_or_else(|| [fact("slaState"), fact("slaDueAt"), fact(SLA_BASIS)]);
+        let (state, due) = facts_of(&self.line);
+        let after = [state, due, self.basis.to_json()];
         if self.line_before.is_none() {
-            self.line_before = Some((summary_of(&told.0, &told.1), told.2.clone()));
+            self.line_before = Some((summary_of(&before[0], &before[1]), before[2].clone()));
         }
-        for (field, after) in [("slaState", after.0), ("slaDueAt", after.1), (SLA_BASIS, basis)] {
-            let before = match event.changes.iter().find(|change| change.field == field) {
-                Some(change) => change.before.clone(),
-                None => event.facts.get(field).cloned().unwrap_or(Json::Null),
-            };
+        for ((field, before), after) in ["slaState", "slaDueAt", SLA_BASIS].into_iter().zip(before).zip(&after) {
             event.changes.retain(|change| change.field != field);
-            if before != after {
+            if before != *after {
                 event.changes.push(Change { field: field.to_owned(), before, after: after.clone() });
             }
-            event.facts.insert(field.to_owned(), after);
+            event.facts.insert(field.to_owned(), after.clone());
         }
+        self.told = Some(after);
     }
 
     /// What was due before a ticket came here is not made up for.
@@ -351,7 +351,11 @@ pub(crate) fn clock_event(kind: &'static str, stored: &StoredClock, beside: &New
     }
     NewEvent {
         kind,
-        audience: if clock.kind == PolicyKind::Sla { Audience::Public } else { Audience::Internal },
+        // That a promise was broken is told to whom it was given; how the house drives itself is its own business.
+        audience: match clock.kind {
+            PolicyKind::Sla if kind == BREACHED => Audience::Public,
+            _ => Audience::Internal,
+        },
         changes: Vec::new(),
         payload,
         occurred_at: None,

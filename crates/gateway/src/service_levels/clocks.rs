@@ -9,7 +9,7 @@ use sla::explain::{ClockView, SegmentView};
 use store::query::Row;
 use tokio::sync::OnceCell;
 
-use super::types::{Calendar, SlaMetric, SlaPolicy, SlaPolicyKind, calendar_of};
+use super::types::{Calendar, SlaMetric, SlaPolicy, SlaPolicyKind, calendar_of, sees_escalations};
 use crate::context::{platform, viewer};
 use crate::loaders;
 use crate::scalars::{DateTime, Duration, id_of};
@@ -181,8 +181,11 @@ impl SlaClock {
         SlaCause::parse(&self.row.optional_text("ended")?)
     }
 
-    /// What has fired on the way, in the order in which it did.
+    /// What has fired on the way, in the order in which it did. Empty without `configuration.read`.
     pub async fn fired(&self, ctx: &Context<'_>) -> Result<Vec<SlaFired>> {
+        if !sees_escalations(ctx)? {
+            return Ok(Vec::new());
+        }
         let fired = &self.view(ctx).await?.stored.fired;
         let shown = fired.iter().map(|fired| SlaFired {
             key: fired.key.clone(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::permission::CONFIGURATION_READ;
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use kernel::clock::format_duration;
 use kernel::id::prefix;
@@ -340,6 +341,11 @@ connection! {
     SlaPolicyConnection, SlaPolicyEdge, SlaPolicy
 }
 
+/// How the house drives itself is for those who look after what it offers.
+pub(super) fn sees_escalations(ctx: &Context<'_>) -> Result<bool> {
+    Ok(viewer(ctx)?.grants.holds_tenant(CONFIGURATION_READ))
+}
+
 /// The calendar with this id; policies and clocks name none that is not there.
 pub(super) async fn calendar_of(ctx: &Context<'_>, id: kernel::Uuid) -> Result<Calendar> {
     let row = loaders::calendar(ctx, id).await?;
@@ -376,9 +382,12 @@ impl SlaPolicyMetric {
         SlaPauses { waiting_reasons: reasons.collect(), state_categories: categories.collect() }
     }
 
-    /// What happens on the way to the due time and behind it, at most 10.
-    pub async fn escalations(&self) -> Vec<SlaEscalation> {
-        self.document().escalations.iter().cloned().map(SlaEscalation).collect()
+    /// What happens on the way to the due time and behind it, at most 10. Empty without `configuration.read`.
+    pub async fn escalations(&self, ctx: &Context<'_>) -> Result<Vec<SlaEscalation>> {
+        Ok(match sees_escalations(ctx)? {
+            true => self.document().escalations.iter().cloned().map(SlaEscalation).collect(),
+            false => Vec::new(),
+        })
     }
 }
 

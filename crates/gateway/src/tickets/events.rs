@@ -464,7 +464,7 @@ events! {
                 self.0.payload.get("late") == Some(&JsonValue::Bool(true))
             }
         }
-        /// An escalation of a clock was due.
+        /// An escalation of a clock was due. For those who work on the ticket.
         SlaEscalated {
             /// The policy; null when the viewer may not read it.
             pub async fn policy(&self, ctx: &Context<'_>) -> Result<Option<SlaPolicy>> {
