@@ -43,8 +43,10 @@ async fn every_door() {
         for secret in [company.agent.email.as_str(), company.slug.as_str(), company.agent.token.as_str()] {
             assert!(!metrics.contains(secret), "metrics tell nothing of a tenant");
         }
-        let info = stranger.ask("{ serverInfo { version limits { bodyBytes documentBytes depth aliases cost pageSize operationsPerSocket } } }", json!({})).await;
+        let info = stranger.ask("{ serverInfo { version timeZoneDatabaseVersion limits { bodyBytes documentBytes depth aliases cost pageSize operationsPerSocket } } }", json!({})).await;
         assert_eq!(info["serverInfo"]["version"], env!("CARGO_PKG_VERSION"));
+        let zones = info["serverInfo"]["timeZoneDatabaseVersion"].as_str().unwrap();
+        assert!(zones.len() == 5 && zones.starts_with("20"), "a year and a letter: {zones}");
         assert_eq!((&info["serverInfo"]["limits"]["bodyBytes"], &info["serverInfo"]["limits"]["pageSize"]), (&json!(1_048_576), &json!(100)));
     })
     .await;

@@ -136,6 +136,12 @@ impl ServerInfo {
         platform(ctx).info.version
     }
 
+    /// The version of the time zone database that is built in, such as `2026e`: what working time, and intervals in a time
+    /// zone, are computed with. Null when the database does not tell it.
+    async fn time_zone_database_version(&self) -> Option<&'static str> {
+        calendar::zone_database_version()
+    }
+
     /// The limits that requests meet.
     async fn limits(&self, ctx: &Context<'_>) -> ServerLimits {
         let limits = &platform(ctx).info.limits;
