@@ -6,6 +6,7 @@
 
 mod audit;
 mod disk;
+mod escalations;
 mod listener;
 mod load;
 mod place;
@@ -85,6 +86,8 @@ enum Scenario {
     DiskFull,
     /// Three processes on one PostgreSQL, killed and ended in turn.
     Replicas,
+    /// Escalations that are due together, three processes, some killed.
+    Escalations,
 }
 
 impl Scenario {
@@ -98,6 +101,7 @@ impl Scenario {
             Scenario::SlowReader => "slow-reader",
             Scenario::DiskFull => "disk-full",
             Scenario::Replicas => "replicas",
+            Scenario::Escalations => "escalations",
         }
     }
 
@@ -106,7 +110,7 @@ impl Scenario {
         let brief = !arguments.long && arguments.engine == Engines::Both;
         match self {
             Scenario::SlowReader if brief => &[Engine::Sqlite],
-            Scenario::PostgresKill | Scenario::Replicas => &[Engine::Postgres],
+            Scenario::PostgresKill | Scenario::Replicas | Scenario::Escalations => &[Engine::Postgres],
             Scenario::DiskFull => &[Engine::Sqlite],
             _ => &[Engine::Sqlite, Engine::Postgres],
         }
@@ -122,6 +126,7 @@ impl Scenario {
             Scenario::SlowReader => slow::slow_reader(run).boxed_local(),
             Scenario::DiskFull => disk::disk_full(run).boxed_local(),
             Scenario::Replicas => replicas::replicas(run).boxed_local(),
+            Scenario::Escalations => escalations::escalations(run).boxed_local(),
         }
     }
 }

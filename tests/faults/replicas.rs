@@ -42,7 +42,8 @@ async fn put_to_sleep(run: &Run, client: &Client, rng: &mut rand::rngs::StdRng) 
     Ok(tickets)
 }
 
-async fn until_done(client: &Client, mutation: &str, input: &Value) -> Result<Value> {
+/// Calls a mutation until it is done, with one key.
+pub async fn until_done(client: &Client, mutation: &str, input: &Value) -> Result<Value> {
     let mut input = input.clone();
     input["idempotencyKey"] = kernel::random::below(u64::MAX).to_string().into();
     loop {

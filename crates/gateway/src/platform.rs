@@ -79,6 +79,18 @@ pub fn tickets(access: Access) -> Result<Tickets> {
     Ok(Tickets::new(access, Kinds::new(vec![Arc::new(incidents), Arc::new(tasks)])))
 }
 
+/// Registers what the crates below cannot know: who reads filter documents, and what follows every write on tickets. Whatever
+/// writes tickets needs it.
+///
+/// # Errors
+/// When the schema is unsound.
+pub fn complete(tickets: &Tickets) -> Result<ServiceLevels> {
+    tickets.register_documents(Arc::new(ApiDocuments::new(&crate::schema::sdl())?));
+    let levels = ServiceLevels::new(tickets.clone());
+    tickets.store().react_with(vec![Arc::new(levels.clone())]);
+    Ok(levels)
+}
+
 impl Platform {
     /// Puts the services together over a store.
     ///
@@ -87,10 +99,8 @@ impl Platform {
     pub async fn start(store: Store, settings: access::Settings, limits: crate::door::Limits) -> Result<Self> {
         let access = Access::new(store.clone(), Arc::new(catalogue()?), settings)?;
         let tickets = tickets(access.clone())?;
-        tickets.register_documents(Arc::new(ApiDocuments::new(&crate::schema::sdl())?));
+        let levels = complete(&tickets)?;
         let incidents = Incidents::new(tickets.clone());
-        let levels = ServiceLevels::new(tickets.clone());
-        store.react_with(vec![Arc::new(levels.clone())]);
         let hub = LiveHub::start(store).await?;
         let info = Arc::new(Info { version: env!("CARGO_PKG_VERSION"), limits });
         Ok(Self { access, tickets, incidents, levels, hub, info })
