@@ -205,6 +205,9 @@ fn every_object_type_is_known() {
         "SlaPolicyApplication",
         "SlaClockChange",
         "SkippedHoliday",
+        "SlaAttainment",
+        "SlaAttainmentGroup",
+        "SlaAttainmentKey",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };
@@ -246,6 +249,7 @@ fn every_filter_and_every_order_has_a_policy() {
         ("CustomFieldsFilter", "customField"),
         ("CalendarFilter", "calendar"),
         ("SlaPolicyFilter", "slaPolicy"),
+        ("SlaClockFilter", "slaClock"),
     ];
     for (filter, name) in filters {
         for field in comparisons(&schema, filter) {
@@ -311,6 +315,7 @@ fn every_filter_and_every_order_has_a_policy() {
         ("ConfigurationItemOrderField", "configurationItem"),
         ("CalendarOrderField", "calendar"),
         ("SlaPolicyOrderField", "slaPolicy"),
+        ("SlaClockOrderField", "slaClock"),
     ] {
         let Some(ExtendedType::Enum(found)) = schema.types.get(order) else { panic!("{order} is no enum") };
         // A custom field is ordered by as its document may be read.

@@ -24,6 +24,7 @@ use crate::people::queries::PeopleQueries;
 use crate::people::types::ServiceAccount;
 use crate::people::{Actor, Team, User};
 use crate::platform::Platform;
+use crate::service_levels::attainment::ClockQueries;
 use crate::service_levels::background::ServiceLevelOperations;
 use crate::service_levels::mutations::ServiceLevelMutations;
 use crate::service_levels::queries::ServiceLevelQueries;
@@ -61,6 +62,7 @@ pub struct Query(
     CustomFieldQueries,
     ServiceLevelQueries,
     OperationQueries,
+    ClockQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.

@@ -31,11 +31,11 @@ pub fn split(name: &str) -> Option<(&str, &str)> {
     name.split_once(SEPARATOR)
 }
 
-/// The path that a term of an order or a dimension names: a field, or `relation:key.slot`.
+/// The path that a term of an order or a dimension names: a field, `relation.field`, or `relation:key.slot`.
 pub fn path(term: &str) -> Path {
     match term.rsplit_once('.') {
-        Some((relation, slot)) if split(relation).is_some() => Path::through(relation, slot),
-        _ => Path::field(term),
+        Some((relation, field)) => Path::through(relation, field),
+        None => Path::field(term),
     }
 }
 

@@ -10,6 +10,7 @@
 //! **Events**: [`events`]. **Permissions**: `settings.manage` keeps calendars and policies; clocks are seen with their tickets.
 
 pub mod apply;
+pub mod attainment;
 pub mod clock;
 pub mod commands;
 pub mod escalation;

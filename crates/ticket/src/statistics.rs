@@ -175,7 +175,10 @@ fn check_dimensions(dimensions: &[String]) -> Result<()> {
 }
 
 /// Where intervals begin, and where the last one ends: it holds the instant before `until`.
-fn bounds(interval: Interval, zone: &str, since: Option<Timestamp>, until: Timestamp) -> Result<Vec<Timestamp>> {
+///
+/// # Errors
+/// `VALIDATION` and `LIMIT` at `timeZone`, `since`, `until`.
+pub fn bounds(interval: Interval, zone: &str, since: Option<Timestamp>, until: Timestamp) -> Result<Vec<Timestamp>> {
     let unknown = |_| {
         let message = format!("`{zone}` is no time zone; an IANA name such as `Europe/Vienna` is");
         UserError::constraint(["timeZone"], message, "timeZone", None)

@@ -10,9 +10,11 @@ use store::query::Row;
 use tokio::sync::OnceCell;
 
 use super::types::{Calendar, SlaMetric, SlaPolicy, SlaPolicyKind, calendar_of, sees_escalations};
+use crate::connection::connection;
 use crate::context::{platform, viewer};
 use crate::loaders;
 use crate::scalars::{DateTime, Duration, id_of};
+use crate::tickets::types::Ticket;
 use crate::tickets::words::{Priority, SlaState, WaitingReason, word};
 
 word! {
@@ -176,6 +178,12 @@ impl SlaClock {
         Ok(self.view(ctx).await?.explain())
     }
 
+    /// The ticket that it stands on.
+    pub async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+        let id = self.row.get("ticket").as_id().unwrap_or_default();
+        Ok(loaders::ticket(ctx, id).await?.map(Ticket::from_row))
+    }
+
     /// Why it ended; null while it is open.
     pub async fn ended_by(&self) -> Option<SlaCause> {
         SlaCause::parse(&self.row.optional_text("ended")?)
@@ -194,6 +202,11 @@ impl SlaClock {
         });
         Ok(shown.collect())
     }
+}
+
+connection! {
+    /// A page of clocks.
+    SlaClockConnection, SlaClockEdge, SlaClock
 }
 
 /// A stretch of a clock.

@@ -1,5 +1,6 @@
 //! Service levels in the API: calendars, policies, and the clocks of tickets.
 
+pub mod attainment;
 pub mod background;
 pub mod clocks;
 pub mod filters;
