@@ -637,3 +637,43 @@ async fn attainment_agrees_with_the_clocks_under_it() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_cost_a_bounded_number_of_statements() {
+    each_engine(async |installation, company| {
+        let admin = installation.client(&company.admin.token);
+        let agent = installation.client(&company.agent.token);
+        let spent = async |mutation: &str, input: Value| {
+            let before = installation.store().statement_count();
+            agent.done(mutation, input, "events { __typename }").await;
+            installation.store().statement_count() - before
+        };
+        let hold = |ticket: &Value| json!({ "id": ticket["id"], "transition": "hold", "fields": { "waitingReason": "REQUESTER" } });
+        let plain = open(&agent, &company, "Plain").await;
+        let without = spent("ticketTransition", hold(&plain)).await;
+        promise(installation, &company).await;
+        let metrics = json!([{ "metric": "RESOLUTION", "targets": [{ "target": "PT4H" }] }]);
+        for (key, kind) in [("network", "OLA"), ("vendor", "UNDERPINNING_CONTRACT")] {
+            let input = json!({ "key": key, "name": key, "kind": kind, "calendar": { "key": "always" }, "metrics": metrics });
+            admin.done("slaPolicyCreate", input, "slaPolicy { id }").await;
+        }
+        // What the policies say is read once.
+        open(&agent, &company, "First").await;
+        let ticket = open(&agent, &company, "VPN drops").await;
+        let with = spent("ticketTransition", hold(&ticket)).await;
+        assert!(with <= without + 4, "the clocks read, the clocks written, the ticket's line, the timer: {without}, {with}");
+        let page = "query($first: Int) { tickets(first: $first, filter: { slaState: { eq: RUNNING } }) { nodes { slaDueAt slaClocks { metric state remaining policy { key } calendar { key } explain } } } }";
+        let read = async |first: i64| {
+            let before = installation.store().statement_count();
+            agent.ask(page, json!({ "first": first })).await;
+            installation.store().statement_count() - before
+        };
+        let few = read(1).await;
+        for number in 0..12_i64 {
+            open(&agent, &company, &format!("Number {number}")).await;
+        }
+        assert_eq!(read(14).await, few, "however many tickets a page has");
+        assert!(few <= 3, "the page, its clocks with their policies, the calendars: {few}");
+    })
+    .await;
+}
