@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use store::{ConnectionTrait, StoreConfig};
+use store::{DriverConnection, StoreConfig};
 
 /// How the log's lines begin; `cargo xtask bench` sets PostgreSQL's `log_line_prefix` to it.
 const APPLICATION: &str = "deskwire";

@@ -13,7 +13,7 @@ use gateway::platform::Platform;
 use kernel::{Clock, ManualClock};
 use migrations::testing::{START, TestDatabase};
 use serde_json::{Value, json};
-use store::{ConnectionTrait, Engine, Location, Store, StoreConfig};
+use store::{DriverConnection, Engine, Location, Store, StoreConfig};
 
 use crate::client::Client;
 use crate::company::{self, Company};

@@ -17,7 +17,7 @@ use crate::workspace;
 ///
 /// Layers: each crate depends only on crates in an earlier row of the layer table. Modules: each
 /// Rust file begins with `//!`. Schema: each item has a description, and schema/schema.graphql is
-/// what the code exports. Borders: sea_orm and sqlx only in store, migrations and tables.rs;
+/// what the code exports. Borders: sea_orm, sqlx and rusqlite only in store, migrations and tables.rs;
 /// async_graphql only in gateway; the system's clock and random ids only in kernel.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

@@ -12,7 +12,7 @@ use predicate::{Catalogue, Value};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::query::Row;
-use store::{ConnectionTrait, Engine, StoreConfig};
+use store::{DriverConnection, Engine, StoreConfig};
 use ticket::fields::{COMMENT, TICKET};
 use ticket::{TicketKind, events};
 
@@ -114,7 +114,7 @@ struct Loader<'a, C> {
     company: &'a Company,
 }
 
-impl<C: ConnectionTrait> Loader<'_, C> {
+impl<C: DriverConnection> Loader<'_, C> {
     /// Loads tickets, comments and events behind a position; answers how many tickets of each team are open.
     async fn load(&self, position: i64) -> Result<Vec<u64>> {
         if self.engine == Engine::Postgres {

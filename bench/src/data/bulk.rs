@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use kernel::Uuid;
 use predicate::{RecordType, Value};
 use store::query::Row;
-use store::{ConnectionTrait, Engine};
+use store::{DriverConnection, Engine};
 
 /// How many rows one statement carries.
 const ROWS: usize = 500;
@@ -23,7 +23,7 @@ pub struct Bulk<'a, C> {
     statements: usize,
 }
 
-impl<'a, C: ConnectionTrait> Bulk<'a, C> {
+impl<'a, C: DriverConnection> Bulk<'a, C> {
     /// Into these columns of a table.
     pub fn new(connection: &'a C, engine: Engine, table: &str, columns: &[&str]) -> Self {
         let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));

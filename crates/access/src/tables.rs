@@ -36,13 +36,13 @@ pub(crate) use token::{
 
 use kernel::{Error, Result, UserError};
 use predicate::Value;
+use sea_orm::DbErr;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, IntoIden};
-use sea_orm::{DbErr, QueryResult, TryGetable};
-use store::{DbResult, to_error, unique_violation};
+use store::{Column, DbResult, ResultRow, to_error, unique_violation};
 
 /// A column of a row that was read.
-fn get<T: TryGetable>(row: &QueryResult, column: &str) -> Result<T> {
-    row.try_get("", column).db()
+fn get<T: Column>(row: &ResultRow, column: &str) -> Result<T> {
+    row.try_get(column).db()
 }
 
 /// The error of a statement; `refusal` when it failed because the value of `column` is taken.

@@ -12,7 +12,7 @@ use crate::cli::{TokenCreate, UserCreate};
 use crate::config::Config;
 
 /// Names these commands in the log.
-const REQUEST: &str = "command line";
+pub(crate) const REQUEST: &str = "command line";
 
 /// The command `migrate`.
 ///
@@ -29,7 +29,7 @@ pub async fn migrate(config: &Config) -> Result<()> {
 }
 
 /// Opens the database beside a server. An embedded one that nobody serves is migrated first.
-async fn open(config: &Config) -> Result<(Store, Access)> {
+pub(crate) async fn open(config: &Config) -> Result<(Store, Access)> {
     let store_config = config.store()?;
     let status = migrations::status(&store_config).await?;
     status.check_not_newer()?;

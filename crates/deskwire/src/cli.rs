@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::{admin, doctor, import, serve, telemetry};
+use crate::{admin, doctor, import, serve, sla, telemetry};
 
 /// Deskwire: a headless IT service management platform. One GraphQL API, with live subscriptions.
 ///
@@ -35,6 +35,9 @@ enum Command {
     /// Takes over tickets and their history from other systems.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Looks after the clocks of service levels.
+    #[command(subcommand)]
+    Sla(SlaCommand),
     /// Prints the GraphQL schema (SDL).
     Schema,
     /// Checks configuration, database, settings, disk and clock, and says what to do.
@@ -170,6 +173,37 @@ pub struct ImportCsv {
     pub(crate) report: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+enum SlaCommand {
+    /// Computes every clock anew from the event log and compares it with what is stored.
+    Verify(SlaVerify),
+}
+
+/// Computes every clock anew from the event log and compares it with what is stored.
+///
+/// A clock is a function of its ticket's events and of the versions of policies and calendars that hold for the ticket. What is
+/// stored of it is only where that computation stood after the last event. This command does it all again, from each ticket's
+/// first event, and prints each clock that differs. It changes nothing, and works beside a running server.
+///
+/// There is nothing to repair in daily use: run it after a restore, after a move to another database, or when somebody doubts a
+/// due time. A difference means that the database was changed by other means than Deskwire, or a fault of Deskwire.
+///
+/// Ends with 1 when there is a difference.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deskwire sla verify
+  deskwire sla verify --tenant acme --json | jq .differing")]
+pub struct SlaVerify {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The tenant's slug; all tenants, when absent.
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) tenant: Option<String>,
+    /// Print JSON: one line for each tenant.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// The stack of a thread, in bytes: four times the usual, so that the deepest input within the limits is far from its end.
 const STACK: usize = 8 << 20;
 
@@ -211,6 +245,7 @@ impl Cli {
             Command::User(UserCommand::Create(arguments)) => admin::create_user(arguments).await,
             Command::Import(ImportCommand::Csv(arguments)) => import::csv(arguments).await,
             Command::Import(ImportCommand::Mapping { name }) => import::print_mapping(name.as_deref()),
+            Command::Sla(SlaCommand::Verify(arguments)) => sla::verify(arguments).await,
             Command::Schema => {
                 print!("{}", gateway::schema::sdl());
                 Ok(())

@@ -9,4 +9,5 @@ pub mod demo;
 pub mod doctor;
 pub mod import;
 pub mod serve;
+pub mod sla;
 pub mod telemetry;

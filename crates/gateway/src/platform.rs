@@ -20,7 +20,7 @@ use ticket::{TaskRules, Tickets, timer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::door::{Alike, Backend, Door, DoorConfig, Principal, Sight, Viewer};
+use crate::door::{Alike, Backend, Contract, Door, DoorConfig, Principal, Sight, Viewer};
 use crate::loaders::{Loaders, Turns};
 use crate::tickets::alike;
 use crate::tickets::documents::ApiDocuments;
@@ -49,6 +49,8 @@ pub struct Platform {
     pub hub: LiveHub,
     /// What the installation tells of itself.
     pub info: Arc<Info>,
+    /// The schema as clients see it.
+    pub contract: Contract,
 }
 
 /// All record types of the product.
@@ -69,25 +71,27 @@ pub fn catalogue() -> Result<Catalogue> {
     Catalogue::new(records()).map_err(Error::internal)
 }
 
-/// The tickets of all practices.
+/// The schema as clients see it, read once.
+///
+/// # Errors
+/// When it is unsound.
+pub fn contract() -> Result<Contract> {
+    Contract::new(crate::schema::sdl())
+}
+
+/// The tickets of all practices, with what follows each write on them: every process that writes tickets, a server or a command
+/// beside it, has them from here.
 ///
 /// # Errors
 /// When a workflow is unsound.
-pub fn tickets(access: Access) -> Result<Tickets> {
+pub fn levels(access: Access, contract: &Contract) -> Result<ServiceLevels> {
     let incidents = IncidentRules::new().map_err(Error::internal)?;
     let tasks = TaskRules::new().map_err(Error::internal)?;
-    Ok(Tickets::new(access, Kinds::new(vec![Arc::new(incidents), Arc::new(tasks)])))
-}
-
-/// Registers what the crates below cannot know: who reads filter documents, and what follows every write on tickets. Whatever
-/// writes tickets needs it.
-///
-/// # Errors
-/// When the schema is unsound.
-pub fn complete(tickets: &Tickets) -> Result<ServiceLevels> {
-    tickets.register_documents(Arc::new(ApiDocuments::new(&crate::schema::sdl())?));
-    let levels = ServiceLevels::new(tickets.clone());
-    tickets.store().react_with(vec![Arc::new(levels.clone())]);
+    let store = access.store().clone();
+    let tickets = Tickets::new(access, Kinds::new(vec![Arc::new(incidents), Arc::new(tasks)]));
+    tickets.register_documents(Arc::new(ApiDocuments::new(contract)?));
+    let levels = ServiceLevels::new(tickets);
+    store.react_with(vec![Arc::new(levels.clone())]);
     Ok(levels)
 }
 
@@ -98,12 +102,13 @@ impl Platform {
     /// When a workflow or the catalogue is unsound, or the database does not answer.
     pub async fn start(store: Store, settings: access::Settings, limits: crate::door::Limits) -> Result<Self> {
         let access = Access::new(store.clone(), Arc::new(catalogue()?), settings)?;
-        let tickets = tickets(access.clone())?;
-        let levels = complete(&tickets)?;
+        let contract = contract()?;
+        let levels = levels(access.clone(), &contract)?;
+        let tickets = levels.tickets().clone();
         let incidents = Incidents::new(tickets.clone());
         let hub = LiveHub::start(store).await?;
         let info = Arc::new(Info { version: env!("CARGO_PKG_VERSION"), limits });
-        Ok(Self { access, tickets, incidents, levels, hub, info })
+        Ok(Self { access, tickets, incidents, levels, hub, info, contract })
     }
 
     /// What becomes of each kind of durable job.
@@ -236,7 +241,7 @@ impl Backend for Platform {
 /// The future is boxed here, so that all that it runs is compiled in this crate and not once more in each that awaits it.
 ///
 /// # Errors
-/// `INTERNAL` when the schema that the doors check documents against does not hold.
+/// `INTERNAL` when there can be no metrics.
 pub fn serve(
     platform: Platform,
     config: DoorConfig,
@@ -244,7 +249,7 @@ pub fn serve(
     shutdown: CancellationToken,
 ) -> Result<BoxFuture<'static, std::io::Result<()>>> {
     let executing = Executing::new(crate::schema::build(platform.clone()), platform.clone());
-    let door = Door::new(executing, crate::schema::sdl(), Arc::new(platform), config)?;
+    let door = Door::new(executing, platform.contract.clone(), Arc::new(platform), config)?;
     Ok(Box::pin(async move { door.serve(listener, shutdown).await }))
 }
 

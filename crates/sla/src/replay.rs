@@ -1,5 +1,7 @@
 //! Tickets with all that happened to them, a batch at a time: what is computed anew from the log goes through here.
 
+use std::collections::HashMap;
+
 use access::visibility;
 use kernel::{Ctx, Result, Uuid};
 use predicate::{Operand, Path, Predicate, Test, Value};
@@ -32,10 +34,12 @@ impl ServiceLevels {
         let wanted = condition.clone().and(above(behind));
         let tickets = query::all(&reader, &scoped, &TICKET, &wanted, &[], BATCH).await?;
         let ids: Vec<Uuid> = tickets.iter().map(Row::id).collect();
-        let mut events = self.store().log().of_subjects(&reader, ctx.tenant, &ids).await?;
+        let mut events: HashMap<Uuid, Vec<Event>> = HashMap::with_capacity(ids.len());
+        for event in self.store().log().of_subjects(&reader, ctx.tenant, &ids).await? {
+            events.entry(event.subject).or_default().push(event);
+        }
         let histories = tickets.into_iter().map(|ticket| {
-            let (own, others) = events.drain(..).partition(|event: &Event| event.subject == ticket.id());
-            events = others;
+            let own = events.remove(&ticket.id()).unwrap_or_default();
             History { ticket, events: own }
         });
         Ok(histories.collect())

@@ -3,8 +3,8 @@
 use kernel::{Error, Result, Timestamp, Uuid};
 use predicate::RecordType;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, OnConflict, Query, Returning};
-use sea_orm::{ConnectionTrait, Statement, Value};
-use store::{DbResult, Engine, Tx};
+use sea_orm::{Statement, Value};
+use store::{ConnectionTrait, DbResult, Engine, Tx};
 
 use crate::clock::Summary;
 use crate::fields::SLA_CLOCK;

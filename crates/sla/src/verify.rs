@@ -1,5 +1,7 @@
 //! The proof that what is stored of clocks is what the log says: all of them are computed anew and compared.
 
+use std::collections::HashMap;
+
 use kernel::{Ctx, Result, Timestamp, Uuid};
 use predicate::{Path, Predicate, Test};
 use serde::Serialize;
@@ -47,13 +49,21 @@ pub struct Difference {
 }
 
 impl ServiceLevels {
+    /// How many tickets of the tenant a verification looks at: those that policies held for.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn count_clocked(&self, ctx: &Ctx) -> Result<u64> {
+        Ok(self.count_tickets(ctx, &clocked()).await?.unsigned_abs())
+    }
+
     /// Computes all clocks of the tenant anew and compares them with what is stored. `told` hears how many tickets were looked at,
     /// after each batch.
     ///
     /// # Errors
     /// Database errors.
     pub async fn verify(&self, ctx: &Ctx, mut told: impl FnMut(u64)) -> Result<Verified> {
-        let clocked = Predicate::Is(Path::field(SLA_BASIS), Test::IsNull(false));
+        let clocked = clocked();
         let mut verified = Verified::default();
         let mut behind = None;
         loop {
@@ -68,15 +78,15 @@ impl ServiceLevels {
     async fn verify_batch(&self, ctx: &Ctx, batch: Vec<History>, verified: &mut Verified) -> Result<()> {
         let reader = self.store().read("sla.verify");
         let ids: Vec<Uuid> = batch.iter().map(|history| history.ticket.id()).collect();
-        let mut stored: Vec<StoredClock> = Vec::new();
+        let mut stored: HashMap<Uuid, Vec<Clock>> = HashMap::with_capacity(ids.len());
         for row in self.all_clocks_of(&reader, ctx, &ids).await? {
-            stored.push(StoredClock::from_row(&row)?);
+            let read = StoredClock::from_row(&row)?;
+            stored.entry(read.ticket).or_default().push(read.clock);
         }
         for history in batch {
             verified.tickets += 1;
             let id = history.ticket.id();
-            let own: Vec<Clock> =
-                stored.iter().filter(|stored| stored.ticket == id).map(|stored| stored.clock.clone()).collect();
+            let own = stored.remove(&id).unwrap_or_default();
             let (count, mut differences) = self.compare(ctx, &history, own).await?;
             let condition = Predicate::eq("id", id);
             for _ in 0..LOOKS {
@@ -105,6 +115,10 @@ impl ServiceLevels {
         let count = computed.len() as u64;
         Ok((count, differences(&history.ticket.text("number"), computed, &mut stored, ctx.now())))
     }
+}
+
+fn clocked() -> Predicate {
+    Predicate::Is(Path::field(SLA_BASIS), Test::IsNull(false))
 }
 
 /// What differs between the clocks that the log tells of and those that are stored, at an instant.

@@ -9,11 +9,11 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolO
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
-    Statement,
 };
 
-use crate::config::{Engine, Location, StoreConfig};
+use crate::config::{Location, StoreConfig};
 use crate::error::DbResult;
+use crate::sqlite::SqliteConnection;
 
 /// The oldest SQLite that is safe to serve on.
 pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -65,14 +65,28 @@ fn lasting_pool(connections: u32, acquire_timeout: Duration) -> SqlitePoolOption
         .test_before_acquire(false)
 }
 
-/// The one connection that writes to a SQLite file.
-pub(crate) async fn sqlite_writer(config: &StoreConfig) -> Result<DatabaseConnection, DbErr> {
+/// A connection to a SQLite file that may write, for migrations and for what is to be known before serving.
+pub(crate) async fn sqlite_alone(config: &StoreConfig) -> Result<DatabaseConnection, DbErr> {
     let options = sqlite_options(config).map_err(|error| DbErr::Custom(error.to_string()))?;
     let pool = lasting_pool(1, config.limits.acquire_timeout)
         .connect_with(with_pragmas(options, config))
         .await
         .map_err(connection_error)?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+/// The one connection that writes to a SQLite file while serving.
+///
+/// # Errors
+/// `CONFLICT` when its settings can lose what was acknowledged; `UNAVAILABLE` when the file cannot be opened.
+pub(crate) async fn sqlite_writer(config: &StoreConfig) -> Result<SqliteConnection> {
+    let config = config.clone();
+    let open = move || {
+        let writer = SqliteConnection::open(&config).db()?;
+        check_sqlite(&writer)?;
+        Ok(writer)
+    };
+    tokio::task::spawn_blocking(open).await.map_err(Error::internal)?
 }
 
 /// The connections that read a SQLite file, and cannot write.
@@ -138,7 +152,7 @@ async fn postgres_connections(config: &StoreConfig, connections: u32) -> Result<
 pub async fn connect_alone(config: &StoreConfig) -> Result<DatabaseConnection> {
     match &config.location {
         Location::Sqlite { file } => {
-            sqlite_writer(config).await.map_err(|error| unreachable_database(file.display(), error))
+            sqlite_alone(config).await.map_err(|error| unreachable_database(file.display(), error))
         }
         Location::Postgres { .. } => {
             let options = postgres_options(config)?;
@@ -187,31 +201,26 @@ pub async fn exclusively<T>(connection: &DatabaseConnection, work: impl Future<O
 const MIGRATION_LOCK: i64 = 0x6477_6d69_6772_6174;
 
 /// Refuses to serve on a SQLite whose settings can lose what was acknowledged.
-pub(crate) async fn check_sqlite(writer: &DatabaseConnection) -> Result<()> {
-    let version = setting(writer, "SELECT sqlite_version()").await?;
+fn check_sqlite(writer: &SqliteConnection) -> Result<()> {
+    let version = writer.text("SELECT sqlite_version()").db()?;
     check_version(&version)?;
-    let journal = setting(writer, "SELECT journal_mode FROM pragma_journal_mode").await?;
+    let journal = writer.text("SELECT journal_mode FROM pragma_journal_mode").db()?;
     if !journal.eq_ignore_ascii_case("wal") {
         return Err(refused(format!(
             "SQLite's journal_mode is `{journal}`, it must be `wal`: put the data folder on a local file system (network file systems do not support it) and remove any other setting of journal_mode"
         )));
     }
-    let synchronous = setting(writer, "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await?;
+    let synchronous = writer.text("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").db()?;
     if !matches!(synchronous.as_str(), "2" | "3") {
         return Err(refused(format!(
             "SQLite's synchronous is {synchronous}, it must be FULL (2) or EXTRA (3): otherwise a power failure loses acknowledged changes; remove the setting"
         )));
     }
-    let foreign_keys = setting(writer, "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await?;
+    let foreign_keys = writer.text("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").db()?;
     if foreign_keys != "1" {
         return Err(refused("SQLite's foreign_keys is off, it must be on: remove the setting"));
     }
     Ok(())
-}
-
-async fn setting(connection: &DatabaseConnection, sql: &str) -> Result<String> {
-    let row = connection.query_one_raw(Statement::from_string(Engine::Sqlite.backend(), sql)).await.db()?;
-    row.ok_or_else(|| Error::internal(format!("no answer to {sql}")))?.try_get_by_index(0).db()
 }
 
 fn check_version(version: &str) -> Result<()> {

@@ -4,6 +4,8 @@ use kernel::{Error, ErrorCode, Result};
 use sea_orm::sqlx::{self, error::DatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
 
+use crate::sqlite::SqliteFailure;
+
 /// Turns a database error into one of the product's, for use with `?`.
 ///
 /// ```ignore
@@ -62,7 +64,9 @@ fn classify_sqlx(error: &sqlx::Error) -> Failure {
     match error {
         sqlx::Error::Database(error) => {
             let code = error.code().unwrap_or_default();
-            if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+            if let Some(failure) = error.try_downcast_ref::<SqliteFailure>() {
+                classify_sqlite(failure.code())
+            } else if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
                 code.parse().map_or(Failure::Fault, classify_sqlite)
             } else {
                 classify_sqlstate(&code)

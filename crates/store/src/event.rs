@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{Actor, ActorKind, Channel, Error, Result, Timestamp};
-use sea_orm::{QueryResult, Statement, Value as Bound};
+use sea_orm::{Statement, Value as Bound};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::Engine;
+use crate::connection::ResultRow;
 use crate::error::DbResult;
 
 /// Who may hear of an event at all.
@@ -167,24 +168,24 @@ fn bindings(event: &Event) -> Result<Vec<Bound>> {
 }
 
 /// Reads a row with all of [`COLUMNS`].
-pub(crate) fn read(row: &QueryResult) -> Result<Event> {
-    let text = |column: &str| row.try_get::<String>("", column).db();
-    let json = |column: &str| row.try_get::<Value>("", column).db();
-    let time = |column: &str| row.try_get::<DateTime<Utc>>("", column).db();
+pub(crate) fn read(row: &ResultRow) -> Result<Event> {
+    let text = |column: &str| row.try_get::<String>(column).db();
+    let json = |column: &str| row.try_get::<Value>(column).db();
+    let time = |column: &str| row.try_get::<DateTime<Utc>>(column).db();
     let broken = |column: &str| Error::internal(format!("an event has an unreadable {column}"));
     Ok(Event {
-        id: row.try_get("", "id").db()?,
-        position: row.try_get("", "position").db()?,
-        tenant: row.try_get("", "tenant_id").db()?,
+        id: row.try_get("id").db()?,
+        position: row.try_get("position").db()?,
+        tenant: row.try_get("tenant_id").db()?,
         actor: Actor {
-            id: row.try_get("", "actor_id").db()?,
+            id: row.try_get("actor_id").db()?,
             kind: ActorKind::parse(&text("actor_kind")?).ok_or_else(|| broken("actor_kind"))?,
         },
         channel: serde_json::from_value(json("channel")?).map_err(Error::internal)?,
         kind: text("kind")?,
         subject_kind: text("subject_kind")?,
-        subject: row.try_get("", "subject_id").db()?,
-        version: row.try_get("", "version").db()?,
+        subject: row.try_get("subject_id").db()?,
+        version: row.try_get("version").db()?,
         audience: Audience::parse(&text("audience")?).ok_or_else(|| broken("audience"))?,
         changes: serde_json::from_value(json("changes")?).map_err(Error::internal)?,
         facts: serde_json::from_value(json("facts")?).map_err(Error::internal)?,

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kernel::{Ctx, Error, ErrorCode, Id, Result, UserError};
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::Statement;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::config::{Limits, MAX_IDEMPOTENCY_KEY};
+use crate::connection::ConnectionTrait;
 use crate::error::{DbResult, Failure, classify, to_error};
 use crate::event::Event;
 use crate::tx::{RecordRef, Tx};
@@ -118,7 +119,7 @@ async fn find(tx: &Tx, call: &CallKey) -> Result<Option<Earlier>> {
                WHERE tenant_id = $1 AND actor_id = $2 AND mutation = $3 AND idempotency_key = $4";
     let statement = Statement::from_sql_and_values(tx.engine().backend(), sql, call.bindings());
     let Some(row) = tx.query_one_raw(statement).await.db()? else { return Ok(None) };
-    let hash: Vec<u8> = row.try_get("", "input_hash").db()?;
+    let hash: Vec<u8> = row.try_get("input_hash").db()?;
     if hash != tx.ctx().mutation.input_hash {
         return Err(UserError::new(
             ErrorCode::IdempotencyMismatch,
@@ -127,9 +128,9 @@ async fn find(tx: &Tx, call: &CallKey) -> Result<Option<Earlier>> {
         )
         .into());
     }
-    let record: Option<String> = row.try_get("", "record").db()?;
-    let version: Option<i32> = row.try_get("", "version").db()?;
-    let events: Option<serde_json::Value> = row.try_get("", "events").db()?;
+    let record: Option<String> = row.try_get("record").db()?;
+    let version: Option<i32> = row.try_get("version").db()?;
+    let events: Option<serde_json::Value> = row.try_get("events").db()?;
     let (Some(record), Some(version), Some(events)) = (record, version, events) else {
         return Err(Error::internal("an idempotency record was committed without its answer"));
     };

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Error, Result, Timestamp, random};
-use sea_orm::{ConnectionTrait, QueryResult, Statement, Value as Bound};
+use sea_orm::{Statement, Value as Bound};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::Limits;
+use crate::connection::{ConnectionTrait, ResultRow};
 use crate::error::{DbResult, is_unique_violation};
 use crate::retention::sweep_again;
 use crate::write::panic_text;
@@ -209,15 +210,15 @@ async fn claim_in(tx: &Tx, kinds: &[&'static str], limit: usize, lease: Duration
     rows.iter().map(|row| read(row, owner)).collect()
 }
 
-fn read(row: &QueryResult, owner: Uuid) -> Result<Job> {
+fn read(row: &ResultRow, owner: Uuid) -> Result<Job> {
     Ok(Job {
-        id: row.try_get("", "id").db()?,
-        tenant: row.try_get("", "tenant_id").db()?,
-        kind: row.try_get("", "kind").db()?,
-        unique_key: row.try_get("", "unique_key").db()?,
-        run_at: row.try_get("", "run_at").db()?,
-        payload: row.try_get("", "payload").db()?,
-        attempt: row.try_get("", "attempts").db()?,
+        id: row.try_get("id").db()?,
+        tenant: row.try_get("tenant_id").db()?,
+        kind: row.try_get("kind").db()?,
+        unique_key: row.try_get("unique_key").db()?,
+        run_at: row.try_get("run_at").db()?,
+        payload: row.try_get("payload").db()?,
+        attempt: row.try_get("attempts").db()?,
         owner,
     })
 }

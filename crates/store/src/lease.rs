@@ -15,6 +15,8 @@ use sea_query_sqlx::SqlxValues;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::connection::{Done, ResultRow};
+
 /// How long a connection stays borrowed from the pool: the pool's bounds on age and idleness are kept within this.
 const TERM: Duration = Duration::from_secs(30);
 
@@ -167,36 +169,41 @@ impl Lease {
     }
 
     /// Runs a statement that answers no rows.
-    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<ExecResult, DbErr> {
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<Done, DbErr> {
         let (sql, values) = parts(statement);
         on_either!(self, |connection| {
-            sqlx::query_with(AssertSqlSafe(sql), values).execute(&mut **connection).await.map(ExecResult::from)
+            sqlx::query_with(AssertSqlSafe(sql), values)
+                .execute(&mut **connection)
+                .await
+                .map(|done| Done::from(ExecResult::from(done)))
         })
         .map_err(execution_error)
     }
 
     /// Runs statements without parameters, as text.
-    pub(crate) async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
-        on_either!(self, |connection| { connection.execute(AssertSqlSafe(sql.to_owned())).await.map(ExecResult::from) })
-            .map_err(execution_error)
+    pub(crate) async fn execute_unprepared(&mut self, sql: &str) -> Result<Done, DbErr> {
+        on_either!(self, |connection| {
+            connection.execute(AssertSqlSafe(sql.to_owned())).await.map(|done| Done::from(ExecResult::from(done)))
+        })
+        .map_err(execution_error)
     }
 
     /// The first row that a statement answers.
-    pub(crate) async fn query_one(&mut self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+    pub(crate) async fn query_one(&mut self, statement: Statement) -> Result<Option<ResultRow>, DbErr> {
         let (sql, values) = parts(statement);
         on_either!(self, |connection| {
             let row = sqlx::query_with(AssertSqlSafe(sql), values).fetch_optional(&mut **connection).await;
-            row.map(|row| row.map(QueryResult::from))
+            row.map(|row| row.map(|row| ResultRow::from(QueryResult::from(row))))
         })
         .map_err(query_error)
     }
 
     /// All rows that a statement answers.
-    pub(crate) async fn query_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+    pub(crate) async fn query_all(&mut self, statement: Statement) -> Result<Vec<ResultRow>, DbErr> {
         let (sql, values) = parts(statement);
         on_either!(self, |connection| {
             let rows = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut **connection).await;
-            rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
+            rows.map(|rows| rows.into_iter().map(|row| ResultRow::from(QueryResult::from(row))).collect())
         })
         .map_err(query_error)
     }

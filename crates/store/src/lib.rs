@@ -12,12 +12,14 @@
 
 pub mod config;
 mod connect;
+mod connection;
 mod cursor;
 mod error;
 mod event;
 mod idempotency;
 mod job;
 mod lease;
+mod limit;
 mod lock;
 mod log;
 mod observe;
@@ -26,6 +28,7 @@ mod reaction;
 mod retention;
 mod secret;
 mod sequencer;
+mod sqlite;
 pub mod time;
 mod tx;
 mod write;
@@ -42,6 +45,7 @@ use tracing::Instrument;
 
 pub use config::{Engine, Limits, Location, StoreConfig};
 pub use connect::{OLDEST_SQLITE, connect_alone, disconnect, exclusively};
+pub use connection::{Column, ConnectionTrait, Done, ResultRow};
 pub use cursor::CursorSealer;
 pub use error::{DbResult, UniqueViolation, is_foreign_key_violation, is_unique_violation, to_error, unique_violation};
 pub use event::{Audience, Change, Event, NewEvent};
@@ -52,7 +56,8 @@ pub use log::{EventLog, LogPage};
 pub use observe::{Reader, UNCOUNTED};
 pub use reaction::{MAX_REACTION_DEPTH, Reaction};
 pub use retention::{FORGET_EVENTS, sweep_again};
-pub use sea_orm::ConnectionTrait;
+/// What a connection of [`connect_alone`] is asked by.
+pub use sea_orm::ConnectionTrait as DriverConnection;
 pub use tx::{RecordRef, Tx};
 pub use write::{Along, Written};
 
@@ -135,13 +140,12 @@ impl Store {
         let engine = config.location.engine();
         let limits = Arc::new(config.limits.clone());
         let observer = Arc::new(Observer::default());
-        let writes = match engine {
+        let (writes, writer) = match engine {
             Engine::Sqlite => {
-                let writer = connect::sqlite_writer(&config).await.db()?;
-                connect::check_sqlite(&writer).await?;
-                writer
+                let writer = connect::sqlite_writer(&config).await?;
+                (connect::sqlite_alone(&config).await.db()?, Some(writer))
             }
-            Engine::Postgres => connect::postgres_pool_of(&config).await?,
+            Engine::Postgres => (connect::postgres_pool_of(&config).await?, None),
         };
         let platform = secret::load(&writes, engine, &clock).await?;
         let wait = limits.acquire_timeout;
@@ -184,22 +188,23 @@ impl Store {
             tasks.spawn(sequencer.serve(limits.log_poll, stop.clone()));
         }
         let reactions = Reactions::default();
-        let writes = match engine {
-            Engine::Sqlite => {
+        let writes = match writer {
+            Some(connection) => {
+                // That one has read who this server is. What writes from here on is the writer's alone.
+                connect::disconnect(writes).await;
                 let (writer, task) = SqliteWriter::new(
                     config,
+                    connection,
                     Arc::clone(&observer),
                     Arc::clone(&limits),
                     aftermath,
                     reactions.clone(),
                     stop.clone(),
                 );
-                // That one showed that the settings are safe. The writer's own belongs to the writer's thread.
-                connect::disconnect(writes).await;
                 tasks.spawn(writer::on_a_thread_of_its_own(task)?);
                 WritePath::Sqlite(writer)
             }
-            Engine::Postgres => WritePath::Postgres(Box::new(PostgresWriter {
+            None => WritePath::Postgres(Box::new(PostgresWriter {
                 connections: connections.clone(),
                 observer: Arc::clone(&observer),
                 limits: Arc::clone(&limits),

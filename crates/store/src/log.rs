@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use kernel::{Error, Result};
 use sea_orm::sqlx::postgres::PgListener;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
+use sea_orm::{DatabaseConnection, Statement, Value};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::MAX_LOG_READ;
+use crate::connection::ConnectionTrait;
 use crate::cursor::check_retention;
 use crate::error::DbResult;
 use crate::event::{self, Event};
@@ -170,7 +171,7 @@ impl EventLog {
             .await
             .db()?
             .ok_or_else(|| Error::internal("the log has no head"))?;
-        let (position, oldest) = (row.try_get("", "position").db()?, row.try_get("", "oldest").db()?);
+        let (position, oldest) = (row.try_get("position").db()?, row.try_get("oldest").db()?);
         self.oldest.store(oldest, Ordering::Relaxed);
         self.advance(position);
         Ok((position, oldest))

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{DbBackend, DbErr, Statement};
 use tracing::Instrument;
 
+use crate::connection::{ConnectionTrait, Done, ResultRow};
 use crate::error::STATEMENT_DEADLINE;
 use crate::lease::Connections;
-use crate::{Engine, time};
+use crate::{Engine, limit, time};
 
 /// The names of reads and writes that [`Store::statement_count`](crate::Store::statement_count) leaves out:
 /// who the caller is, where the log stands, and the background.
@@ -103,19 +104,19 @@ pub(crate) trait Rows {
     fn rows(&self) -> u64;
 }
 
-impl Rows for ExecResult {
+impl Rows for Done {
     fn rows(&self) -> u64 {
         self.rows_affected()
     }
 }
 
-impl Rows for Option<QueryResult> {
+impl Rows for Option<ResultRow> {
     fn rows(&self) -> u64 {
         u64::from(self.is_some())
     }
 }
 
-impl Rows for Vec<QueryResult> {
+impl Rows for Vec<ResultRow> {
     fn rows(&self) -> u64 {
         self.len() as u64
     }
@@ -174,24 +175,24 @@ impl ConnectionTrait for Reader {
         self.engine.backend()
     }
 
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let statement = time::bind(self.engine, statement);
+    async fn execute_raw(&self, statement: Statement) -> Result<Done, DbErr> {
+        let statement = limit::inline(self.engine, time::bind(self.engine, statement));
         let sql = statement.sql.clone();
         self.bounded(&sql, async { self.connections.lease().await?.execute(statement).await }).await
     }
 
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+    async fn execute_unprepared(&self, sql: &str) -> Result<Done, DbErr> {
         self.bounded(sql, async { self.connections.lease().await?.execute_unprepared(sql).await }).await
     }
 
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let statement = time::bind(self.engine, statement);
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<ResultRow>, DbErr> {
+        let statement = limit::inline(self.engine, time::bind(self.engine, statement));
         let sql = statement.sql.clone();
         self.bounded(&sql, async { self.connections.lease().await?.query_one(statement).await }).await
     }
 
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let statement = time::bind(self.engine, statement);
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<ResultRow>, DbErr> {
+        let statement = limit::inline(self.engine, time::bind(self.engine, statement));
         let sql = statement.sql.clone();
         self.bounded(&sql, async { self.connections.lease().await?.query_all(statement).await }).await
     }

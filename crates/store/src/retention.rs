@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use kernel::{Result, Timestamp};
-use sea_orm::{ConnectionTrait, Statement, Value as Bound};
+use sea_orm::{Statement, Value as Bound};
 
+use crate::connection::ConnectionTrait;
 use crate::error::DbResult;
 use crate::job::{Job, JobHandlers, JobOutcome};
 use crate::{Store, Tx};
@@ -52,8 +53,8 @@ async fn forget_in(tx: &Tx, subject_kinds: &[&str], before: Timestamp, window: u
                      WHERE position > (SELECT oldest FROM log_head) ORDER BY position LIMIT $2) AS next_events";
     let row = tx.query_one_raw(statement(sql, vec![before.into(), i64::from(window).into()])).await.db()?;
     let Some(row) = row else { return Ok(false) };
-    let first_kept: Option<i64> = row.try_get("", "first_kept").db()?;
-    let last: Option<i64> = row.try_get("", "last").db()?;
+    let first_kept: Option<i64> = row.try_get("first_kept").db()?;
+    let last: Option<i64> = row.try_get("last").db()?;
     let Some(oldest) = first_kept.map(|position| position - 1).or(last) else { return Ok(false) };
     let places = (2..subject_kinds.len() + 2).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
     let sql = format!(
@@ -65,6 +66,6 @@ async fn forget_in(tx: &Tx, subject_kinds: &[&str], before: Timestamp, window: u
     tx.execute_raw(statement(&sql, values)).await.db()?;
     let sql = "UPDATE log_head SET oldest = $1 WHERE oldest < $1";
     tx.execute_raw(statement(sql, vec![oldest.into()])).await.db()?;
-    let number: i64 = row.try_get("", "number").db()?;
+    let number: i64 = row.try_get("number").db()?;
     Ok(first_kept.is_none() && number == i64::from(window))
 }

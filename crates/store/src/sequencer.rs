@@ -87,8 +87,8 @@ impl Sequencer {
         let row = self.observer.observe(NAME, NUMBER, lease.query_one(statement)).await.db()?;
         lease.commit().await.db()?;
         let Some(row) = row else { return Ok(0) };
-        let position: i64 = row.try_get("", "position").db()?;
-        let numbered: i64 = row.try_get("", "numbered").db()?;
+        let position: i64 = row.try_get("position").db()?;
+        let numbered: i64 = row.try_get("numbered").db()?;
         if numbered > 0 {
             self.log.advance(position);
             self.notify(lease, position).await?;

@@ -2,22 +2,23 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use kernel::{Ctx, Error, Id, Result, Timestamp, random};
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement, StatementBuilder,
-};
+use sea_orm::{DbBackend, DbErr, Statement, StatementBuilder};
 use tokio::sync::Mutex;
 
+use crate::Engine;
 use crate::config::{MAX_EVENTS_PER_WRITE, MAX_JOBS_PER_WRITE};
+use crate::connection::{ConnectionTrait, Done, ResultRow};
 use crate::error::{DbResult, Failure, classify, unavailable};
 use crate::event::{self, Event, NewEvent};
 use crate::job::{self, NewJob};
 use crate::lease::Lease;
 use crate::observe::{Observer, Rows};
 use crate::reaction::Reactions;
+use crate::sqlite::SqliteConnection;
 use crate::write::Along;
-use crate::{Engine, time};
 
 /// A record and the version that a write left it at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,63 +33,60 @@ pub struct RecordRef {
 #[derive(Clone)]
 pub(crate) enum Session {
     /// SQLite: the transaction of the group.
-    Group(Arc<DatabaseTransaction>, Arc<Shared>),
+    Group(Arc<Shared>),
     /// PostgreSQL: a connection of its own, in a transaction.
     Own(Arc<Mutex<Lease>>),
 }
 
 impl Session {
-    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+    async fn execute(&self, statement: Statement) -> Result<Done, DbErr> {
         match self {
-            Session::Group(transaction, shared) => {
-                // By itself: how many rows statements changed is told as their sum, and this one would repeat an older number.
-                if let Some(opening) = shared.take_opening() {
-                    transaction.execute_unprepared(opening).await?;
-                }
-                transaction.execute_raw(statement).await
-            }
+            Session::Group(shared) => shared.run(|connection| connection.execute(&statement)).await,
             Session::Own(lease) => lease.lock().await.execute(statement).await,
         }
     }
 
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+    async fn execute_unprepared(&self, sql: &str) -> Result<Done, DbErr> {
         match self {
-            Session::Group(transaction, shared) => {
-                if let Some(opening) = shared.take_opening() {
-                    transaction.execute_unprepared(opening).await?;
-                }
-                transaction.execute_unprepared(sql).await
-            }
+            Session::Group(shared) => shared.run(|connection| connection.execute_unprepared(sql)).await,
             Session::Own(lease) => lease.lock().await.execute_unprepared(sql).await,
         }
     }
 
-    async fn query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+    async fn query_one(&self, statement: Statement) -> Result<Option<ResultRow>, DbErr> {
         match self {
-            Session::Group(transaction, shared) => transaction.query_one_raw(shared.opened(statement)).await,
+            Session::Group(shared) => {
+                shared.run(|connection| connection.query(&statement, 1)).await.map(|mut rows| rows.pop())
+            }
             Session::Own(lease) => lease.lock().await.query_one(statement).await,
         }
     }
 
-    async fn query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+    async fn query_all(&self, statement: Statement) -> Result<Vec<ResultRow>, DbErr> {
         match self {
-            Session::Group(transaction, shared) => transaction.query_all_raw(shared.opened(statement)).await,
+            Session::Group(shared) => shared.run(|connection| connection.query(&statement, usize::MAX)).await,
             Session::Own(lease) => lease.lock().await.query_all(statement).await,
         }
     }
 }
 
-/// What the members of a group of writes on SQLite share beside the transaction, which is the only one that writes.
-#[derive(Debug, Default)]
+/// What the members of a group of writes on SQLite share: its transaction, which is the only one that writes.
 pub(crate) struct Shared {
+    connection: Arc<std::sync::Mutex<SqliteConnection>>,
     /// The last position of the log that was given: read with the first event, written before the commit.
     last: std::sync::Mutex<Option<i64>>,
-    /// What opens the present member's savepoint. It goes to the database along with the member's first query: each statement
-    /// is a way to the database's thread and back.
-    opening: std::sync::Mutex<Option<&'static str>>,
+    /// Whether the present member's savepoint is still to be opened, which its first statement does.
+    opening: AtomicBool,
 }
 
+/// A statement that lasted so long lets the clock be looked at: it blocks the thread, and with it the deadline of its closure.
+const LONG: Duration = Duration::from_millis(1);
+
 impl Shared {
+    pub(crate) fn new(connection: Arc<std::sync::Mutex<SqliteConnection>>) -> Self {
+        Self { connection, last: std::sync::Mutex::default(), opening: AtomicBool::new(false) }
+    }
+
     /// The last position that was given; `None` while none was.
     pub(crate) fn last(&self) -> Option<i64> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
@@ -99,21 +97,48 @@ impl Shared {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
 
-    /// Has this run before the next statement.
-    pub(crate) fn open_with(&self, opening: &'static str) {
-        *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = Some(opening);
+    /// Has a savepoint opened by the next statement.
+    pub(crate) fn open_with_next(&self) {
+        self.opening.store(true, Ordering::Relaxed);
     }
 
-    /// What was to run before the next statement, if there was none yet.
-    pub(crate) fn take_opening(&self) -> Option<&'static str> {
-        self.opening.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Whether the savepoint was opened; from here on no statement opens it.
+    pub(crate) fn opened(&self) -> bool {
+        !self.opening.swap(false, Ordering::Relaxed)
     }
 
-    fn opened(&self, mut statement: Statement) -> Statement {
-        if let Some(opening) = self.take_opening() {
-            statement.sql.insert_str(0, opening);
+    /// Runs statements of the group's own.
+    pub(crate) fn control(&self, statements: &[&str]) -> Result<(), DbErr> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        statements.iter().try_for_each(|sql| connection.run(sql))
+    }
+
+    /// Writes down how far the log has come.
+    pub(crate) fn write_head(&self) -> Result<(), DbErr> {
+        let Some(last) = self.last() else { return Ok(()) };
+        let sql = "UPDATE log_head SET position = ?";
+        let statement = Statement::from_sql_and_values(Engine::Sqlite.backend(), sql, [last.into()]);
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).execute(&statement).map(|_| ())
+    }
+
+    /// Runs a member's statement.
+    async fn run<T>(&self, statement: impl FnOnce(&SqliteConnection) -> Result<T, DbErr>) -> Result<T, DbErr> {
+        // Nothing else here ever waits: without this a closure of many statements would go on beyond its deadline.
+        tokio::task::consume_budget().await;
+        let begun = Instant::now();
+        let result = {
+            let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.opening.swap(false, Ordering::Relaxed) {
+                connection.run("SAVEPOINT member")?;
+            }
+            statement(&connection)
+        };
+        if begun.elapsed() >= LONG {
+            // Twice: the first time sets the deadline's timer, if nothing did before, the second finds it over.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
         }
-        statement
+        result
     }
 }
 
@@ -266,7 +291,7 @@ impl Tx {
         }
         let declared = std::mem::take(&mut self.events);
         let mut events: Vec<Event> = declared.into_iter().map(|event| self.recorded(event)).collect();
-        if let Session::Group(_, shared) = &self.session {
+        if let Session::Group(shared) = &self.session {
             let shared = Arc::clone(shared);
             self.number(&shared, &mut events).await?;
         }
@@ -287,7 +312,7 @@ impl Tx {
             None => {
                 let sql = "SELECT position FROM log_head";
                 let row = self.query_one_raw(Statement::from_string(self.engine.backend(), sql)).await.db()?;
-                row.ok_or_else(|| Error::internal("the log has no head"))?.try_get("", "position").db()?
+                row.ok_or_else(|| Error::internal("the log has no head"))?.try_get("position").db()?
             }
         };
         for event in events.iter_mut() {
@@ -335,25 +360,28 @@ impl Tx {
         Ok(!jobs.is_empty())
     }
 
-    /// Runs statements that change rows and of which none needs the answer of another, where the engine can by one way to it.
+    /// Runs statements that change rows and of which none needs the answer of another; on SQLite they count as one.
     ///
     /// # Errors
     /// Database errors of the first that failed; those behind it did not run.
     pub(crate) async fn execute_each<S: StatementBuilder>(&self, statements: &[S]) -> Result<(), DbErr> {
         let built = statements.iter().map(|statement| statement.build(&self.engine.backend()));
-        if self.engine == Engine::Postgres {
+        let Session::Group(shared) = &self.session else {
             for statement in built {
                 self.execute_raw(statement).await?;
             }
             return Ok(());
-        }
-        let (mut sql, mut values) = (String::new(), Vec::new());
-        for statement in built {
-            sql.push_str(&statement.sql);
-            sql.push_str("; ");
-            values.extend(statement.values.into_iter().flat_map(|values| values.0));
-        }
-        self.execute_raw(Statement::from_sql_and_values(self.engine.backend(), sql, values)).await.map(|_| ())
+        };
+        let built: Vec<Statement> = built.collect();
+        let sql = built.first().map_or("", |first| &first.sql);
+        let work = shared.run(|connection| {
+            let mut rows = 0;
+            for statement in &built {
+                rows += connection.execute(statement)?.rows_affected();
+            }
+            Ok(Done::new(rows))
+        });
+        self.run(sql, work).await.map(|_| ())
     }
 
     async fn run<T: Rows>(&self, sql: &str, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
@@ -378,24 +406,21 @@ impl ConnectionTrait for Tx {
         self.engine.backend()
     }
 
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let statement = time::bind(self.engine, statement);
+    async fn execute_raw(&self, statement: Statement) -> Result<Done, DbErr> {
         let sql = statement.sql.clone();
         self.run(&sql, self.session.execute(statement)).await
     }
 
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+    async fn execute_unprepared(&self, sql: &str) -> Result<Done, DbErr> {
         self.run(sql, self.session.execute_unprepared(sql)).await
     }
 
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let statement = time::bind(self.engine, statement);
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<ResultRow>, DbErr> {
         let sql = statement.sql.clone();
         self.run(&sql, self.session.query_one(statement)).await
     }
 
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let statement = time::bind(self.engine, statement);
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<ResultRow>, DbErr> {
         let sql = statement.sql.clone();
         self.run(&sql, self.session.query_all(statement)).await
     }

@@ -1,14 +1,11 @@
 //! SQLite's one writer: group commit. Each write is a savepoint of a transaction that it shares with others that
 //! are waiting; whoever waits is answered after the commit, and one's failure is nobody else's.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use kernel::{Ctx, Error, Result};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::DbErr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,11 +13,11 @@ use tracing::Instrument;
 
 use crate::Engine;
 use crate::config::{Limits, StoreConfig};
-use crate::connect;
 use crate::error::{to_error, unavailable};
 use crate::idempotency::{CallKey, InFlight, Running};
 use crate::observe::Observer;
 use crate::reaction::Reactions;
+use crate::sqlite::SqliteConnection;
 use crate::tx::{Session, Shared, Tx};
 use crate::write::{Aftermath, Traces, Written, attempt};
 
@@ -106,6 +103,7 @@ impl SqliteWriter {
     /// Starts nothing yet: answers the queue and the task that serves it.
     pub(crate) fn new(
         config: StoreConfig,
+        connection: SqliteConnection,
         observer: Arc<Observer>,
         limits: Arc<Limits>,
         aftermath: Aftermath,
@@ -113,9 +111,10 @@ impl SqliteWriter {
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(limits.write_queue);
+        let connection = Some(Arc::new(Mutex::new(connection)));
         let task = WriterTask {
             config,
-            connection: None,
+            connection,
             observer,
             limits: Arc::clone(&limits),
             aftermath,
@@ -148,9 +147,8 @@ impl SqliteWriter {
 
 struct WriterTask {
     config: StoreConfig,
-    /// `None` before the first group and after a failure of a whole one: the next connects anew. The database's thread is
-    /// begun by connecting, from the writer's own, and stays where that is.
-    connection: Option<DatabaseConnection>,
+    /// `None` after a failure of a whole group: the next connects anew. The lock is never waited for.
+    connection: Option<Arc<Mutex<SqliteConnection>>>,
     observer: Arc<Observer>,
     limits: Arc<Limits>,
     aftermath: Aftermath,
@@ -163,9 +161,6 @@ struct WriterTask {
 struct Group {
     members: Vec<Box<dyn Member>>,
     traces: Vec<Traces>,
-    shared: Arc<Shared>,
-    /// Whether the savepoint of the last member is still open. It is released along with what comes next.
-    open: bool,
 }
 
 impl WriterTask {
@@ -184,13 +179,6 @@ impl WriterTask {
                 None => break,
             }
         }
-        self.disconnect().await;
-    }
-
-    async fn disconnect(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connect::disconnect(connection).await;
-        }
     }
 
     /// Runs a group and answers its members.
@@ -206,7 +194,7 @@ impl WriterTask {
             Err(error) => {
                 tracing::warn!(%error, members = group.members.len(), "a group of writes was not committed");
                 // Whether the engine has rolled back by itself is not to be known from here; a new connection is clean.
-                self.disconnect().await;
+                self.connection = None;
                 let error = outer_failure(error);
                 group.members.into_iter().for_each(|member| member.answer(Err(error.clone())));
             }
@@ -214,8 +202,8 @@ impl WriterTask {
     }
 
     async fn run_group(&mut self, first: Box<dyn Member>, group: &mut Group) -> Result<(), DbErr> {
-        let transaction = match self.begin().await {
-            Ok(transaction) => Arc::new(transaction),
+        let shared = match self.begin() {
+            Ok(shared) => Arc::new(shared),
             Err(error) => {
                 // Those who wait would only wait as long again for the same answer.
                 group.members.push(first);
@@ -229,54 +217,37 @@ impl WriterTask {
         let mut next = Some(first);
         while let Some(member) = next {
             if !member.abandoned() {
-                self.run_member(&transaction, member, group).await?;
+                self.run_member(&shared, member, group).await?;
             }
             next = selection.next(&mut self.waiting);
         }
-        let transaction = Arc::into_inner(transaction)
-            .ok_or_else(|| DbErr::Custom("a group's transaction outlived its members".into()))?;
-        let release = if group.open { "RELEASE member; " } else { "" };
-        if let Some(last) = group.shared.last() {
-            transaction.execute_unprepared(&format!("{release}UPDATE log_head SET position = {last}")).await?;
-        }
+        shared.write_head()?;
         for member in &group.members {
             self.observer.fault(member.identity().1)?;
         }
-        // Committing releases what is open.
-        transaction.commit().await
+        shared.control(&["COMMIT"])
     }
 
-    async fn begin(&mut self) -> Result<DatabaseTransaction, DbErr> {
+    fn begin(&mut self) -> Result<Shared, DbErr> {
         let connection = match &self.connection {
             Some(connection) => connection,
-            None => self.connection.insert(connect::sqlite_writer(&self.config).await?),
+            None => self.connection.insert(Arc::new(Mutex::new(SqliteConnection::open(&self.config)?))),
         };
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        connection.begin_with_options(options).await
+        let shared = Shared::new(Arc::clone(connection));
+        shared.control(&["BEGIN IMMEDIATE"])?;
+        Ok(shared)
     }
 
     /// Runs one member in its savepoint. An error is one of the whole group.
-    async fn run_member(
-        &self,
-        transaction: &Arc<DatabaseTransaction>,
-        member: Box<dyn Member>,
-        group: &mut Group,
-    ) -> Result<(), DbErr> {
+    async fn run_member(&self, shared: &Arc<Shared>, member: Box<dyn Member>, group: &mut Group) -> Result<(), DbErr> {
         group.members.push(member);
         let member = group.members.last_mut().expect("it was pushed a line above");
         let (ctx, name) = member.identity();
         for number in 1.. {
-            group.shared.open_with(if group.open {
-                "RELEASE member; SAVEPOINT member; "
-            } else {
-                "SAVEPOINT member; "
-            });
-            let last = group.shared.last();
+            shared.open_with_next();
+            let last = shared.last();
             let mut tx = Tx::new(
-                Session::Group(Arc::clone(transaction), Arc::clone(&group.shared)),
+                Session::Group(Arc::clone(shared)),
                 Arc::clone(&self.observer),
                 Engine::Sqlite,
                 self.reactions.clone(),
@@ -286,20 +257,18 @@ impl WriterTask {
             let verdict = member.attempt(&mut tx, &self.limits).await;
             let again = tx.wants_retry();
             drop(tx);
-            // Without any statement there is no savepoint of its own: that of the member before may still be open.
-            let opened = group.shared.take_opening().is_none();
-            group.open |= opened;
+            // Without any statement there is no savepoint.
+            let opened = shared.opened();
             match verdict {
                 Verdict::Keep(traces) => {
                     group.traces.push(traces);
-                    return Ok(());
+                    return if opened { shared.control(&["RELEASE member"]) } else { Ok(()) };
                 }
                 Verdict::Discard => {
                     if opened {
-                        transaction.execute_unprepared("ROLLBACK TO member; RELEASE member").await?;
-                        group.open = false;
+                        shared.control(&["ROLLBACK TO member", "RELEASE member"])?;
                     }
-                    group.shared.set_last(last);
+                    shared.set_last(last);
                     if !again || number >= self.limits.write_attempts {
                         return Ok(());
                     }
@@ -311,9 +280,7 @@ impl WriterTask {
     }
 }
 
-/// Starts a thread for the writer alone; answers when it has ended. Nearly every step of the writer waits for the database's
-/// thread: between two threads that do nothing else, to wake each other is cheap, whereas a worker of the server that
-/// falls idle looks for other work first, and wakes others.
+/// Starts a thread for the writer alone, since its statements block it; answers when it has ended.
 ///
 /// # Errors
 /// When the system has no thread to give.
@@ -323,7 +290,6 @@ pub(crate) fn on_a_thread_of_its_own(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::internal)?;
     let (ended, end) = oneshot::channel::<()>();
     let run = move || {
-        stay_on_one_processor();
         runtime.block_on(task);
         drop(ended);
     };
@@ -332,28 +298,6 @@ pub(crate) fn on_a_thread_of_its_own(
         let _ = end.await;
     })
 }
-
-/// Keeps this thread, and those that it begins, on the processor that it is on. The writer and the database's thread wake each
-/// other for each statement and never work at the same time: on one processor that is a switch from one to the other, between
-/// two an interrupt, which costs several times as much, on a virtual machine above all, and waits for whoever is there.
-#[cfg(target_os = "linux")]
-fn stay_on_one_processor() {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
-    let processor = sched_getcpu();
-    // With one processor there is no choice; with more than a set can name, nothing is lost but some speed.
-    let chosen = sched_getaffinity(None).is_ok_and(|allowed| allowed.count() > 1);
-    if !chosen || processor >= CpuSet::MAX_CPU {
-        return;
-    }
-    let mut one = CpuSet::new();
-    one.set(processor);
-    if let Err(error) = sched_setaffinity(None, &one) {
-        tracing::debug!(%error, "the writer's thread may move between processors");
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn stay_on_one_processor() {}
 
 /// What the members of a group that failed as a whole are told: the reason, and that they may come again.
 fn outer_failure(error: DbErr) -> Error {

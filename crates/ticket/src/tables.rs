@@ -1,9 +1,9 @@
 //! What is no record type or no plain statement: the counters that numbers come from, chains of links, and many rows at once.
 
 use kernel::{Result, Uuid};
+use sea_orm::Statement;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, LockType, OnConflict, Order, Query, Returning};
-use sea_orm::{ConnectionTrait, Statement};
-use store::{DbResult, Engine, Tx};
+use store::{ConnectionTrait, DbResult, Engine, Tx};
 
 use crate::model::TicketKind;
 

@@ -23,7 +23,7 @@ struct Border {
 
 const BORDERS: [Border; 4] = [
     Border {
-        names: &["sea_orm", "sea_orm_migration", "sea_query", "sqlx", "sqlx_core"],
+        names: &["sea_orm", "sea_orm_migration", "sea_query", "sqlx", "sqlx_core", "rusqlite"],
         watches: |path| product(path) && !in_crate(path, "store") && !in_folder(path, "migrations") && !is_tables(path),
         advice: "is for `store`, `migrations` and a crate's `tables.rs`: go through `store`, or \
                  move the row functions to `tables.rs`",

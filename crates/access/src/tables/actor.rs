@@ -2,9 +2,8 @@
 
 use kernel::{ActorKind, Error, Result, Uuid};
 use predicate::{FieldType, Value};
-use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Query as Sql};
-use store::{DbResult, Engine, Tx};
+use store::{ConnectionTrait, DbResult, Engine, Tx};
 
 use super::{bound, get, taken, within_tenant};
 use crate::commands::folded;

@@ -1,9 +1,8 @@
 //! Active users by what they belong to.
 
 use kernel::{ActorKind, Result, Uuid};
-use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query as Sql, SelectStatement};
-use store::DbResult;
+use store::{ConnectionTrait, DbResult};
 
 use super::{get, within_tenant};
 

@@ -2,8 +2,7 @@
 
 use kernel::{Error, Grant, Grants, Result, Scope, Uuid};
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Order, Query as Sql, UnionType};
-use sea_orm::{ConnectionTrait, QueryResult};
-use store::{DbResult, Tx};
+use store::{ConnectionTrait, DbResult, ResultRow, Tx};
 
 use super::{get, within_tenant};
 use crate::permission::{ADMINISTRATOR, BuiltInRole, RoleGrant, normalised};
@@ -71,7 +70,7 @@ pub(crate) async fn grants_of_roles(
     rows.iter().map(|row| Ok((get(row, "role_id")?, get(row, "permission")?, scope(row)?))).collect()
 }
 
-fn scope(row: &QueryResult) -> Result<Scope> {
+fn scope(row: &ResultRow) -> Result<Scope> {
     let text: String = get(row, "scope")?;
     Scope::parse(&text).ok_or_else(|| Error::internal(format!("unknown scope `{text}`")))
 }

@@ -1,9 +1,8 @@
 //! `session`.
 
 use kernel::{Result, Timestamp, Uuid};
-use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait, Query as Sql};
-use store::{DbResult, Tx};
+use store::{ConnectionTrait, DbResult, Tx};
 
 use super::{get, within_tenant};
 

@@ -2,9 +2,8 @@
 
 use kernel::{Error, Result, Uuid};
 use predicate::Value;
-use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, OnConflict, Order, Query as Sql, WindowStatement};
-use store::{DbResult, Tx};
+use store::{ConnectionTrait, DbResult, ResultRow, Tx};
 
 use super::{bound, get, taken};
 use crate::error::slug_taken;
@@ -157,10 +156,6 @@ pub(crate) async fn teams_of(
     pairs(connection.query_all(&select).await.db()?.iter(), "actor_id", "team_id")
 }
 
-fn pairs<'a>(
-    rows: impl Iterator<Item = &'a sea_orm::QueryResult>,
-    first: &str,
-    second: &str,
-) -> Result<Vec<(Uuid, Uuid)>> {
+fn pairs<'a>(rows: impl Iterator<Item = &'a ResultRow>, first: &str, second: &str) -> Result<Vec<(Uuid, Uuid)>> {
     rows.map(|row| Ok((get(row, first)?, get(row, second)?))).collect()
 }

@@ -2,8 +2,7 @@
 
 use kernel::{Result, Uuid};
 use sea_orm::sea_query::{Expr, ExprTrait, Query as Sql, SelectStatement};
-use sea_orm::{ConnectionTrait, QueryResult};
-use store::{DbResult, Tx};
+use store::{ConnectionTrait, DbResult, ResultRow, Tx};
 
 use super::{get, taken};
 use crate::model::Tenant;
@@ -14,7 +13,7 @@ fn select() -> SelectStatement {
     select
 }
 
-fn read(row: &QueryResult) -> Result<Tenant> {
+fn read(row: &ResultRow) -> Result<Tenant> {
     Ok(Tenant {
         id: get(row, "id")?,
         slug: get(row, "slug")?,

@@ -2,8 +2,7 @@
 
 use kernel::{ActorKind, Error, Result, Timestamp, Uuid};
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Order, Query as Sql, SelectStatement};
-use sea_orm::{ConnectionTrait, QueryResult};
-use store::{DbResult, Tx};
+use store::{ConnectionTrait, DbResult, ResultRow, Tx};
 
 use super::{get, within_tenant};
 use crate::model::ApiToken;
@@ -38,7 +37,7 @@ fn select() -> SelectStatement {
     select
 }
 
-fn read(row: &QueryResult) -> Result<ApiToken> {
+fn read(row: &ResultRow) -> Result<ApiToken> {
     let scopes: serde_json::Value = get(row, "scopes")?;
     Ok(ApiToken {
         id: get(row, "id")?,

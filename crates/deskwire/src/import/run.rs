@@ -55,9 +55,9 @@ pub async fn csv(arguments: ImportCsv) -> Result<()> {
     (store.limits.closure_deadline, store.limits.statement_timeout) = (BATCH_DEADLINE, BATCH_DEADLINE);
     let store = migrations::open(store, Clock::System).await?;
     let access = Access::new(store.clone(), Arc::new(gateway::platform::catalogue()?), Settings::default())?;
-    let tickets = gateway::platform::tickets(access.clone())?;
     // Clocks of service levels follow history that is taken over as they follow what happens now.
-    gateway::platform::complete(&tickets)?;
+    let levels = gateway::platform::levels(access.clone(), &gateway::platform::contract()?)?;
+    let tickets = levels.tickets().clone();
     let bar = progress(&arguments)?;
     let source = source::read(&arguments.file, mapping.delimiter as u8, |bytes| bar.set_position(bytes))?;
     let roles = mapping.users.roles.clone();

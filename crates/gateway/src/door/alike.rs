@@ -113,6 +113,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::door::Contract;
     use crate::door::gate::{Gate, Parameters};
     use crate::door::limits::Limits;
 
@@ -136,7 +137,7 @@ mod tests {
     }
 
     fn covered(query: &str, variables: serde_json::Value) -> bool {
-        let gate = Gate::new(SDL, Limits::default()).unwrap();
+        let gate = Gate::new(&Contract::new(SDL).unwrap(), Limits::default());
         let parameters: Parameters = serde_json::from_value(json!({ "query": query, "variables": variables })).unwrap();
         let checked = gate.check(&parameters).unwrap();
         gate.covered(&alike(), &checked)

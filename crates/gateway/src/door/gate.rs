@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::ast::{DirectiveList, FieldDefinition, Type};
 use apollo_compiler::request::coerce_variable_values;
 use apollo_compiler::response::JsonMap;
-use apollo_compiler::schema::{Component, ExtendedType};
 use apollo_compiler::validation::Valid;
-use apollo_compiler::{ExecutableDocument, Schema, name};
+use apollo_compiler::{ExecutableDocument, Schema};
 use async_graphql::{Name, Request, ServerError, Variables};
-use kernel::{Error, ErrorCode};
+use kernel::ErrorCode;
 use moka::sync::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::alike::Alike;
+use super::contract::Contract;
 use super::convert::json_value;
 use super::cost::{self, IntrospectionSizes};
 use super::document::{Document, Operation, OperationKind};
@@ -99,21 +98,16 @@ impl Checked {
 /// Checks operations against the schema and the limits; remembers documents by their hash.
 #[derive(Debug)]
 pub struct Gate {
-    schema: Valid<Schema>,
+    schema: Arc<Valid<Schema>>,
     limits: Limits,
     documents: Cache<[u8; 32], Arc<Document>>,
     introspection: IntrospectionSizes,
 }
 
 impl Gate {
-    /// A gate for the schema in this SDL.
-    ///
-    /// # Errors
-    /// `INTERNAL` when the SDL is not a valid schema.
-    pub fn new(sdl: &str, limits: Limits) -> kernel::Result<Self> {
-        let schema = Schema::parse_and_validate(sdl, "schema.graphql")
-            .map_err(|invalid| Error::internal(format!("the exported schema is invalid: {}", invalid.errors)))?;
-        let schema = with_is_one_of(schema);
+    /// A gate for this schema.
+    pub fn new(contract: &Contract, limits: Limits) -> Self {
+        let schema = Arc::clone(contract.schema());
         let documents = Cache::builder()
             .max_capacity(limits.document_cache_bytes)
             // An estimate: both trees of a document take some forty times its text.
@@ -122,7 +116,7 @@ impl Gate {
                 u32::try_from(4_096 + 40 * text).unwrap_or(u32::MAX)
             })
             .build();
-        Ok(Self { introspection: IntrospectionSizes::of(&schema), schema, limits, documents })
+        Self { introspection: IntrospectionSizes::of(&schema), schema, limits, documents }
     }
 
     /// Checks what a client asks for.
@@ -201,21 +195,4 @@ impl Gate {
             .map(|node| node.as_ref())
             .map_err(|error| refusal(ErrorCode::GraphqlValidationFailed, error.message().to_string(), None))
     }
-}
-
-/// The schema with `__Type.isOneOf`, which the executor answers and the validator's built-in types do not have yet.
-fn with_is_one_of(schema: Valid<Schema>) -> Valid<Schema> {
-    let mut schema = schema.into_inner();
-    if let Some(ExtendedType::Object(meta)) = schema.types.get_mut("__Type") {
-        let field = FieldDefinition {
-            description: None,
-            name: name!("isOneOf"),
-            arguments: Vec::new(),
-            ty: Type::Named(name!("Boolean")),
-            directives: DirectiveList::default(),
-        };
-        meta.make_mut().fields.entry(name!("isOneOf")).or_insert_with(|| Component::new(field));
-    }
-    // One more field of a built-in scalar type leaves a valid schema valid.
-    Valid::assume_valid(schema)
 }

@@ -43,5 +43,5 @@ pub async fn schema<E>(State(door): State<Arc<Inner<E>>>) -> Response
 where
     E: Send + Sync + 'static,
 {
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], door.sdl.clone()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], door.contract.sdl().to_owned()).into_response()
 }

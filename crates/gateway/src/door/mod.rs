@@ -9,6 +9,7 @@ pub mod alike;
 mod alone;
 pub mod answer;
 mod connection;
+pub mod contract;
 mod convert;
 mod cost;
 pub mod document;
@@ -47,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use alike::{Alike, Sight};
+pub use contract::Contract;
 pub use inputs::coerce_json;
 pub use limits::{Limits, Milliseconds};
 
@@ -141,7 +143,7 @@ impl<E> Clone for Door<E> {
 /// What all requests share.
 struct Inner<E> {
     executor: E,
-    sdl: String,
+    contract: Contract,
     gate: gate::Gate,
     backend: Arc<dyn Backend>,
     limits: Limits,
@@ -162,16 +164,16 @@ struct Inner<E> {
 }
 
 impl<E: Executor> Door<E> {
-    /// Doors in front of this executor, whose schema the SDL describes.
+    /// Doors in front of this executor, which executes what the contract says.
     ///
     /// # Errors
-    /// `INTERNAL` when the SDL is not a valid schema.
-    pub fn new(executor: E, sdl: String, backend: Arc<dyn Backend>, config: DoorConfig) -> kernel::Result<Self> {
+    /// `INTERNAL` when there can be no metrics.
+    pub fn new(executor: E, contract: Contract, backend: Arc<dyn Backend>, config: DoorConfig) -> kernel::Result<Self> {
         let DoorConfig { limits, allowed_origins, graphiql, clock } = config;
         Ok(Self(Arc::new(Inner {
             executor,
-            gate: gate::Gate::new(&sdl, limits.clone())?,
-            sdl,
+            gate: gate::Gate::new(&contract, limits.clone()),
+            contract,
             alike: backend.alike(),
             backend,
             rates: rate::RateLimiter::new(&limits, clock.clone()),

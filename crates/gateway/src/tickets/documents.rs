@@ -1,5 +1,7 @@
 //! Filter documents as the API's own inputs: JSON that is coerced and validated as a variable of that type would be.
 
+use std::sync::Arc;
+
 use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Schema};
@@ -10,7 +12,7 @@ use serde_json::Value as Json;
 use ticket::TicketKind;
 use ticket::document::{FilterDocuments, check_length};
 
-use crate::door::coerce_json;
+use crate::door::{Contract, coerce_json};
 use crate::tickets::filters::{IncidentFilter, TaskFilter, TicketFilter};
 
 /// The name of the variable that a document is coerced as.
@@ -18,20 +20,19 @@ const VARIABLE: &str = "filter";
 
 /// Reads filter documents by the schema that clients see.
 pub struct ApiDocuments {
-    schema: Valid<Schema>,
+    schema: Arc<Valid<Schema>>,
     of_tickets: ExecutableDocument,
     of_incidents: ExecutableDocument,
     of_tasks: ExecutableDocument,
 }
 
 impl ApiDocuments {
-    /// By the schema in this text.
+    /// By this schema.
     ///
     /// # Errors
-    /// `INTERNAL` when it is no valid schema.
-    pub fn new(sdl: &str) -> Result<Self> {
-        let schema = Schema::parse_and_validate(sdl, "schema.graphql")
-            .map_err(|invalid| Error::internal(format!("the exported schema is invalid: {}", invalid.errors)))?;
+    /// `INTERNAL` when it has no filters of tickets.
+    pub fn new(contract: &Contract) -> Result<Self> {
+        let schema = Arc::clone(contract.schema());
         let of_type = |name: &str| {
             let text = format!("query(${VARIABLE}: {name}!) {{ __typename }}");
             ExecutableDocument::parse(&schema, text, "filter.graphql")
@@ -76,7 +77,7 @@ mod tests {
     use serde_json::json;
 
     fn documents() -> ApiDocuments {
-        ApiDocuments::new(&crate::schema::sdl()).unwrap()
+        ApiDocuments::new(&Contract::new(crate::schema::sdl()).unwrap()).unwrap()
     }
 
     #[test]

@@ -11,10 +11,10 @@ mod write;
 
 use kernel::{Page, PageDirection, Result, Uuid};
 use predicate::{Catalogue, Path, Predicate, RecordType, Visibilities, Visibility};
-use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, Query as Sql, SelectStatement, UnionType};
 
 use crate::CursorSealer;
+use crate::connection::ConnectionTrait;
 use crate::error::to_error as database_error;
 
 use compile::Compiler;

@@ -9,6 +9,7 @@ use sea_orm::QueryResult;
 use sea_orm::sqlx::postgres::{PgRow, PgValueFormat};
 use sea_orm::sqlx::{Row as _, ValueRef as _};
 
+use crate::connection::ResultRow;
 use crate::error::to_error as database_error;
 
 /// A record as the viewer may read it. Cheap to clone: copies share what neither has changed.
@@ -138,11 +139,11 @@ pub(super) struct Shape {
     pub(super) relations: Vec<(&'static str, Shape)>,
 }
 
-pub(super) fn decode(result: &QueryResult, shape: &Shape) -> Result<Row> {
+pub(super) fn decode(result: &ResultRow, shape: &Shape) -> Result<Row> {
     decode_from(result, shape, &mut 0)
 }
 
-fn decode_from(result: &QueryResult, shape: &Shape, index: &mut usize) -> Result<Row> {
+fn decode_from(result: &ResultRow, shape: &Shape, index: &mut usize) -> Result<Row> {
     let mut fields = Vec::with_capacity(shape.fields.len());
     for field in &shape.fields {
         fields.push((field.name, decode_value(result, *index, &field.kind)?));
@@ -156,8 +157,8 @@ fn decode_from(result: &QueryResult, shape: &Shape, index: &mut usize) -> Result
     Ok(Row { record: shape.record, fields: Arc::new(fields), relations: Arc::new(relations) })
 }
 
-pub(super) fn decode_value(result: &QueryResult, index: usize, kind: &FieldType) -> Result<Value> {
-    if let Some(row) = result.try_as_pg_row()
+pub(super) fn decode_value(result: &ResultRow, index: usize, kind: &FieldType) -> Result<Value> {
+    if let Some(row) = result.driver().and_then(QueryResult::try_as_pg_row)
         && let Some(value) = postgres_value(row, index, kind)
     {
         return Ok(value);

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use kernel::{Error, Result, Timestamp};
 use predicate::{Catalogue, Field, FieldType, Path, Predicate, RecordType, Value, keyed};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, PostgresQueryBuilder, SqliteQueryBuilder};
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value as Bound};
+use sea_orm::{DbBackend, Statement, Value as Bound};
 
 use super::Scoped;
 use super::compile::Compiler;
 use super::row::decode_value;
+use crate::connection::{ConnectionTrait, ResultRow};
 use crate::error::to_error as database_error;
 
 /// What rows are grouped by.
@@ -220,13 +221,13 @@ fn join_intervals(backend: DbBackend, sql: &mut String, values: &mut Vec<Bound>,
     );
 }
 
-fn decode(row: &QueryResult, wanted: &Statistics, fields: &[Place]) -> Result<Group> {
+fn decode(row: &ResultRow, wanted: &Statistics, fields: &[Place]) -> Result<Group> {
     let keys = wanted.group_by.iter().zip(fields).enumerate().map(|(place, (part, (_, _, field)))| match part {
         GroupBy::Field(_) => decode_value(row, place, &field.kind),
         GroupBy::Interval { .. } => decode_value(row, place, &FieldType::Int),
     });
     let keys = keys.collect::<Result<Vec<_>>>()?;
-    let number = |name: &str| row.try_get::<Option<i64>>("", name).map_err(database_error);
+    let number = |name: &str| row.try_get::<Option<i64>>(name).map_err(database_error);
     let durations = match wanted.between {
         Some(_) => match number("timed")?.filter(|timed| *timed > 0) {
             Some(count) => Some(Durations {

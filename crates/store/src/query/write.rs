@@ -2,10 +2,10 @@
 
 use kernel::{Error, Result, Uuid};
 use predicate::{Field, FieldType, RecordType, Value};
-use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, InsertStatement, LockType, OnConflict, Query as Sql};
 
 use super::Row;
+use crate::connection::ConnectionTrait;
 use crate::error::{is_unique_violation, to_error as database_error};
 use crate::{Engine, Tx};
 
@@ -131,7 +131,7 @@ pub async fn hold_in(tx: &Tx, tenant: Uuid, record: &'static RecordType, id: Uui
         .and_where(Expr::col(Alias::new("id")).eq(id))
         .lock(LockType::NoKeyUpdate);
     match tx.query_one(&select).await.map_err(database_error)? {
-        Some(row) => Ok(row.try_get::<i32>("", "version").map_err(database_error)? == version),
+        Some(row) => Ok(row.try_get::<i32>("version").map_err(database_error)? == version),
         None => Ok(false),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use kernel::{ActorKind, Channel, ErrorCode, Uuid};
 use migrations::testing::{each_engine, each_engine_with};
-use sea_orm::{ConnectionTrait, Statement};
-use store::{Audience, DbResult, Engine, Event, JobHandlers, Store, Written};
+use sea_orm::Statement;
+use store::{Audience, ConnectionTrait, DbResult, Engine, Event, JobHandlers, Store, Written};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
@@ -236,7 +236,7 @@ async fn write_two(store: &Store, writer: usize, number: usize) -> Vec<Event> {
             Box::pin(async move {
                 let sql = "UPDATE counter SET version = version + 1 WHERE name = 'n' RETURNING version";
                 let row = tx.query_one_raw(Statement::from_string(tx.get_database_backend(), sql)).await.db()?.unwrap();
-                let version: i64 = row.try_get("", "version").db()?;
+                let version: i64 = row.try_get("version").db()?;
                 let subject = Uuid::from_u128(0xc);
                 let mut raised = event("counter.raised", subject, version as i32);
                 raised.payload = format!("{writer}/{number}").into();

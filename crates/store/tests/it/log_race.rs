@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use kernel::Uuid;
 use migrations::testing::each_engine_with;
-use sea_orm::{ConnectionTrait, Statement};
-use store::{Engine, Store};
+use sea_orm::Statement;
+use store::{ConnectionTrait, Engine, Store};
 
 use crate::support::{TENANT, emit};
 
@@ -31,8 +31,8 @@ async fn by_largest(store: Store, column: &'static str, over: Arc<AtomicBool>) -
         let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, [largest.into()]);
         let rows = reader.query_all_raw(statement).await.unwrap();
         for row in &rows {
-            read.push(row.try_get("", "id").unwrap());
-            largest = row.try_get("", "place").unwrap();
+            read.push(row.try_get("id").unwrap());
+            largest = row.try_get("place").unwrap();
         }
         if last && rows.is_empty() {
             return read;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use kernel::{Actor, ActorKind, Channel, Ctx, Grants, Id, Mutation, Result, Uuid, id::prefix, random};
-use sea_orm::{ConnectionTrait, Statement, Value};
-use store::{Audience, Change, DbResult, NewEvent, NewJob, RecordRef, Store, Tx, Written};
+use sea_orm::{Statement, Value};
+use store::{Audience, Change, ConnectionTrait, DbResult, NewEvent, NewJob, RecordRef, Store, Tx, Written};
 
 pub const TENANT: Uuid = Uuid::from_u128(0x01);
 pub const OTHER_TENANT: Uuid = Uuid::from_u128(0x02);
@@ -146,11 +146,11 @@ pub async fn count(store: &Store, from: &str) -> i64 {
     let reader = store.read("test.look");
     let sql = format!("SELECT count(*) AS n FROM {from}");
     let statement = Statement::from_string(reader.get_database_backend(), sql);
-    reader.query_one_raw(statement).await.unwrap().unwrap().try_get("", "n").unwrap()
+    reader.query_one_raw(statement).await.unwrap().unwrap().try_get("n").unwrap()
 }
 
 /// One value of one row.
-pub async fn look<T: sea_orm::TryGetable>(store: &Store, sql: &str) -> T {
+pub async fn look<T: store::Column>(store: &Store, sql: &str) -> T {
     let reader = store.read("test.look");
     let statement = Statement::from_string(reader.get_database_backend(), sql);
     reader.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()

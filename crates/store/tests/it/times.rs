@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 use migrations::testing::each_engine;
-use sea_orm::{ConnectionTrait, Statement};
-use store::Engine;
+use sea_orm::Statement;
+use store::{ConnectionTrait, Engine};
 
 use crate::support::{ctx, day, execute};
 
@@ -31,7 +31,7 @@ async fn times_compare_and_sort_alike() {
         let read = async |sql: &str, bound: Vec<sea_orm::Value>| {
             let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, bound);
             let rows = reader.query_all_raw(statement).await.unwrap();
-            rows.iter().map(|row| row.try_get::<DateTime<Utc>>("", "at").unwrap()).collect::<Vec<_>>()
+            rows.iter().map(|row| row.try_get::<DateTime<Utc>>("at").unwrap()).collect::<Vec<_>>()
         };
         let all = offsets.map(|offset| day(0) + Duration::microseconds(offset));
         assert_eq!(read("SELECT at FROM moment ORDER BY at", vec![]).await, all);

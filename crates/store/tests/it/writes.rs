@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use kernel::{Error, ErrorCode, Result, UserError};
 use migrations::testing::{each_engine, each_engine_with};
-use sea_orm::{ConnectionTrait, Statement};
-use store::{DbResult, Written, is_unique_violation, unique_violation};
+use sea_orm::Statement;
+use store::{ConnectionTrait, DbResult, Written, is_unique_violation, unique_violation};
 use tokio::sync::Notify;
 
 use crate::support::{add, add_counter, count, counters, ctx, dry, execute, look, make_counters, whole};
@@ -234,7 +234,7 @@ async fn concurrent_increments_lose_nothing() {
                                     );
                                     let row = tx.query_one_raw(statement).await.db()?.unwrap();
                                     let (value, version): (i64, i64) =
-                                        (row.try_get("", "value").db()?, row.try_get("", "version").db()?);
+                                        (row.try_get("value").db()?, row.try_get("version").db()?);
                                     let changed = execute(
                                         tx,
                                         "UPDATE counter SET value = $1, version = version + 1 WHERE name = 'n' AND version = $2",
@@ -421,6 +421,30 @@ async fn a_statement_that_outlives_its_closure_delays_nobody() {
                 Box::pin(async move {
                     add_counter(tx, "slow").await?;
                     execute(tx, slow, vec![]).await
+                })
+            });
+            assert_eq!(written.await.unwrap_err().code(), ErrorCode::DeadlineExceeded);
+            add(&test, &ctx(&test), "next").await.unwrap();
+            assert_eq!(counters(&test).await, 1);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_closure_without_end_meets_its_deadline() {
+    each_engine_with(
+        |config| config.limits.closure_deadline = Duration::from_millis(100),
+        |test| async move {
+            make_counters(&test).await;
+            let context = ctx(&test);
+            let written = test.write::<(), _>(&context, "counter.add", |tx| {
+                Box::pin(async move {
+                    add_counter(tx, "endless").await?;
+                    // Each is over at once: none of them makes the closure wait for anything long.
+                    loop {
+                        execute(tx, "UPDATE counter SET value = value + 1", vec![]).await?;
+                    }
                 })
             });
             assert_eq!(written.await.unwrap_err().code(), ErrorCode::DeadlineExceeded);

@@ -4,13 +4,13 @@ use apollo_compiler::response::{JsonMap, JsonValue};
 use async_graphql::{Executor, Value};
 
 use super::toy::{Counts, schema};
-use crate::door::Limits;
 use crate::door::gate::{Checked, Gate, Parameters};
+use crate::door::{Contract, Limits};
 use crate::error::code_of;
 use kernel::ErrorCode;
 
 fn gate(limits: Limits) -> Gate {
-    Gate::new(&schema(Counts::default()).sdl(), limits).unwrap()
+    Gate::new(&Contract::new(schema(Counts::default()).sdl()).unwrap(), limits)
 }
 
 fn parameters(query: &str, variables: serde_json::Value) -> Parameters {
@@ -177,7 +177,7 @@ fn exactly_one_of() {
 
 #[test]
 fn scalars_have_their_form_before_anything_runs() {
-    let gate = Gate::new(&crate::schema::sdl(), Limits::default()).unwrap();
+    let gate = Gate::new(&Contract::new(crate::schema::sdl()).unwrap(), Limits::default());
     let outcome = |query: &str, variables: serde_json::Value| {
         gate.check(&parameters(query, variables)).map(|_| ()).map_err(|errors| errors[0].message.clone())
     };

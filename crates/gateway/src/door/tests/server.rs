@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::toy::{Counts, Platform, schema};
-use crate::door::{Door, DoorConfig, Limits, Milliseconds};
+use crate::door::{Contract, Door, DoorConfig, Limits, Milliseconds};
 use kernel::Clock;
 
 /// No test waits longer for anything.
@@ -38,7 +38,13 @@ pub async fn serve_with(config: DoorConfig) -> Server {
     let (platform, counts) = (Platform::new(), Counts::default());
     let schema = schema(counts.clone());
     let clock = Clock::Manual(platform.clock.clone());
-    let door = Door::new(schema.clone(), schema.sdl(), platform.clone(), DoorConfig { clock, ..config }).unwrap();
+    let door = Door::new(
+        schema.clone(),
+        Contract::new(schema.sdl()).unwrap(),
+        platform.clone(),
+        DoorConfig { clock, ..config },
+    )
+    .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let stop = shutdown.clone();
