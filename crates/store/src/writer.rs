@@ -112,15 +112,8 @@ impl SqliteWriter {
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(limits.write_queue);
         let connection = Some(Arc::new(Mutex::new(connection)));
-        let task = WriterTask {
-            config,
-            connection,
-            observer,
-            limits: Arc::clone(&limits),
-            aftermath,
-            reactions,
-            waiting,
-        };
+        let task =
+            WriterTask { config, connection, observer, limits: Arc::clone(&limits), aftermath, reactions, waiting };
         (Self { queue, in_flight: InFlight::default(), limits }, task.serve(stop))
     }
 
