@@ -247,3 +247,86 @@ fn check_escalations(problems: &mut Problems, metric: &MetricDraft) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Pauses;
+
+    fn draft(change: impl FnOnce(&mut MetricDraft)) -> PolicyDraft {
+        let target = TargetDraft { priorities: Vec::new(), condition: None, target: 3_600, calendar: None };
+        let mut metric = MetricDraft {
+            metric: Metric::Resolution,
+            targets: vec![target],
+            pauses: Pauses::default(),
+            escalations: Vec::new(),
+        };
+        change(&mut metric);
+        PolicyDraft { condition: None, calendar: CalendarRef::Key("always".into()), metrics: vec![metric] }
+    }
+
+    fn paths(draft: &PolicyDraft) -> Vec<String> {
+        match check_draft(PolicyKind::Sla, draft) {
+            Err(kernel::Error::Refused(errors)) => errors.iter().map(|error| error.path.join(".")).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn escalation(at: EscalationTime) -> EscalationDraft {
+        EscalationDraft { at, actions: Vec::new() }
+    }
+
+    #[test]
+    fn everything_that_can_grow_has_an_end() {
+        assert!(check_draft(PolicyKind::Sla, &draft(|_| {})).is_ok());
+        let rows = draft(|metric| {
+            let mut row = metric.targets[0].clone();
+            row.condition = Some(serde_json::json!({}));
+            metric.targets = vec![row; MAX_TARGETS + 1];
+        });
+        assert_eq!(paths(&rows), ["metrics.0.targets"]);
+        let long = draft(|metric| metric.targets[0].target = MAX_TARGET_SECONDS + 1);
+        assert_eq!(paths(&long), ["metrics.0.targets.0.target"]);
+        let many = draft(|metric| {
+            let times = (0..=MAX_ESCALATIONS as i64).map(|number| escalation(EscalationTime::After(number)));
+            metric.escalations = times.collect();
+        });
+        assert_eq!(paths(&many), ["metrics.0.escalations"]);
+        let busy = draft(|metric| {
+            let actions = vec![ActionDraft::RaisePriority; MAX_ACTIONS + 1];
+            metric.escalations = vec![EscalationDraft { at: EscalationTime::Percent(50), actions }];
+        });
+        assert_eq!(paths(&busy), ["metrics.0.escalations.0.actions"]);
+        let wordy = draft(|metric| {
+            let actions = vec![ActionDraft::Comment("x".repeat(MAX_TEXT + 1)), ActionDraft::Comment(" ".into())];
+            metric.escalations = vec![EscalationDraft { at: EscalationTime::Percent(50), actions }];
+        });
+        let at = "metrics.0.escalations.0.actions";
+        assert_eq!(paths(&wordy), [format!("{at}.0.comment"), format!("{at}.1.comment")]);
+    }
+
+    #[test]
+    fn an_escalation_stands_once_and_within_its_bounds() {
+        let wrong = draft(|metric| {
+            metric.escalations = vec![
+                escalation(EscalationTime::Percent(0)),
+                escalation(EscalationTime::Before(3_600)),
+                escalation(EscalationTime::After(-1)),
+                escalation(EscalationTime::Percent(50)),
+                escalation(EscalationTime::Percent(50)),
+            ];
+        });
+        let at = "metrics.0.escalations";
+        let expected = ["0.at.percent", "1.at.before", "2.at.after", "4.at"].map(|place| format!("{at}.{place}"));
+        assert_eq!(paths(&wrong), expected);
+    }
+
+    #[test]
+    fn only_agreements_with_customers_measure_more_than_the_resolution() {
+        let response = draft(|metric| metric.metric = Metric::FirstResponse);
+        assert!(check_draft(PolicyKind::Sla, &response).is_ok());
+        assert!(check_draft(PolicyKind::Ola, &response).is_err());
+        let pausing = draft(|metric| metric.pauses.state_categories = vec![StateCategory::New]);
+        assert!(check_draft(PolicyKind::UnderpinningContract, &pausing).is_err());
+    }
+}

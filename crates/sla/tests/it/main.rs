@@ -1,4 +1,5 @@
 //! Service levels: the rules on stories told event by event, and the whole on both engines.
 
+mod oracle;
 mod rules;
 mod story;

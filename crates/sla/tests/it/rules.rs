@@ -333,3 +333,35 @@ fn reassigning_a_ticket_does_not_restart_the_agreement_with_the_customer() {
     story.opened("Mon 08:00").assigned("Mon 12:00", 1).assigned("Mon 15:00", 2);
     assert_eq!(story.clock().due_at, Some(at("Mon 16:00")));
 }
+
+// Limits
+
+#[test]
+fn a_clock_remembers_a_limited_number_of_stretches_and_loses_no_time() {
+    let mut story = Story::under([resolution(1_000)]);
+    let begin = at("Mon 00:00");
+    story.opened_at(begin);
+    let minutes = chrono::Duration::minutes;
+    for number in 1..=400_i64 {
+        let (category, reason) = match number % 2 {
+            1 => (StateCategory::Waiting, Some(WaitingReason::Requester)),
+            _ => (StateCategory::Active, None),
+        };
+        story.at(begin + minutes(number * 3), category, reason);
+    }
+    let clock = story.clock();
+    assert_eq!(clock.segments.len(), sla::clock::MAX_SEGMENTS);
+    assert_eq!((clock.segments[0].cause, clock.segments[1].cause), (Cause::Opened, Cause::Earlier));
+    assert_eq!(clock.elapsed, minutes(600), "every other stretch of three minutes");
+}
+
+#[test]
+fn a_ticket_has_a_limited_number_of_clocks() {
+    let next = policy(PolicyKind::Sla, Metric::NextResponse, &round_the_clock(), &[(&[], 4)]);
+    let mut story = Story::under([next]);
+    story.opened("Mon 00:00");
+    for _ in 0..sla::clock::MAX_CLOCKS + 5 {
+        story.requester_asks("Mon 09:00").agent_replies("Mon 09:01");
+    }
+    assert_eq!(story.clocks.len(), sla::clock::MAX_CLOCKS);
+}

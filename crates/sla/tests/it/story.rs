@@ -139,6 +139,17 @@ impl Story {
         self.tell(when, What::Created)
     }
 
+    /// Comes into a state at an instant.
+    pub fn at(&mut self, when: Timestamp, category: StateCategory, reason: Option<WaitingReason>) -> &mut Self {
+        (self.category, self.reason) = (category, reason);
+        self.tell(when, What::Changed)
+    }
+
+    pub fn prioritised_at(&mut self, when: Timestamp, priority: Priority) -> &mut Self {
+        self.priority = priority;
+        self.tell(when, What::Changed)
+    }
+
     pub fn state(&mut self, when: &str, category: StateCategory) -> &mut Self {
         (self.category, self.reason) = (category, None);
         self.tell(at(when), What::Changed)
