@@ -3,6 +3,7 @@
 use async_graphql::{Context, ID, Interface, MergedObject, MergedSubscription, Object, Result, SimpleObject};
 use kernel::Id;
 use kernel::id::prefix;
+use sla::fields::SLA_CLOCK;
 use ticket::custom_field::fields::CUSTOM_FIELD;
 
 use crate::approvals::mutations::ApprovalMutations;
@@ -28,7 +29,7 @@ use crate::service_levels::attainment::ClockQueries;
 use crate::service_levels::background::ServiceLevelOperations;
 use crate::service_levels::mutations::ServiceLevelMutations;
 use crate::service_levels::queries::ServiceLevelQueries;
-use crate::service_levels::{Calendar, SlaPolicy};
+use crate::service_levels::{Calendar, SlaClock, SlaPolicy};
 use crate::tasks::Task;
 use crate::tasks::mutations::TaskMutations;
 use crate::tasks::queries::TaskQueries;
@@ -123,6 +124,8 @@ pub enum Node {
     Calendar(Calendar),
     /// A policy of service levels.
     SlaPolicy(SlaPolicy),
+    /// A clock of a service level.
+    SlaClock(SlaClock),
     /// An operation.
     Operation(Operation),
 }
@@ -275,6 +278,11 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
             found.map(|row| Node::Operation(Operation::from_row(row)))
         }
         prefix::CALENDAR => loaders::calendar(ctx, id.uuid).await?.map(|row| Node::Calendar(Calendar::from_row(row))),
+        prefix::SLA_CLOCK => {
+            let tickets = &platform(ctx).tickets;
+            let found = tickets.by_ids(&viewer(ctx)?, &SLA_CLOCK, &[id.uuid], &["policy"]).await?.pop();
+            found.map(|row| Node::SlaClock(SlaClock::from_row(row)))
+        }
         prefix::SLA_POLICY => {
             let found = platform(ctx).levels.policy(&viewer(ctx)?, &sla::PolicyRef::Id(id)).await?;
             found.map(|row| Node::SlaPolicy(SlaPolicy::from_row(row)))
