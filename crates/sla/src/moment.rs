@@ -1,7 +1,7 @@
 //! From the events of the log to the moments that clocks are folded from.
 
 use kernel::{Actor, Ctx, Error, Result, Timestamp, Uuid};
-use predicate::{Catalogue, Predicate, RecordType, evaluate};
+use predicate::{Catalogue, FieldType, Predicate, RecordType, Value, evaluate};
 use serde_json::{Map, Value as Json};
 use store::{Change, Event, NewEvent};
 use ticket::Tickets;
@@ -63,6 +63,13 @@ impl<'a> Happened<'a> {
 
     fn id(&self, fact: &str) -> Option<Uuid> {
         self.text(fact)?.parse().ok()
+    }
+
+    /// When the ticket was opened: before its first event, where the history of another system begins later.
+    fn opened_at(&self) -> Timestamp {
+        let fact = self.facts.get("createdAt").unwrap_or(&Json::Null);
+        let told = Value::from_json(&FieldType::Time, fact).and_then(|value| value.as_time());
+        told.map_or(self.at, |told| told.min(self.at))
     }
 
     fn what(&self) -> What {
@@ -127,9 +134,10 @@ fn fold_as(
     let facts = told::EventFacts::of(record, catalogue, event.facts);
     let holds = |condition: &Predicate| evaluate(condition, &facts);
     let broken = |fact: &str| Error::internal(format!("an event `{}` has an unreadable {fact}", event.kind));
+    let what = event.what();
     let moment = Moment {
-        at: event.at,
-        what: event.what(),
+        at: if what == What::Created { event.opened_at() } else { event.at },
+        what,
         category: event.text("stateCategory").and_then(StateCategory::parse).ok_or_else(|| broken("stateCategory"))?,
         reason: event.text("waitingReason").and_then(WaitingReason::parse),
         priority: event.text("priority").and_then(Priority::parse).ok_or_else(|| broken("priority"))?,
