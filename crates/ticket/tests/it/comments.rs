@@ -37,7 +37,10 @@ async fn a_comment_has_its_author_and_an_event() {
         assert_eq!(kinds(&outcome.events), [events::COMMENT_ADDED]);
         let event = &outcome.events[0];
         assert_eq!((event.audience, event.version), (Audience::Public, 1));
-        assert_eq!(event.payload, json!({ "comment": said.id().to_string(), "visibility": "PUBLIC", "role": "REQUESTER" }));
+        assert_eq!(
+            event.payload,
+            json!({ "comment": said.id().to_string(), "visibility": "PUBLIC", "role": "REQUESTER" })
+        );
         assert!(event.changes.is_empty(), "a comment is no field");
         assert_eq!(event.facts["number"], json!("INC-1001"));
     })
