@@ -60,6 +60,7 @@ SCALARS = {
     "JSON": st.one_of(TEXTS.map(nodes.String), st.integers(-(2**40), 2**40).map(nodes.Int), st.just(nodes.Object(fields=()))),
     "JSONSchema": st.just(nodes.Object(fields=())),
     "Markdown": strings(st.just("# Title\n\n<script>")),
+    "Duration": strings(DURATIONS),
     "TimePoint": strings(INSTANTS, DURATIONS),
     "TimeZone": strings(st.sampled_from(["Europe/Vienna", "UTC", "Mars/Olympus"])),
     "URL": strings(st.just("https://example.com/a.png")),
