@@ -47,13 +47,12 @@ fn calendar(opens: DateTime<Utc>) -> Value {
     json!({ "key": "soon", "name": "Soon", "timeZone": "UTC", "week": [{ "day": day, "from": time(opens), "to": to }] })
 }
 
-async fn promise(client: &Client, opens: DateTime<Utc>) -> Result<()> {
-    until_done(client, "calendarCreate", &calendar(opens)).await?;
+async fn promise(client: &Client, opens: DateTime<Utc>) {
+    client.done("calendarCreate", calendar(opens), "calendar { id }").await;
     let escalation = json!({ "at": { "percent": 50 }, "actions": [{ "comment": "Half of the time has gone by." }] });
     let metric = json!({ "metric": "RESOLUTION", "targets": [{ "target": "PT2S" }], "escalations": [escalation] });
     let policy = json!({ "key": "soon", "name": "Soon", "calendar": { "key": "soon" }, "metrics": [metric] });
-    until_done(client, "slaPolicyCreate", &policy).await?;
-    Ok(())
+    client.done("slaPolicyCreate", policy, "slaPolicy { id }").await;
 }
 
 async fn open(place: &Place, addresses: &[SocketAddr], count: usize) -> Result<()> {
@@ -99,7 +98,7 @@ pub async fn escalations(run: &Run) -> Result<()> {
     let now = Clock::System.now();
     let opens = now + Duration::minutes(minutes + 1) - Duration::seconds(i64::from(now.second()));
     let opens = opens.with_nanosecond(0).context("a full second")?;
-    promise(&steady, opens).await?;
+    promise(&steady, opens).await;
     open(&place, &addresses, tickets).await?;
     let left = opens - Clock::System.now();
     run.report.check(left > Duration::zero(), || "the tickets were not opened before they were due".to_owned());
