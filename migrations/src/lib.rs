@@ -18,6 +18,7 @@ pub mod m0009_workflows;
 pub mod m0010_custom_fields;
 pub mod m0011_service_levels;
 pub mod m0012_operations;
+pub mod m0013_agreements;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -41,6 +42,7 @@ pub const ALL: &[SqlMigration] = &[
     m0010_custom_fields::MIGRATION,
     m0011_service_levels::MIGRATION,
     m0012_operations::MIGRATION,
+    m0013_agreements::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -39,8 +39,10 @@ async fn bad_texts_are_the_users_fault() {
                 if root.operation == "subscription" || (root.operation == "query" && number > 0) {
                     continue;
                 }
+                // A filter within a filter is read by the functions of the outer one.
+                let depth = if root.operation == "query" { 3 } else { 4 };
                 for (name, ty) in &root.arguments {
-                    for value in shapes::mutants(&schema, ty, 4, &bad) {
+                    for value in shapes::mutants(&schema, ty, depth, &bad) {
                         let mut variables: Map<String, Value> =
                             root.minimal(&schema).as_object().cloned().unwrap_or_default();
                         variables.insert(name.clone(), value);

@@ -1,6 +1,7 @@
 //! End-to-end scenarios, through the public API of a real server, each on SQLite and on PostgreSQL.
 
 mod access_matrix;
+mod agreements;
 mod approvals;
 mod attacks;
 mod bad_strings;

@@ -37,6 +37,10 @@ const RECORDS: &[(&str, &str)] = &[
     ("Calendar", "calendar"),
     ("SlaPolicy", "slaPolicy"),
     ("SlaClock", "slaClock"),
+    ("ServiceAgreement", "serviceAgreement"),
+    ("ServiceLevelRequirement", "serviceLevelRequirement"),
+    ("ServiceReview", "serviceReview"),
+    ("ServiceImprovement", "serviceImprovement"),
     ("Operation", "operation"),
 ];
 
@@ -88,6 +92,13 @@ const COMPUTED: &[(&str, &str)] = &[
     ("SlaClock.explain", "computed from the row, for whoever sees the clock"),
     ("SlaClock.fired", "`configuration.read`"),
     ("SlaClock.endedBy", "the field `ended`, for whoever sees the clock"),
+    ("ServiceAgreement.inForce", "computed from the row, for whoever sees the agreement"),
+    ("ServiceAgreement.checks", "`agreement.read`: the whole, whoever looks"),
+    ("ServiceLevelRequirement.checks", "`agreement.read`: the whole, whoever looks"),
+    ("ServiceReview.met", "computed from the row, for whoever sees the review"),
+    ("ServiceReview.breached", "computed from the row, for whoever sees the review"),
+    ("ServiceReview.attainment", "computed from the row, for whoever sees the review"),
+    ("ServiceReview.actions", "rows of `serviceReviewAction`, by its row rule"),
     ("Operation.progress", "computed from the row, for whoever sees the operation"),
 ];
 
@@ -208,6 +219,9 @@ fn every_object_type_is_known() {
         "SlaAttainment",
         "SlaAttainmentGroup",
         "SlaAttainmentKey",
+        "ServiceLevelCheck",
+        "ServiceLevelCheckPart",
+        "ServiceReviewFigure",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };
@@ -250,6 +264,10 @@ fn every_filter_and_every_order_has_a_policy() {
         ("CalendarFilter", "calendar"),
         ("SlaPolicyFilter", "slaPolicy"),
         ("SlaClockFilter", "slaClock"),
+        ("ServiceAgreementFilter", "serviceAgreement"),
+        ("ServiceLevelRequirementFilter", "serviceLevelRequirement"),
+        ("ServiceReviewFilter", "serviceReview"),
+        ("ServiceImprovementFilter", "serviceImprovement"),
     ];
     for (filter, name) in filters {
         for field in comparisons(&schema, filter) {
@@ -316,6 +334,10 @@ fn every_filter_and_every_order_has_a_policy() {
         ("CalendarOrderField", "calendar"),
         ("SlaPolicyOrderField", "slaPolicy"),
         ("SlaClockOrderField", "slaClock"),
+        ("ServiceAgreementOrderField", "serviceAgreement"),
+        ("ServiceLevelRequirementOrderField", "serviceLevelRequirement"),
+        ("ServiceReviewOrderField", "serviceReview"),
+        ("ServiceImprovementOrderField", "serviceImprovement"),
     ] {
         let Some(ExtendedType::Enum(found)) = schema.types.get(order) else { panic!("{order} is no enum") };
         // A custom field is ordered by as its document may be read.

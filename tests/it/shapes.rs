@@ -39,6 +39,7 @@ pub fn minimal(schema: &Schema, ty: &Type) -> Value {
                 "JSON" => json!({}),
                 "EmailAddress" => json!("nobody@nowhere.example"),
                 "DateTime" | "TimePoint" => json!("2026-03-01T09:00:00Z"),
+                "Duration" => json!("PT1H"),
                 _ => json!("text"),
             },
         },

@@ -1,13 +1,71 @@
 //! Records that an administrator keeps (services, calendars, policies): how they are written, with their version and their
 //! event, the same for all of them.
 //!
-//! Their types have the fields `id`, `retired`, `version`, `createdAt` and `updatedAt` beside their own.
+//! Their types have the fields `id`, `version`, `createdAt` and `updatedAt` beside their own, and `retired` where a record can be
+//! taken out of use.
 
-use kernel::{Id, Result, UserError};
-use predicate::{RecordType, RelationKind, Value};
+use kernel::{Ctx, Id, Result, UserError};
+use predicate::{Predicate, RecordType, RelationKind, Value};
 use serde_json::Value as Json;
 use store::query::{self, Row};
-use store::{Audience, Change, NewEvent, RecordRef, Tx};
+use store::{Audience, Change, ConnectionTrait, NewEvent, RecordRef, Tx, Written};
+
+use crate::commands::{MAX_SLUG, is_key};
+use crate::model::Changed;
+use crate::{Access, visibility};
+
+/// The condition that an id points with; `None` for one of another type, which names nothing.
+pub fn of_type(id: &Id, prefix: &str) -> Option<Predicate> {
+    (id.prefix == prefix).then(|| Predicate::eq("id", id.uuid))
+}
+
+/// The condition that a key points with; `None` for what can be none: PostgreSQL cannot even be asked for a NUL character.
+pub fn of_key(key: &str) -> Option<Predicate> {
+    is_key(key, MAX_SLUG).then(|| Predicate::eq("key", key))
+}
+
+/// The id of an optional record as a field's value.
+pub fn reference(row: Option<&Row>) -> Value {
+    row.map_or(Value::Null, |row| row.id().into())
+}
+
+impl Access {
+    /// The record that a condition finds, with all its fields, if the viewer may see it.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn find_unmasked(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        record: &'static RecordType,
+        condition: Option<Predicate>,
+    ) -> Result<Option<Row>> {
+        let Some(condition) = condition else { return Ok(None) };
+        let visible = visibility::unmasked(&self.visible(ctx));
+        query::find(connection, &self.scoped(ctx, &visible), record, &condition, &[]).await
+    }
+
+    /// What a mutation of a managed record answers: its own work, or that of the earlier call with the same key, read as it is now.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for what the viewer may no longer see.
+    pub async fn answer_row(
+        &self,
+        ctx: &Ctx,
+        written: Written<Row>,
+        record: &'static RecordType,
+        what: &str,
+    ) -> Result<Changed<Row>> {
+        let again = |id| async move {
+            let visible = self.visible(ctx);
+            let scoped = self.scoped(ctx, &visible);
+            let found = query::by_ids(&self.store().read("managed.replay"), &scoped, record, &[id], &[]).await?.pop();
+            found.ok_or_else(|| UserError::not_found(["id"], what).into())
+        };
+        self.answer(ctx, written, again).await
+    }
+}
 
 /// A record and what the log calls it.
 #[derive(Clone, Copy)]
@@ -49,9 +107,11 @@ impl Managed {
     pub async fn insert_in(self, tx: &mut Tx, event: &'static str, values: Vec<(&'static str, Value)>) -> Result<Row> {
         let ctx = tx.ctx().clone();
         let (told, mut fields) = (values.clone(), values);
+        if self.record.field("retired").is_some() {
+            fields.push(("retired", false.into()));
+        }
         fields.extend([
             ("id", Value::from(ctx.new_id())),
-            ("retired", false.into()),
             ("version", 1.into()),
             ("createdAt", tx.now().into()),
             ("updatedAt", tx.now().into()),
@@ -106,6 +166,8 @@ impl Managed {
             "team" => kernel::id::prefix::TEAM,
             "service" => kernel::id::prefix::SERVICE,
             "calendar" => kernel::id::prefix::CALENDAR,
+            "serviceAgreement" => kernel::id::prefix::SERVICE_AGREEMENT,
+            "serviceReview" => kernel::id::prefix::SERVICE_REVIEW,
             _ => return None,
         })
     }

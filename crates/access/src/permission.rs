@@ -69,6 +69,10 @@ permissions! {
     CONFIGURATION_READ = "configuration.read",
     /// Create and change services, configuration items and their relations.
     CONFIGURATION_MANAGE = "configuration.manage",
+    /// See agreements on service levels, what is required, service reviews and improvements.
+    AGREEMENT_READ = "agreement.read",
+    /// Create and change agreements on service levels, what is required, service reviews and improvements.
+    AGREEMENT_MANAGE = "agreement.manage",
 }
 
 /// The permission with this name.
@@ -164,6 +168,7 @@ static AGENT_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_CREATE_ON_BEHALF, Scope::Tenant),
         (USER_READ, Scope::Tenant),
         (CONFIGURATION_READ, Scope::Tenant),
+        (AGREEMENT_READ, Scope::Tenant),
     ],
 };
 
@@ -209,6 +214,8 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (AUDIT_READ, Scope::Tenant),
         (CONFIGURATION_READ, Scope::Tenant),
         (CONFIGURATION_MANAGE, Scope::Tenant),
+        (AGREEMENT_READ, Scope::Tenant),
+        (AGREEMENT_MANAGE, Scope::Tenant),
     ],
 };
 
@@ -222,6 +229,7 @@ static AUDITOR_ROLE: BuiltInRole = BuiltInRole {
         (USER_READ, Scope::Tenant),
         (AUDIT_READ, Scope::Tenant),
         (CONFIGURATION_READ, Scope::Tenant),
+        (AGREEMENT_READ, Scope::Tenant),
     ],
 };
 

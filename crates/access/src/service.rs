@@ -193,7 +193,12 @@ impl Access {
     }
 
     /// What a mutation answers: its own work, or that of the earlier call with the same key, read as it is now.
-    async fn answer<T, R>(&self, ctx: &Ctx, written: Written<T>, again: impl FnOnce(Uuid) -> R) -> Result<Changed<T>>
+    pub(crate) async fn answer<T, R>(
+        &self,
+        ctx: &Ctx,
+        written: Written<T>,
+        again: impl FnOnce(Uuid) -> R,
+    ) -> Result<Changed<T>>
     where
         R: Future<Output = Result<T>>,
     {

@@ -1,10 +1,9 @@
 //! Reading services, configuration items and their relations, as far as the viewer may see them.
 
-use access::visibility;
+use access::{of_key, of_type, visibility};
 use kernel::id::prefix;
-use kernel::{Ctx, Id, PageDirection, Result, UserError, Uuid};
-use predicate::{Predicate, RecordType};
-use store::ConnectionTrait;
+use kernel::{Ctx, PageDirection, Result, UserError, Uuid};
+use predicate::Predicate;
 use store::Tx;
 use store::query::{self, Row};
 
@@ -17,11 +16,7 @@ impl ServiceRef {
     fn condition(&self) -> Option<Predicate> {
         match self {
             ServiceRef::Id(id) => of_type(id, prefix::SERVICE),
-            // PostgreSQL cannot even be asked for a NUL character.
-            ServiceRef::Key(key) if access::commands::is_key(key, access::commands::MAX_SLUG) => {
-                Some(Predicate::eq("key", key.as_str()))
-            }
-            ServiceRef::Key(_) => None,
+            ServiceRef::Key(key) => of_key(key),
         }
     }
 
@@ -41,11 +36,6 @@ impl ItemRef {
     }
 }
 
-/// An id of another type names nothing.
-fn of_type(id: &Id, prefix: &str) -> Option<Predicate> {
-    (id.prefix == prefix).then(|| Predicate::eq("id", id.uuid))
-}
-
 impl Configuration {
     /// The service that a reference points at.
     ///
@@ -53,7 +43,7 @@ impl Configuration {
     /// Database errors.
     pub async fn service(&self, ctx: &Ctx, reference: &ServiceRef) -> Result<Option<Row>> {
         let reader = self.store().read("service.find");
-        self.find(&reader, ctx, &SERVICE, reference.condition()).await
+        self.access().find_unmasked(&reader, ctx, &SERVICE, reference.condition()).await
     }
 
     /// The configuration item that a reference points at, if the viewer may see it.
@@ -62,7 +52,7 @@ impl Configuration {
     /// Database errors.
     pub async fn item(&self, ctx: &Ctx, reference: &ItemRef) -> Result<Option<Row>> {
         let reader = self.store().read("configurationItem.find");
-        self.find(&reader, ctx, &ITEM, reference.condition()).await
+        self.access().find_unmasked(&reader, ctx, &ITEM, reference.condition()).await
     }
 
     /// The service that a reference points at, for a write.
@@ -71,7 +61,7 @@ impl Configuration {
     /// `NOT_FOUND` at `id` or `key`.
     pub async fn service_in(&self, tx: &mut Tx, reference: &ServiceRef) -> Result<Row> {
         let ctx = tx.ctx().clone();
-        let found = self.find(&*tx, &ctx, &SERVICE, reference.condition()).await?;
+        let found = self.access().find_unmasked(&*tx, &ctx, &SERVICE, reference.condition()).await?;
         found.ok_or_else(|| UserError::not_found([reference.path()], "the service").into())
     }
 
@@ -94,7 +84,7 @@ impl Configuration {
     /// `NOT_FOUND` at `id`.
     pub async fn item_in(&self, tx: &mut Tx, reference: &ItemRef) -> Result<Row> {
         let ctx = tx.ctx().clone();
-        let found = self.find(&*tx, &ctx, &ITEM, reference.condition()).await?;
+        let found = self.access().find_unmasked(&*tx, &ctx, &ITEM, reference.condition()).await?;
         found.ok_or_else(|| UserError::not_found(["id"], "the configuration item").into())
     }
 
@@ -114,18 +104,6 @@ impl Configuration {
         let visible = visibility::unmasked(&self.access().visible(&ctx));
         let rows = query::by_ids(&*tx, &self.access().scoped(&ctx, &visible), &ITEM, &wanted, &[]).await?;
         Ok(ids.into_iter().map(|id| rows.iter().find(|row| Some(row.id()) == id).cloned()).collect())
-    }
-
-    async fn find(
-        &self,
-        connection: &impl ConnectionTrait,
-        ctx: &Ctx,
-        record: &'static RecordType,
-        condition: Option<Predicate>,
-    ) -> Result<Option<Row>> {
-        let Some(condition) = condition else { return Ok(None) };
-        let visible = visibility::unmasked(&self.access().visible(ctx));
-        query::find(connection, &self.access().scoped(ctx, &visible), record, &condition, &[]).await
     }
 
     /// The relations that leave from each of these items, and those that lead to them, each with the item at the other end.

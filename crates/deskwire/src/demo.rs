@@ -3,11 +3,13 @@
 //! It is loaded once, through the same services that the API calls, by the people of the company and on a clock that runs
 //! through the last days: so its history looks like one.
 
+mod agreements;
+mod service_levels;
+
 use access::{
     Access, ApiTokenCreate, Membership, RoleInput, SignIn, TeamCreate, TeamRef, TenantCreate, UserCreate, UserRef,
 };
 use anyhow::{Result, anyhow};
-use calendar::{CalendarDocument, Holiday, Weekday, WorkingInterval};
 use chrono::Duration;
 use configuration::{CreateItem, CreateService, ItemClass, ItemRef, RelateItems, RelationType, ServiceRef};
 use gateway::platform::Platform;
@@ -15,17 +17,11 @@ use incident::{CreateIncident, IncidentOrigin};
 use kernel::id::prefix;
 use kernel::{Clock, Ctx, ManualClock, Mutation, Patch};
 use serde_json::{Map, Value as Json, json};
-use sla::policy::{EscalationTime, Pauses};
-use sla::{
-    CalendarRef, CreateCalendar, CreatePolicy, EscalationDraft, Metric, MetricDraft, PolicyDraft, PolicyKind,
-    TargetDraft,
-};
 use ticket::custom_field::{
     Audience, Constraints, CreateCustomField, CustomFieldType, FieldOption, Given, SetCustomField,
 };
 use ticket::{
-    AddComment, AssignTicket, CommentVisibility, CreateCategory, Impact, Priority, TicketRef, TransitionTicket,
-    Urgency, WaitingReason,
+    AddComment, AssignTicket, CommentVisibility, CreateCategory, Impact, TicketRef, TransitionTicket, Urgency,
 };
 
 /// The slug of the demo company.
@@ -198,8 +194,9 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     }
     load_configuration(platform, &ctx).await?;
     load_custom_fields(platform, &ctx).await?;
-    load_service_levels(platform, &ctx).await?;
+    service_levels::load(platform, &ctx).await?;
     load_incidents(platform).await?;
+    agreements::load(platform, &ctx).await?;
     Ok(tenant)
 }
 
@@ -226,66 +223,6 @@ async fn load_custom_fields(platform: &Platform, ctx: &Ctx) -> Result<()> {
     let cost_center = field("costCenter", "Cost center", CustomFieldType::Text, Audience::Agents);
     let constraints = Constraints { pattern: Some("[0-9]{4}".into()), ..Constraints::default() };
     platform.tickets.create_custom_field(ctx, CreateCustomField { constraints, ..cost_center }).await?;
-    Ok(())
-}
-
-/// Office hours and the whole week, and what is promised for every ticket.
-async fn load_service_levels(platform: &Platform, ctx: &Ctx) -> Result<()> {
-    let interval =
-        |day: &Weekday, from: &str, to: &str| WorkingInterval { day: *day, from: from.into(), to: to.into() };
-    let whole = Weekday::ALL.iter().map(|day| interval(day, "00:00", "24:00")).collect();
-    let office = Weekday::ALL[..5].iter().map(|day| interval(day, "08:00", "18:00")).collect();
-    let new_year = Holiday {
-        name: "New Year".into(),
-        date: "2026-01-01".into(),
-        rule: Some("FREQ=YEARLY".into()),
-        ..Holiday::default()
-    };
-    for (key, name, week, holidays) in
-        [("always", "Always", whole, Vec::new()), ("office", "Office hours", office, vec![new_year])]
-    {
-        let document = CalendarDocument { time_zone: "Europe/Vienna".to_owned(), week, holidays };
-        let command = CreateCalendar { key: key.to_owned(), name: name.to_owned(), description: None, document };
-        platform.levels.create_calendar(ctx, command).await?;
-    }
-    let hours = |hours: i64| hours * 3_600;
-    let always = || Some(CalendarRef::Key("always".to_owned()));
-    let target = |priorities: &[Priority], target, calendar| TargetDraft {
-        priorities: priorities.to_vec(),
-        condition: None,
-        target,
-        calendar,
-    };
-    let escalation = |percent| EscalationDraft { at: EscalationTime::Percent(percent), actions: Vec::new() };
-    let response = MetricDraft {
-        metric: Metric::FirstResponse,
-        targets: vec![target(&[Priority::P1], hours(1), always()), target(&[], hours(4), None)],
-        pauses: Pauses::default(),
-        escalations: vec![escalation(75)],
-    };
-    let resolution = MetricDraft {
-        metric: Metric::Resolution,
-        targets: vec![
-            target(&[Priority::P1], hours(4), always()),
-            target(&[Priority::P2], hours(10), None),
-            target(&[], hours(50), None),
-        ],
-        pauses: Pauses { waiting_reasons: vec![WaitingReason::Requester], state_categories: Vec::new() },
-        escalations: vec![escalation(50), escalation(75)],
-    };
-    let draft = PolicyDraft {
-        condition: None,
-        calendar: CalendarRef::Key("office".to_owned()),
-        metrics: vec![response, resolution],
-    };
-    let command = CreatePolicy {
-        key: "standard".to_owned(),
-        name: "Standard".to_owned(),
-        description: Some("What we promise for every ticket.".to_owned()),
-        kind: PolicyKind::Sla,
-        draft,
-    };
-    platform.levels.create_policy(ctx, command).await?;
     Ok(())
 }
 

@@ -183,15 +183,18 @@ macro_rules! connection {
 }
 pub(crate) use connection;
 
-/// Declares by what records are ordered, and a term of such an order.
+/// Declares by what records are ordered, by the first of it when nothing is asked for, and a term of such an order.
 macro_rules! orders {
     (
-        $(#[$field_doc:meta])* $field:ident { $($(#[$value_doc:meta])* $value:ident = $name:literal,)* }
+        $(#[$field_doc:meta])* $field:ident {
+            $(#[$first_doc:meta])* $first:ident = $first_name:literal,
+            $($(#[$value_doc:meta])* $value:ident = $name:literal,)*
+        }
         $(#[$doc:meta])* $order:ident
     ) => {
         $(#[$field_doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-        pub enum $field { $($(#[$value_doc])* $value,)* }
+        pub enum $field { $(#[$first_doc])* $first, $($(#[$value_doc])* $value,)* }
 
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, InputObject)]
@@ -205,18 +208,18 @@ macro_rules! orders {
         }
 
         impl $order {
-            /// As terms of an order; by name when there are none.
+            /// As terms of an order; by the first of the fields when there are none.
             ///
             /// # Errors
             /// A user error for too many terms.
             pub fn terms(list: Option<Vec<Self>>) -> Result<Vec<OrderTerm>> {
                 let list = list.unwrap_or_default();
                 check_order(&list)?;
-                let name = |field| match field { $($field::$value => $name,)* };
+                let name = |field| match field { $field::$first => $first_name, $($field::$value => $name,)* };
                 let mut terms: Vec<_> =
                     list.into_iter().map(|order| term(name(order.field), order.direction, order.nulls)).collect();
                 if terms.is_empty() {
-                    terms.push(term("name", None, None));
+                    terms.push(term($first_name, None, None));
                 }
                 Ok(terms)
             }

@@ -10,6 +10,7 @@
 // The arguments of derived interfaces repeat types and texts; the lint takes them for attributes given twice.
 #![allow(clippy::duplicated_attributes)]
 
+pub mod agreements;
 pub mod approvals;
 pub mod configuration;
 pub mod connection;

@@ -12,6 +12,7 @@ use std::task::{Context as Poller, Poll};
 use std::time::Duration;
 
 use access::{ACTOR, Account, HeldRole, TEAM};
+use agreement::{AGREEMENT, REVIEW};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::runtime::Timer;
@@ -23,7 +24,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use kernel::{Ctx, Error, PageDirection, Result, Uuid};
 use predicate::RecordType;
 use serde_json::Value as Json;
-use sla::fields::CALENDAR;
+use sla::fields::{CALENDAR, SLA_POLICY};
 use store::query::{Count, Row};
 use ticket::approval::fields::APPROVAL;
 use ticket::fields::{CATEGORY, TICKET};
@@ -321,6 +322,38 @@ pub async fn calendar(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Opti
     Loaders::one(ctx, CalendarKey(id)).await
 }
 
+/// A policy of service levels by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn sla_policy(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, PolicyKey(id)).await
+}
+
+/// An agreement by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn agreement(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, AgreementKey(id)).await
+}
+
+/// A service review by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn review(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, ReviewKey(id)).await
+}
+
+/// Which tasks came out of a review.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn review_actions(ctx: &Context<'_>, review: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, ReviewActionsKey(review)).await?.unwrap_or_default())
+}
+
 /// The clocks of a ticket that the viewer may see, with their policies, in the order in which they started.
 ///
 /// # Errors
@@ -391,6 +424,9 @@ by_id!(ServiceKey, &SERVICE, &[]);
 by_id!(ItemKey, &ITEM, &[]);
 by_id!(ApprovalKey, &APPROVAL, &[]);
 by_id!(CalendarKey, &CALENDAR, &[]);
+by_id!(PolicyKey, &SLA_POLICY, &[]);
+by_id!(AgreementKey, &AGREEMENT, &[]);
+by_id!(ReviewKey, &REVIEW, &[]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.
 macro_rules! belonging {
@@ -440,6 +476,9 @@ belonging!(ExternalRefsKey, Row, |batch, tickets| {
 });
 belonging!(ClocksKey, Row, |batch, tickets| {
     by_ticket(batch.platform.levels.clocks_of(&batch.ctx()?, tickets).await?)
+});
+belonging!(ReviewActionsKey, Row, |batch, reviews| {
+    by_field("review", batch.platform.agreements.actions_of(&batch.ctx()?, reviews).await?)
 });
 belonging!(ApprovalsKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.approvals_of(&batch.ctx()?, tickets).await?)

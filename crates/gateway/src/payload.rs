@@ -29,3 +29,8 @@ macro_rules! payload {
     };
 }
 pub(crate) use payload;
+
+/// What a payload is made of, from a change of a record that is no ticket.
+pub(crate) fn outcome(result: kernel::Result<access::Changed<store::query::Row>>) -> kernel::Result<ticket::Outcome> {
+    result.map(|changed| ticket::Outcome { row: Some(changed.record), events: changed.events })
+}

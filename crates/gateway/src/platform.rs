@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use access::Access;
 use access::operation::SWEEP as SWEEP_OPERATIONS;
+use agreement::Agreements;
 use async_graphql::{Data, Executor, Request, Response};
 use delivery::LiveHub;
 use futures_util::StreamExt;
@@ -45,6 +46,8 @@ pub struct Platform {
     pub incidents: Incidents,
     /// Calendars, policies and clocks.
     pub levels: ServiceLevels,
+    /// Agreements, requirements, reviews and improvements.
+    pub agreements: Agreements,
     /// Wakes subscriptions.
     pub hub: LiveHub,
     /// What the installation tells of itself.
@@ -59,6 +62,7 @@ pub fn records() -> Vec<&'static RecordType> {
     shared
         .chain(ticket::fields::ALL.iter().copied())
         .chain(sla::fields::ALL.iter().copied())
+        .chain(agreement::ALL.iter().copied())
         .chain([&INCIDENT])
         .collect()
 }
@@ -106,9 +110,10 @@ impl Platform {
         let levels = levels(access.clone(), &contract)?;
         let tickets = levels.tickets().clone();
         let incidents = Incidents::new(tickets.clone());
+        let agreements = Agreements::new(levels.clone());
         let hub = LiveHub::start(store).await?;
         let info = Arc::new(Info { version: env!("CARGO_PKG_VERSION"), limits });
-        Ok(Self { access, tickets, incidents, levels, hub, info, contract })
+        Ok(Self { access, tickets, incidents, levels, agreements, hub, info, contract })
     }
 
     /// What becomes of each kind of durable job.

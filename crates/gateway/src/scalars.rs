@@ -243,6 +243,29 @@ pub fn reference<I, R>(
     }
 }
 
+/// An optional reference, with the paths of its errors under the field's name.
+///
+/// # Errors
+/// Those of the conversion, below `path`.
+pub fn within<T>(path: &str, result: Option<kernel::Result<T>>) -> kernel::Result<Option<T>> {
+    result.transpose().map_err(|error| error.within(path))
+}
+
+/// An optional list of references, with the paths of errors under the field's name and the place in the list.
+///
+/// # Errors
+/// Those of the conversion, below `path` and the place.
+pub fn references<I, R>(
+    path: &str,
+    list: Option<Vec<I>>,
+    convert: impl Fn(I) -> kernel::Result<R>,
+) -> kernel::Result<Option<Vec<R>>> {
+    let Some(list) = list else { return Ok(None) };
+    let placed = list.into_iter().enumerate();
+    let converted = placed.map(|(place, one)| convert(one).map_err(|error| error.within(&place.to_string())));
+    converted.collect::<kernel::Result<Vec<_>>>().map(Some).map_err(|error| error.within(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,15 @@
 //! The schema: all roots merged, and the queries that belong to no practice.
 
+use agreement::{IMPROVEMENT, REQUIREMENT};
 use async_graphql::{Context, ID, Interface, MergedObject, MergedSubscription, Object, Result, SimpleObject};
 use kernel::Id;
 use kernel::id::prefix;
 use sla::fields::SLA_CLOCK;
 use ticket::custom_field::fields::CUSTOM_FIELD;
 
+use crate::agreements::mutations::AgreementMutations;
+use crate::agreements::queries::AgreementQueries;
+use crate::agreements::{ServiceAgreement, ServiceImprovement, ServiceLevelRequirement, ServiceReview};
 use crate::approvals::mutations::ApprovalMutations;
 use crate::approvals::{Approval, Delegation};
 use crate::configuration::mutations::ConfigurationMutations;
@@ -64,6 +68,7 @@ pub struct Query(
     ServiceLevelQueries,
     OperationQueries,
     ClockQueries,
+    AgreementQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -82,6 +87,7 @@ pub struct Mutation(
     CustomFieldMutations,
     ServiceLevelMutations,
     ServiceLevelOperations,
+    AgreementMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -126,6 +132,14 @@ pub enum Node {
     SlaPolicy(SlaPolicy),
     /// A clock of a service level.
     SlaClock(SlaClock),
+    /// An agreement on service levels.
+    ServiceAgreement(ServiceAgreement),
+    /// A service level requirement.
+    ServiceLevelRequirement(ServiceLevelRequirement),
+    /// A service review.
+    ServiceReview(ServiceReview),
+    /// An entry of the service improvement register.
+    ServiceImprovement(ServiceImprovement),
     /// An operation.
     Operation(Operation),
 }
@@ -284,8 +298,21 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
             found.map(|row| Node::SlaClock(SlaClock::from_row(row)))
         }
         prefix::SLA_POLICY => {
-            let found = platform(ctx).levels.policy(&viewer(ctx)?, &sla::PolicyRef::Id(id)).await?;
-            found.map(|row| Node::SlaPolicy(SlaPolicy::from_row(row)))
+            loaders::sla_policy(ctx, id.uuid).await?.map(|row| Node::SlaPolicy(SlaPolicy::from_row(row)))
+        }
+        prefix::SERVICE_AGREEMENT => {
+            loaders::agreement(ctx, id.uuid).await?.map(|row| Node::ServiceAgreement(ServiceAgreement::from_row(row)))
+        }
+        prefix::SERVICE_REVIEW => {
+            loaders::review(ctx, id.uuid).await?.map(|row| Node::ServiceReview(ServiceReview::from_row(row)))
+        }
+        prefix::SERVICE_LEVEL_REQUIREMENT => {
+            let found = platform(ctx).tickets.by_ids(&viewer(ctx)?, &REQUIREMENT, &[id.uuid], &[]).await?.pop();
+            found.map(|row| Node::ServiceLevelRequirement(ServiceLevelRequirement::from_row(row)))
+        }
+        prefix::SERVICE_IMPROVEMENT => {
+            let found = platform(ctx).tickets.by_ids(&viewer(ctx)?, &IMPROVEMENT, &[id.uuid], &[]).await?.pop();
+            found.map(|row| Node::ServiceImprovement(ServiceImprovement::from_row(row)))
         }
         prefix::SAVED_FILTER => {
             let filter = platform(ctx).tickets.saved_filter(&viewer(ctx)?, id.uuid).await?;

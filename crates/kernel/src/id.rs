@@ -70,6 +70,14 @@ pub mod prefix {
     pub const SLA_POLICY: &str = "slp";
     /// Clock of a service level on a ticket.
     pub const SLA_CLOCK: &str = "clk";
+    /// Agreement on service levels.
+    pub const SERVICE_AGREEMENT: &str = "agr";
+    /// Service level requirement.
+    pub const SERVICE_LEVEL_REQUIREMENT: &str = "slr";
+    /// Service review.
+    pub const SERVICE_REVIEW: &str = "rev";
+    /// Service improvement.
+    pub const SERVICE_IMPROVEMENT: &str = "imp";
 
     /// Every prefix there is.
     pub const ALL: &[&str] = &[
@@ -98,6 +106,10 @@ pub mod prefix {
         CALENDAR,
         SLA_POLICY,
         SLA_CLOCK,
+        SERVICE_AGREEMENT,
+        SERVICE_LEVEL_REQUIREMENT,
+        SERVICE_REVIEW,
+        SERVICE_IMPROVEMENT,
         OPERATION,
     ];
 }

@@ -1,9 +1,9 @@
 //! Reading calendars, policies and clocks, as far as the viewer may see them.
 
-use access::visibility;
+use access::{of_key, of_type, visibility};
 use calendar::CalendarDocument;
 use kernel::id::prefix;
-use kernel::{Ctx, Error, Id, PageDirection, Result, UserError, Uuid};
+use kernel::{Ctx, Error, PageDirection, Result, UserError, Uuid};
 use predicate::{Predicate, RecordType};
 use store::ConnectionTrait;
 use store::query::{self, Row};
@@ -47,16 +47,6 @@ impl PolicyRef {
     }
 }
 
-/// An id of another type names nothing.
-fn of_type(id: &Id, prefix: &str) -> Option<Predicate> {
-    (id.prefix == prefix).then(|| Predicate::eq("id", id.uuid))
-}
-
-/// PostgreSQL cannot even be asked for a NUL character.
-fn of_key(key: &str) -> Option<Predicate> {
-    access::commands::is_key(key, access::commands::MAX_SLUG).then(|| Predicate::eq("key", key))
-}
-
 impl ServiceLevels {
     /// The calendar that a reference points at.
     ///
@@ -64,7 +54,7 @@ impl ServiceLevels {
     /// Database errors.
     pub async fn calendar(&self, ctx: &Ctx, reference: &CalendarRef) -> Result<Option<Row>> {
         let reader = self.store().read("calendar.find");
-        self.find(&reader, ctx, &CALENDAR, reference.condition()).await
+        self.access().find_unmasked(&reader, ctx, &CALENDAR, reference.condition()).await
     }
 
     /// The policy that a reference points at, if the viewer may see it.
@@ -73,7 +63,7 @@ impl ServiceLevels {
     /// Database errors.
     pub async fn policy(&self, ctx: &Ctx, reference: &PolicyRef) -> Result<Option<Row>> {
         let reader = self.store().read("slaPolicy.find");
-        self.find(&reader, ctx, &SLA_POLICY, reference.condition()).await
+        self.access().find_unmasked(&reader, ctx, &SLA_POLICY, reference.condition()).await
     }
 
     /// The same for a write.
@@ -86,7 +76,7 @@ impl ServiceLevels {
         ctx: &Ctx,
         reference: &CalendarRef,
     ) -> Result<Row> {
-        let found = self.find(connection, ctx, &CALENDAR, reference.condition()).await?;
+        let found = self.access().find_unmasked(connection, ctx, &CALENDAR, reference.condition()).await?;
         found.ok_or_else(|| UserError::not_found([reference.path()], "the calendar").into())
     }
 
@@ -95,20 +85,8 @@ impl ServiceLevels {
     /// # Errors
     /// `NOT_FOUND` at `id` or `key`.
     pub async fn policy_in(&self, connection: &impl ConnectionTrait, ctx: &Ctx, reference: &PolicyRef) -> Result<Row> {
-        let found = self.find(connection, ctx, &SLA_POLICY, reference.condition()).await?;
+        let found = self.access().find_unmasked(connection, ctx, &SLA_POLICY, reference.condition()).await?;
         found.ok_or_else(|| UserError::not_found([reference.path()], "the policy").into())
-    }
-
-    async fn find(
-        &self,
-        connection: &impl ConnectionTrait,
-        ctx: &Ctx,
-        record: &'static RecordType,
-        condition: Option<Predicate>,
-    ) -> Result<Option<Row>> {
-        let Some(condition) = condition else { return Ok(None) };
-        let visible = visibility::unmasked(&self.access().visible(ctx));
-        query::find(connection, &self.access().scoped(ctx, &visible), record, &condition, &[]).await
     }
 
     /// What a calendar says at its newest version.
@@ -148,7 +126,7 @@ impl ServiceLevels {
         row: &Row,
     ) -> Result<Row> {
         let newest = Predicate::eq(parent, row.id()).and(Predicate::eq("number", row.get("number").clone()));
-        let found = self.find(connection, ctx, record, Some(newest)).await?;
+        let found = self.access().find_unmasked(connection, ctx, record, Some(newest)).await?;
         found.ok_or_else(|| Error::internal(format!("the newest version of {} is missing", row.id())))
     }
 

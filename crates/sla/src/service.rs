@@ -9,9 +9,9 @@ use std::sync::Arc;
 use access::permission::SETTINGS_MANAGE;
 use access::{Access, Changed};
 use calendar::CalendarDocument;
-use kernel::{Ctx, Error, Result, UserError};
+use kernel::{Ctx, Error, Result};
 use predicate::RecordType;
-use store::query::{self, Row};
+use store::query::Row;
 use store::{Store, Written};
 use ticket::Tickets;
 
@@ -99,7 +99,7 @@ impl ServiceLevels {
         self.access().require_tenant(ctx, SETTINGS_MANAGE)
     }
 
-    /// What a mutation answers: its own work, or that of the earlier call with the same key, read as it is now.
+    /// What a mutation answers, once what was published is known here.
     async fn answer(
         &self,
         ctx: &Ctx,
@@ -108,16 +108,6 @@ impl ServiceLevels {
         what: &str,
     ) -> Result<Changed<Row>> {
         self.library().published(ctx.tenant);
-        match written {
-            Written::Fresh { value, events, .. } => Ok(Changed { record: value, events }),
-            Written::Replayed { record: replayed, events } => {
-                let visible = self.access().visible(ctx);
-                let scoped = self.access().scoped(ctx, &visible);
-                let reader = self.store().read("sla.replay");
-                let found = query::by_ids(&reader, &scoped, record, &[replayed.id.uuid], &[]).await?.pop();
-                let row = found.ok_or_else(|| UserError::not_found(["id"], what))?;
-                Ok(Changed { record: row, events: self.store().log().by_ids(ctx.tenant, &events).await? })
-            }
-        }
+        self.access().answer_row(ctx, written, record, what).await
     }
 }

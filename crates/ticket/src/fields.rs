@@ -174,7 +174,7 @@ pub static TASK: RecordType = RecordType {
     table: "task",
     base: Some(&TICKET),
     fields: &[
-        silent(unordered(fact("parent", "parent_id", FieldType::Id))),
+        silent(nullable(unordered(fact("parent", "parent_id", FieldType::Id)))),
         fact("openDependencies", "open_dependencies", FieldType::Int),
     ],
     relations: &[],

@@ -8,8 +8,8 @@
 //!    └── cancel ───────────┴──▶ canceled
 //! ```
 //!
-//! **Rules.** A task belongs to one ticket, which is no task, for good. It may depend on other tasks of the same ticket, never in a
-//! circle; while one of them is not done it can neither be started nor completed, only skipped or canceled. How many are open is a
+//! **Rules.** A task belongs to one ticket, which is no task, for good, or stands alone: what was agreed in a review belongs to no
+//! ticket. It may depend on other tasks of the same ticket, never in a circle; while one of them is not done it can neither be started nor completed, only skipped or canceled. How many are open is a
 //! field of the task, kept by the write that changes it, so that `availableTransitions` knows without asking.
 //!
 //! Whoever adds a task is its requester, so that those who asked for help do not find the work on it among what they asked for.
@@ -168,6 +168,8 @@ pub(crate) struct NewTask<'a> {
     pub(crate) people: TaskPeople,
     /// Its number.
     pub(crate) number: String,
+    /// The ticket that it belongs to.
+    pub(crate) parent: Option<Uuid>,
     /// The transition whose effect it is: then whoever takes that needs no right to make tasks.
     pub(crate) by: Option<&'a str>,
 }
@@ -351,45 +353,86 @@ impl Tickets {
         number: String,
         needed: &[Needed],
     ) -> Result<Edit> {
-        let people = self.task_people_in(tx, parent, draft).await?;
-        self.insert_task_of_in(tx, parent, NewTask { draft, people, number, by: None }, needed).await
+        let people = self.task_people_in(tx, &parent.before, draft).await?;
+        let new = NewTask { draft, people, number, parent: Some(parent.before.id()), by: None };
+        self.insert_task_of_in(tx, &parent.before, new, needed).await
     }
 
-    /// The same, with those who do it looked up.
+    /// Checks what a new task says, and that whoever adds it may add one at all.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`; `VALIDATION` and `LIMIT` with paths.
+    pub fn checked_task(&self, ctx: &Ctx, draft: TaskDraft) -> Result<TaskDraft> {
+        let mut problems = Problems::default();
+        require_for_draft(ctx, &draft)?;
+        let draft = checked_draft(draft, &mut problems);
+        problems.check()?;
+        Ok(draft)
+    }
+
+    /// Makes a task that belongs to no ticket, for a write that knows who may: of this service, for this team when the draft names
+    /// none.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`; `NOT_FOUND` and `VALIDATION` at `team`, `assignee` and the fields of the draft.
+    pub async fn insert_task_alone_in(
+        &self,
+        tx: &mut Tx,
+        draft: &TaskDraft,
+        service: Option<&Row>,
+        team: Option<&Row>,
+        number: String,
+    ) -> Result<Row> {
+        let mut model = Row::new(
+            &TASK,
+            vec![("impact", Impact::Medium.as_str().into()), ("urgency", Urgency::Medium.as_str().into())],
+        );
+        for (field, record) in [("service", service), ("team", team)] {
+            model.set(field, record.map_or(Value::Null, |record| record.id().into()));
+            model.set_relation(field, record.cloned());
+        }
+        let people = self.task_people_in(tx, &model, draft).await?;
+        let new = NewTask { draft, people, number, parent: None, by: None };
+        let task = self.insert_task_of_in(tx, &model, new, &[]).await?;
+        tx.answers_with(task.reference());
+        Ok(task.after)
+    }
+
+    /// The same, with those who do it looked up. What the draft leaves open is as on the model: the ticket that it belongs to.
     pub(crate) async fn insert_task_of_in(
         &self,
         tx: &mut Tx,
-        parent: &Edit,
+        model: &Row,
         new: NewTask<'_>,
         needed: &[Needed],
     ) -> Result<Edit> {
         let ctx = tx.ctx().clone();
-        let NewTask { draft, people, number, by } = new;
+        let NewTask { draft, people, number, parent, by } = new;
         let rules = self.kinds().get(TicketKind::Task)?.clone();
         let mut edit = Edit::new(rules.clone(), rules.default_workflow().clone(), Row::new(&TASK, Vec::new()));
-        let of_parent =
-            |field: &str, own: Option<&'static str>| own.map_or_else(|| parent.before.get(field).clone(), Value::from);
+        let or_as_there =
+            |field: &str, own: Option<&'static str>| own.map_or_else(|| model.get(field).clone(), Value::from);
         for (field, value) in [
             ("id", Value::from(ctx.new_id())),
             ("kind", TicketKind::Task.as_str().into()),
             ("number", number.into()),
             ("title", draft.title.trim().into()),
             ("description", draft.description.clone().into()),
-            ("impact", of_parent("impact", draft.impact.map(Impact::as_str))),
-            ("urgency", of_parent("urgency", draft.urgency.map(Urgency::as_str))),
+            ("impact", or_as_there("impact", draft.impact.map(Impact::as_str))),
+            ("urgency", or_as_there("urgency", draft.urgency.map(Urgency::as_str))),
             ("tags", Value::TextList(draft.tags.clone())),
             ("reassignmentCount", 0.into()),
             ("reopenCount", 0.into()),
             ("version", 1.into()),
             ("createdAt", tx.now().into()),
             ("updatedAt", tx.now().into()),
-            ("parent", parent.before.id().into()),
+            ("parent", parent.map_or(Value::Null, Value::from)),
             ("openDependencies", open_among(needed)),
         ] {
             edit.set(field, value);
         }
-        self.set_task_people_in(tx, &mut edit, parent, people, by.is_some()).await?;
-        edit.set_reference("service", parent.before.relation("service").cloned());
+        self.set_task_people_in(tx, &mut edit, model, people, by.is_some()).await?;
+        edit.set_reference("service", model.relation("service").cloned());
         if by.is_none() {
             edit.authorise_state_after(&ctx, self.access())?;
         }
@@ -409,15 +452,15 @@ impl Tickets {
     }
 
     /// Those who do a task, as far as whoever adds it may know of them.
-    async fn task_people_in(&self, tx: &mut Tx, parent: &Edit, draft: &TaskDraft) -> Result<TaskPeople> {
+    async fn task_people_in(&self, tx: &mut Tx, model: &Row, draft: &TaskDraft) -> Result<TaskPeople> {
         let team = match &draft.team {
             Some(team) => Some(self.team_in(tx, team, "team").await?),
             None => None,
         };
         let Some(assignee) = &draft.assignee else { return Ok(TaskPeople { team, assignee: None }) };
         let user = self.user_in(tx, assignee, "assignee").await?;
-        let mut of_team = Row::new(&TASK, vec![("team", parent.before.get("team").clone())]);
-        of_team.set_relation("team", parent.before.relation("team").cloned());
+        let mut of_team = Row::new(&TASK, vec![("team", model.get("team").clone())]);
+        of_team.set_relation("team", model.relation("team").cloned());
         if let Some(team) = &team {
             of_team.set("team", team.id().into());
             of_team.set_relation("team", Some(team.clone()));
@@ -430,7 +473,7 @@ impl Tickets {
         &self,
         tx: &mut Tx,
         edit: &mut Edit,
-        parent: &Edit,
+        model: &Row,
         people: TaskPeople,
         by_workflow: bool,
     ) -> Result<()> {
@@ -440,15 +483,15 @@ impl Tickets {
         let actors = self.access().actors_in(tx, &ctx, &[ctx.actor.id, opener]).await?;
         let found = |id: Uuid| actors.iter().find(|actor| actor.id() == id).cloned();
         // What a workflow adds when those who asked for help move their ticket is no more theirs than what others add.
-        let theirs = by_workflow && parent.before.get("requester").as_id() == Some(ctx.actor.id);
+        let theirs = by_workflow && model.get("requester").as_id() == Some(ctx.actor.id);
         let adds = match ctx.actor.kind {
             ActorKind::User if !theirs => found(ctx.actor.id),
-            ActorKind::User => parent.before.relation("assignee").cloned(),
+            ActorKind::User => model.relation("assignee").cloned(),
             _ => None,
         };
         edit.set_reference("openedBy", found(opener));
-        edit.set_reference("requester", adds.or_else(|| parent.before.relation("requester").cloned()));
-        edit.set_reference("team", people.team.or_else(|| parent.before.relation("team").cloned()));
+        edit.set_reference("requester", adds.or_else(|| model.relation("requester").cloned()));
+        edit.set_reference("team", people.team.or_else(|| model.relation("team").cloned()));
         if let Some(assignee) = people.assignee {
             edit.set_reference("assignee", Some(assignee));
         }

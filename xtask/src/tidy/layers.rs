@@ -10,7 +10,7 @@ use crate::process;
 use crate::workspace;
 
 /// The rows, lowest first. Crates that share a row never depend on each other.
-const ROWS: [&[&str]; 13] = [
+const ROWS: [&[&str]; 14] = [
     // vocabulary, no I/O
     &["kernel"],
     &["calendar"],
@@ -23,6 +23,7 @@ const ROWS: [&[&str]; 13] = [
     &["configuration"],
     &["ticket"],
     &["sla"],
+    &["agreement"],
     // practices
     &["incident", "problem", "change", "catalog", "asset", "knowledge", "supplier"],
     // composition

@@ -1,13 +1,13 @@
 //! Adding and changing configuration items.
 
 use access::commands::checked_name;
-use access::{Changed, Managed};
+use access::{Changed, Managed, reference};
 use kernel::id::prefix;
 use kernel::{Ctx, Patch, Result};
 use store::Tx;
 use store::query::Row;
 
-use super::{Configuration, reference};
+use super::Configuration;
 use crate::commands::{CreateItem, ServiceRef, UpdateItem};
 use crate::events::{ITEM_CREATED, ITEM_UPDATED, SUBJECT_ITEM};
 use crate::fields::ITEM;
@@ -27,7 +27,7 @@ impl Configuration {
             let (configuration, command) = (configuration.clone(), command.clone());
             Box::pin(async move { configuration.create_item_in(tx, &command).await })
         });
-        self.answer(ctx, written.await?, &ITEM, "the configuration item").await
+        self.access().answer_row(ctx, written.await?, &ITEM, "the configuration item").await
     }
 
     async fn create_item_in(&self, tx: &mut Tx, command: &CreateItem) -> Result<Row> {
@@ -56,7 +56,7 @@ impl Configuration {
             let (configuration, command) = (configuration.clone(), command.clone());
             Box::pin(async move { configuration.update_item_in(tx, &command).await })
         });
-        self.answer(ctx, written.await?, &ITEM, "the configuration item").await
+        self.access().answer_row(ctx, written.await?, &ITEM, "the configuration item").await
     }
 
     async fn update_item_in(&self, tx: &mut Tx, command: &UpdateItem) -> Result<Row> {

@@ -46,7 +46,7 @@ impl Configuration {
             let (configuration, command) = (configuration.clone(), command.clone());
             Box::pin(async move { configuration.change_relation_in(tx, &command, add).await })
         });
-        self.answer(ctx, written.await?, &ITEM, "the configuration item").await
+        self.access().answer_row(ctx, written.await?, &ITEM, "the configuration item").await
     }
 
     async fn change_relation_in(&self, tx: &mut Tx, command: &RelateItems, add: bool) -> Result<Row> {

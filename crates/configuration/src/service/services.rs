@@ -1,7 +1,7 @@
 //! Adding and changing services.
 
 use access::commands::{checked_description, checked_name, checked_slug};
-use access::{Changed, Managed, TeamRef, UserRef};
+use access::{Changed, Managed, TeamRef, UserRef, reference};
 use kernel::error::Problems;
 use kernel::id::prefix;
 use kernel::{Ctx, Error, Patch, Result, UserError};
@@ -9,7 +9,7 @@ use predicate::Predicate;
 use store::Tx;
 use store::query::{self, Row};
 
-use super::{Configuration, reference};
+use super::Configuration;
 use crate::commands::{CreateService, UpdateService};
 use crate::events::{SERVICE_CREATED, SERVICE_UPDATED, SUBJECT_SERVICE};
 use crate::fields::SERVICE;
@@ -30,7 +30,7 @@ impl Configuration {
             let (configuration, command) = (configuration.clone(), command.clone());
             Box::pin(async move { configuration.create_service_in(tx, &command).await })
         });
-        self.answer(ctx, written.await?, &SERVICE, "the service").await
+        self.access().answer_row(ctx, written.await?, &SERVICE, "the service").await
     }
 
     async fn create_service_in(&self, tx: &mut Tx, command: &CreateService) -> Result<Row> {
@@ -71,7 +71,7 @@ impl Configuration {
             let (configuration, command) = (configuration.clone(), command.clone());
             Box::pin(async move { configuration.update_service_in(tx, &command).await })
         });
-        self.answer(ctx, written.await?, &SERVICE, "the service").await
+        self.access().answer_row(ctx, written.await?, &SERVICE, "the service").await
     }
 
     async fn update_service_in(&self, tx: &mut Tx, command: &UpdateService) -> Result<Row> {

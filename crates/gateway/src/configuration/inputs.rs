@@ -4,6 +4,8 @@ use async_graphql::{ID, OneofObject};
 use kernel::id::prefix;
 use kernel::{Id, Result, UserError};
 
+use crate::scalars::references;
+
 /// Points at a service.
 #[derive(Clone, Debug, OneofObject)]
 pub enum ServiceRef {
@@ -49,10 +51,7 @@ impl CiRef {
 /// # Errors
 /// `VALIDATION` below `path`.
 pub fn items(path: &str, list: Option<Vec<CiRef>>) -> Result<Option<Vec<configuration::ItemRef>>> {
-    let Some(list) = list else { return Ok(None) };
-    let placed = list.into_iter().enumerate();
-    let items = placed.map(|(index, item)| item.into_ref().map_err(|error| error.within(&index.to_string())));
-    items.collect::<Result<Vec<_>>>().map(Some).map_err(|error| error.within(path))
+    references(path, list, CiRef::into_ref)
 }
 
 fn parse(text: &str, expected: &'static str) -> Result<Id> {

@@ -1,15 +1,13 @@
 //! Mutations of services, configuration items and their relations.
 
-use access::Changed;
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result};
-use store::query::Row;
 
 use super::inputs::{CiRef, ServiceRef};
 use super::types::{ConfigurationItem, ConfigurationItemClass, ConfigurationItemRelationType, Service};
 use crate::context::{mutation, platform};
-use crate::payload::payload;
+use crate::payload::{outcome, payload};
 use crate::people::{TeamRefInput, UserRefInput};
-use crate::scalars::{Markdown, patch, reference};
+use crate::scalars::{Markdown, patch, reference, within};
 
 /// Adds a service.
 #[derive(Clone, Debug, InputObject)]
@@ -171,15 +169,6 @@ payload! {
         /// The item; null when it was not done.
         configuration_item: ConfigurationItem
     }
-}
-
-/// What a payload is made of.
-fn outcome(result: kernel::Result<Changed<Row>>) -> kernel::Result<ticket::Outcome> {
-    result.map(|changed| ticket::Outcome { row: Some(changed.record), events: changed.events })
-}
-
-fn within<T>(path: &str, result: Option<kernel::Result<T>>) -> kernel::Result<Option<T>> {
-    result.transpose().map_err(|error| error.within(path))
 }
 
 impl ServiceCreateInput {

@@ -159,11 +159,11 @@ pub struct SlaAttainmentGroup {
     filter: Raw,
 }
 
-fn count(number: i64) -> i32 {
+pub(crate) fn count(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-fn share(met: i64, breached: i64) -> Option<f64> {
+pub(crate) fn share(met: i64, breached: i64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "a share of what was counted")]
     let share = met as f64 / (met + breached) as f64;
     (met + breached > 0).then_some(share)
@@ -234,8 +234,7 @@ impl SlaAttainmentKey {
     /// The policy, for the dimension `POLICY`.
     async fn policy(&self, ctx: &Context<'_>) -> Result<Option<SlaPolicy>> {
         let Some(id) = self.id.filter(|_| self.dimension == Dimension::Policy) else { return Ok(None) };
-        let reference = sla::PolicyRef::Id(Id::new(prefix::SLA_POLICY, id));
-        Ok(platform(ctx).levels.policy(&viewer(ctx)?, &reference).await?.map(SlaPolicy::from_row))
+        Ok(loaders::sla_policy(ctx, id).await?.map(SlaPolicy::from_row))
     }
 
     /// The service, for the dimension `SERVICE`.

@@ -270,8 +270,8 @@ impl SlaTargetInput {
     }
 }
 
-/// The scalar has read it before.
-fn seconds(length: &Duration) -> i64 {
+/// How many seconds a length has; the scalar has read it before.
+pub(crate) fn seconds(length: &Duration) -> i64 {
     kernel::parse_duration(&length.0).unwrap_or_default().num_seconds()
 }
 

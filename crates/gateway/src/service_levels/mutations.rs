@@ -1,9 +1,7 @@
 //! Mutations of calendars and policies.
 
-use access::Changed;
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use sla::service::ImportedHolidays;
-use store::query::Row;
 
 use super::inputs::{
     CalendarRef, HolidayInput, PolicyParts, SlaPolicyMetricInput, SlaPolicyRef, WorkingIntervalInput, holidays, week,
@@ -11,7 +9,7 @@ use super::inputs::{
 };
 use super::types::{Calendar, SlaPolicy, SlaPolicyKind};
 use crate::context::{mutation, platform};
-use crate::payload::payload;
+use crate::payload::{outcome, payload};
 use crate::people::scalars::TimeZone;
 use crate::scalars::{Markdown, patch};
 use crate::tickets::event_log::from_store;
@@ -182,11 +180,6 @@ payload! {
         /// The policy; null when it was not done.
         sla_policy: SlaPolicy
     }
-}
-
-/// What a payload is made of.
-fn outcome(result: kernel::Result<Changed<Row>>) -> kernel::Result<ticket::Outcome> {
-    result.map(|changed| ticket::Outcome { row: Some(changed.record), events: changed.events })
 }
 
 impl CalendarUpdateInput {

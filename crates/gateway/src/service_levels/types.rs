@@ -347,7 +347,7 @@ pub(super) fn sees_escalations(ctx: &Context<'_>) -> Result<bool> {
 }
 
 /// The calendar with this id; policies and clocks name none that is not there.
-pub(super) async fn calendar_of(ctx: &Context<'_>, id: kernel::Uuid) -> Result<Calendar> {
+pub(crate) async fn calendar_of(ctx: &Context<'_>, id: kernel::Uuid) -> Result<Calendar> {
     let row = loaders::calendar(ctx, id).await?;
     Ok(Calendar::from_row(row.ok_or_else(|| kernel::Error::internal("a calendar is missing"))?))
 }

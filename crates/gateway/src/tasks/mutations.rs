@@ -7,7 +7,7 @@ use crate::context::{mutation, platform};
 use crate::custom_fields::{CustomFieldInput, set};
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
-use crate::scalars::{Markdown, patch};
+use crate::scalars::{Markdown, patch, within};
 use crate::tickets::event_log::from_store;
 use crate::tickets::events::Event;
 use crate::tickets::queries::ticket_ref;
@@ -136,10 +136,6 @@ fn tasks(list: Option<Vec<ID>>) -> kernel::Result<Option<Vec<ticket::TicketRef>>
     let placed = list.iter().enumerate();
     let references = placed.map(|(index, id)| ticket::TicketRef::parse(id, &index.to_string()));
     references.collect::<kernel::Result<Vec<_>>>().map(Some).map_err(|error| error.within("dependsOn"))
-}
-
-fn within<T>(path: &str, result: Option<kernel::Result<T>>) -> kernel::Result<Option<T>> {
-    result.transpose().map_err(|error| error.within(path))
 }
 
 impl TaskCreateInput {

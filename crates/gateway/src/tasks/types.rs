@@ -26,7 +26,7 @@ impl Task {
 ticket_object! {
     /// A piece of the work on a ticket.
     Task {
-        /// The ticket that it belongs to; null when the viewer may not see it.
+        /// The ticket that it belongs to; null for one that belongs to none, and when the viewer may not see the ticket.
         pub async fn parent(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<Option<Ticket>> {
             match self.0.0.get("parent").as_id() {
                 Some(id) => Ok(loaders::ticket(ctx, id).await?.map(Ticket::from_row)),

@@ -91,8 +91,7 @@ impl EventView {
 
     async fn sla_policy(&self, ctx: &Context<'_>) -> Result<Option<SlaPolicy>> {
         let Some(id) = self.payload_id("policy") else { return Ok(None) };
-        let reference = sla::PolicyRef::Id(kernel::Id::new(prefix::SLA_POLICY, id));
-        Ok(platform(ctx).levels.policy(&viewer(ctx)?, &reference).await?.map(SlaPolicy::from_row))
+        Ok(loaders::sla_policy(ctx, id).await?.map(SlaPolicy::from_row))
     }
 
     fn payload_time(&self, name: &str) -> Option<DateTime> {
@@ -514,6 +513,24 @@ events! {
         SlaPolicyCreated
         /// A policy of service levels changed.
         SlaPolicyUpdated
+        /// An agreement on service levels was added.
+        ServiceAgreementCreated
+        /// An agreement on service levels changed.
+        ServiceAgreementUpdated
+        /// A service level requirement was added.
+        ServiceLevelRequirementCreated
+        /// A service level requirement changed.
+        ServiceLevelRequirementUpdated
+        /// A service review was made.
+        ServiceReviewCreated
+        /// A service review changed or was closed.
+        ServiceReviewUpdated
+        /// An action of a service review became a task.
+        ServiceReviewActionAdded
+        /// An entry was added to the service improvement register.
+        ServiceImprovementCreated
+        /// An entry of the service improvement register changed.
+        ServiceImprovementUpdated
         /// A tenant was made.
         TenantCreated
         /// A user was made.

@@ -211,8 +211,9 @@ impl Tickets {
             for (index, needs) in &plan.order {
                 let (draft, people) = &tasks[*index];
                 let number = std::mem::take(&mut numbers[*index]);
-                let new = NewTask { draft, people: people.clone(), number, by: Some(key) };
-                let task = self.insert_task_of_in(tx, edit, new, &made.needed(needs)).await?;
+                let new =
+                    NewTask { draft, people: people.clone(), number, parent: Some(edit.before.id()), by: Some(key) };
+                let task = self.insert_task_of_in(tx, &edit.before, new, &made.needed(needs)).await?;
                 made.add(*index, task.after);
             }
         }
