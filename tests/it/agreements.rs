@@ -218,7 +218,7 @@ async fn what_does_not_fit_is_refused_with_its_path() {
             assert_eq!(errors(&admin, "serviceAgreementCreate", input).await, [refusal("LIMIT", path)]);
         }
         draft(&admin, "house", "SLA", json!({})).await;
-        let twice = errors(&admin, "serviceAgreementCreate", input(&[], &[], &[house.clone()])).await;
+        let twice = errors(&admin, "serviceAgreementCreate", input(&[], &[], std::slice::from_ref(&house))).await;
         assert_eq!(twice, [refusal("VALIDATION", "underpinnedBy.0")], "a customer's stands under nothing");
         let taken = json!({ "key": "house", "name": "House" });
         assert_eq!(errors(&admin, "serviceAgreementCreate", taken).await, [refusal("CONFLICT", "key")]);
