@@ -19,6 +19,7 @@ pub mod m0010_custom_fields;
 pub mod m0011_service_levels;
 pub mod m0012_operations;
 pub mod m0013_agreements;
+pub mod m0014_alerts;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -43,6 +44,7 @@ pub const ALL: &[SqlMigration] = &[
     m0011_service_levels::MIGRATION,
     m0012_operations::MIGRATION,
     m0013_agreements::MIGRATION,
+    m0014_alerts::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -2,6 +2,7 @@
 
 mod access_matrix;
 mod agreements;
+mod alerts;
 mod approvals;
 mod attacks;
 mod bad_strings;

@@ -51,6 +51,8 @@ permissions! {
     APPROVAL_START = "approval.start",
     /// Pass on a person's decision on an approval, as a service account; every approval is visible to it.
     APPROVAL_DECIDE_ON_BEHALF = "approval.decideOnBehalf",
+    /// Tell of alerts, which open, count on and resolve incidents as the rules of alerts say.
+    ALERT_INGEST = "alert.ingest",
     /// Share saved filters: `TEAM` with one's teams, `TENANT` with everybody; and change those of others that are shared so.
     FILTER_SHARE = "filter.share",
     /// See users' e-mail addresses, time zones and roles.
@@ -133,6 +135,8 @@ pub const REQUESTER: &str = "requester";
 pub const AGENT: &str = "agent";
 /// The key of the role for those who lead a team.
 pub const TEAM_LEAD: &str = "team_lead";
+/// The key of the role for programs that tell of alerts.
+pub const MONITORING: &str = "monitoring";
 /// The key of the role that may see everything and change nothing.
 pub const AUDITOR: &str = "auditor";
 
@@ -204,6 +208,7 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_OVERRIDE_PRIORITY, Scope::Tenant),
         (APPROVAL_START, Scope::Tenant),
         (APPROVAL_DECIDE_ON_BEHALF, Scope::Tenant),
+        (ALERT_INGEST, Scope::Tenant),
         (FILTER_SHARE, Scope::Tenant),
         (USER_READ, Scope::Tenant),
         (USER_MANAGE, Scope::Tenant),
@@ -233,9 +238,12 @@ static AUDITOR_ROLE: BuiltInRole = BuiltInRole {
     ],
 };
 
+static MONITORING_ROLE: BuiltInRole =
+    BuiltInRole { key: MONITORING, name: "Monitoring", extends: None, grants: &[(ALERT_INGEST, Scope::Tenant)] };
+
 /// The roles that every tenant is created with.
-pub static BUILT_IN_ROLES: [&BuiltInRole; 5] =
-    [&REQUESTER_ROLE, &AGENT_ROLE, &TEAM_LEAD_ROLE, &ADMINISTRATOR_ROLE, &AUDITOR_ROLE];
+pub static BUILT_IN_ROLES: [&BuiltInRole; 6] =
+    [&REQUESTER_ROLE, &AGENT_ROLE, &TEAM_LEAD_ROLE, &ADMINISTRATOR_ROLE, &AUDITOR_ROLE, &MONITORING_ROLE];
 
 #[cfg(test)]
 mod tests {

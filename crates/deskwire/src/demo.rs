@@ -13,7 +13,8 @@ use anyhow::{Result, anyhow};
 use chrono::Duration;
 use configuration::{CreateItem, CreateService, ItemClass, ItemRef, RelateItems, RelationType, ServiceRef};
 use gateway::platform::Platform;
-use incident::{CreateIncident, IncidentOrigin};
+use incident::alert::SeverityMapping;
+use incident::{AlertRuleDraft, CreateAlertRule, CreateIncident, IncidentOrigin};
 use kernel::id::prefix;
 use kernel::{Clock, Ctx, ManualClock, Mutation, Patch};
 use serde_json::{Map, Value as Json, json};
@@ -197,6 +198,7 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     service_levels::load(platform, &ctx).await?;
     load_incidents(platform).await?;
     agreements::load(platform, &ctx).await?;
+    load_alert_rule(platform, &ctx).await?;
     Ok(tenant)
 }
 
@@ -223,6 +225,39 @@ async fn load_custom_fields(platform: &Platform, ctx: &Ctx) -> Result<()> {
     let cost_center = field("costCenter", "Cost center", CustomFieldType::Text, Audience::Agents);
     let constraints = Constraints { pattern: Some("[0-9]{4}".into()), ..Constraints::default() };
     platform.tickets.create_custom_field(ctx, CreateCustomField { constraints, ..cost_center }).await?;
+    Ok(())
+}
+
+/// What becomes of all that monitoring tells.
+async fn load_alert_rule(platform: &Platform, ctx: &Ctx) -> Result<()> {
+    let severity = |severity: Option<&str>, impact, urgency| SeverityMapping {
+        severity: severity.map(str::to_owned),
+        impact,
+        urgency,
+    };
+    let draft = AlertRuleDraft {
+        matchers: Vec::new(),
+        group_by: None,
+        window: None,
+        flap_window: Some(600),
+        resolution_code: Some("SOLVED".to_owned()),
+        severities: vec![
+            severity(Some("critical"), Impact::High, Urgency::High),
+            severity(None, Impact::Low, Urgency::Medium),
+        ],
+        requester: UserRef::Email("lead@demo.example".to_owned()),
+        team: Some(TeamRef::Slug("network".to_owned())),
+        service: None,
+        category: None,
+    };
+    let command = CreateAlertRule {
+        key: "monitoring".to_owned(),
+        name: "All alerts".to_owned(),
+        description: Some("What no rule before it is for.".to_owned()),
+        position: Some(100),
+        draft,
+    };
+    platform.incidents.create_alert_rule(ctx, command).await?;
     Ok(())
 }
 
@@ -347,6 +382,7 @@ async fn play(platform: &Platform, cast: &Cast, index: usize) -> Result<()> {
         }],
         external_refs: Vec::new(),
         origin: IncidentOrigin::Portal,
+        deduplication_key: None,
     };
     let created = platform.incidents.create(requester, command).await?;
     let row = created.row.ok_or_else(|| anyhow!("a demo incident is hidden from its requester"))?;

@@ -21,6 +21,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::task::{FutureObj, Spawn, SpawnError};
 use futures_util::{FutureExt, Stream, StreamExt};
+use incident::{ALERT, ALERT_RULE};
 use kernel::{Ctx, Error, PageDirection, Result, Uuid};
 use predicate::RecordType;
 use serde_json::Value as Json;
@@ -338,6 +339,22 @@ pub async fn agreement(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Opt
     Loaders::one(ctx, AgreementKey(id)).await
 }
 
+/// An alert by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn alert(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, AlertKey(id)).await
+}
+
+/// A rule of alerts by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn alert_rule(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, AlertRuleKey(id)).await
+}
+
 /// A service review by its id.
 ///
 /// # Errors
@@ -427,6 +444,8 @@ by_id!(CalendarKey, &CALENDAR, &[]);
 by_id!(PolicyKey, &SLA_POLICY, &[]);
 by_id!(AgreementKey, &AGREEMENT, &[]);
 by_id!(ReviewKey, &REVIEW, &[]);
+by_id!(AlertKey, &ALERT, &[]);
+by_id!(AlertRuleKey, &ALERT_RULE, &[]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.
 macro_rules! belonging {

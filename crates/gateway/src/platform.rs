@@ -10,7 +10,7 @@ use delivery::LiveHub;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use incident::{INCIDENT, IncidentRules, Incidents};
+use incident::{IncidentRules, Incidents};
 use kernel::{Ctx, Error, Result};
 use predicate::{Catalogue, RecordType};
 use sla::{ServiceLevels, apply, escalation, simulate};
@@ -21,7 +21,8 @@ use ticket::{TaskRules, Tickets, timer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::door::{Alike, Backend, Contract, Door, DoorConfig, Principal, Sight, Viewer};
+use crate::door::{Alike, Backend, Contract, Door, DoorConfig, Posted, Principal, Sight, Viewer};
+use crate::incidents::intake;
 use crate::loaders::{Loaders, Turns};
 use crate::tickets::alike;
 use crate::tickets::documents::ApiDocuments;
@@ -63,7 +64,7 @@ pub fn records() -> Vec<&'static RecordType> {
         .chain(ticket::fields::ALL.iter().copied())
         .chain(sla::fields::ALL.iter().copied())
         .chain(agreement::ALL.iter().copied())
-        .chain([&INCIDENT])
+        .chain(incident::ALL.iter().copied())
         .collect()
 }
 
@@ -203,6 +204,10 @@ impl Backend for Platform {
     async fn authenticate(&self, token: &str, request_id: &str) -> Result<Principal> {
         let session = self.access.authenticate(token, request_id).await?;
         Ok(Principal { ctx: session.ctx, expires_at: session.expires_at })
+    }
+
+    async fn intake(&self, ctx: Ctx, posted: Posted) -> Result<serde_json::Value> {
+        intake::take(&self.incidents, &ctx, &posted).await
     }
 
     async fn ready(&self) -> std::result::Result<(), String> {

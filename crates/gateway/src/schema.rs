@@ -19,9 +19,10 @@ use crate::context::{platform, viewer};
 use crate::custom_fields::CustomField;
 use crate::custom_fields::mutations::CustomFieldMutations;
 use crate::custom_fields::queries::CustomFieldQueries;
-use crate::incidents::Incident;
+use crate::incidents::alerts::{AlertMutations, AlertQueries};
 use crate::incidents::mutations::IncidentMutations;
 use crate::incidents::queries::IncidentQueries;
+use crate::incidents::{Alert, AlertRule, Incident};
 use crate::loaders;
 use crate::operations::{Operation, OperationQueries, OperationSubscriptions};
 use crate::people::mutations::PeopleMutations;
@@ -69,6 +70,7 @@ pub struct Query(
     OperationQueries,
     ClockQueries,
     AgreementQueries,
+    AlertQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -88,6 +90,7 @@ pub struct Mutation(
     ServiceLevelMutations,
     ServiceLevelOperations,
     AgreementMutations,
+    AlertMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -132,6 +135,10 @@ pub enum Node {
     SlaPolicy(SlaPolicy),
     /// A clock of a service level.
     SlaClock(SlaClock),
+    /// An alert.
+    Alert(Alert),
+    /// A rule of alerts.
+    AlertRule(AlertRule),
     /// An agreement on service levels.
     ServiceAgreement(ServiceAgreement),
     /// A service level requirement.
@@ -299,6 +306,10 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         }
         prefix::SLA_POLICY => {
             loaders::sla_policy(ctx, id.uuid).await?.map(|row| Node::SlaPolicy(SlaPolicy::from_row(row)))
+        }
+        prefix::ALERT => loaders::alert(ctx, id.uuid).await?.map(|row| Node::Alert(Alert::from_row(row))),
+        prefix::ALERT_RULE => {
+            loaders::alert_rule(ctx, id.uuid).await?.map(|row| Node::AlertRule(AlertRule::from_row(row)))
         }
         prefix::SERVICE_AGREEMENT => {
             loaders::agreement(ctx, id.uuid).await?.map(|row| Node::ServiceAgreement(ServiceAgreement::from_row(row)))

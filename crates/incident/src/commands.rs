@@ -2,10 +2,11 @@
 
 use access::{TeamRef, UserRef};
 use configuration::ServiceRef;
-use kernel::Patch;
+use kernel::{Id, Patch};
 use ticket::custom_field::SetCustomField;
 use ticket::{AffectedItems, Impact, PriorityOverride, TicketRef, Urgency};
 
+use crate::alert::{Matcher, SeverityMapping};
 use crate::model::IncidentOrigin;
 
 /// Open an incident.
@@ -41,6 +42,8 @@ pub struct CreateIncident {
     pub external_refs: Vec<(String, String)>,
     /// How it came in.
     pub origin: IncidentOrigin,
+    /// What alerts of it have in common; at most one open incident of the tenant has it.
+    pub deduplication_key: Option<String>,
 }
 
 /// Change an incident. Absent fields stay.
@@ -71,5 +74,86 @@ pub struct UpdateIncident {
     /// Custom fields; those that are not named stay.
     pub custom_fields: Vec<SetCustomField>,
     /// Refuse when the incident has another version.
+    pub expected_version: Option<i32>,
+}
+
+/// How many rules of alerts a tenant may have that are not retired.
+pub const MAX_ALERT_RULES: usize = 200;
+/// How many matchers a rule may have.
+pub const MAX_MATCHERS: usize = 20;
+/// How many values a matcher may compare with.
+pub const MAX_MATCHER_VALUES: usize = 100;
+/// How many severities a rule may speak of.
+pub const MAX_SEVERITIES: usize = 20;
+/// How long the template of a key may be, in bytes.
+pub const MAX_TEMPLATE: usize = 500;
+/// How long a window may be, in seconds.
+pub const MAX_WINDOW_SECONDS: i64 = 30 * 86_400;
+
+/// Points at a rule of alerts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AlertRuleRef {
+    /// By id.
+    Id(Id),
+    /// By key.
+    Key(String),
+}
+
+/// What a rule of alerts says.
+#[derive(Clone, Debug)]
+pub struct AlertRuleDraft {
+    /// For which alerts: all of these must hold.
+    pub matchers: Vec<Matcher>,
+    /// The key of the incident that alerts join, with labels in braces; each has an incident of its own when absent.
+    pub group_by: Option<String>,
+    /// How long after its first alert an incident is joined, in seconds; as long as it is open, when absent.
+    pub window: Option<i64>,
+    /// How long after it was resolved an incident is reopened, in seconds; never, when absent.
+    pub flap_window: Option<i64>,
+    /// The resolution code with which an incident is resolved when its last alert is over; it waits for a person, when absent.
+    pub resolution_code: Option<String>,
+    /// What severities mean; the first that fits counts.
+    pub severities: Vec<SeverityMapping>,
+    /// Who has the incidents, as their requester.
+    pub requester: UserRef,
+    /// The team that works on them.
+    pub team: Option<TeamRef>,
+    /// The service that is interrupted.
+    pub service: Option<ServiceRef>,
+    /// The key of a category.
+    pub category: Option<String>,
+}
+
+/// Add a rule of alerts.
+#[derive(Clone, Debug)]
+pub struct CreateAlertRule {
+    /// Unique in the tenant: lower-case letters, digits and hyphens.
+    pub key: String,
+    /// For people.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Rules are tried from the lowest on; 0 when absent.
+    pub position: Option<i32>,
+    /// What it says.
+    pub draft: AlertRuleDraft,
+}
+
+/// Change a rule of alerts.
+#[derive(Clone, Debug)]
+pub struct UpdateAlertRule {
+    /// Which.
+    pub rule: AlertRuleRef,
+    /// A new name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Patch<String>,
+    /// Rules are tried from the lowest on.
+    pub position: Option<i32>,
+    /// What it says, as a whole.
+    pub draft: Option<AlertRuleDraft>,
+    /// A retired rule is for no alerts that come in.
+    pub retired: Option<bool>,
+    /// Refuse when the rule has another version.
     pub expected_version: Option<i32>,
 }

@@ -14,8 +14,12 @@
 //! **Invariants.** A resolved or closed incident has a resolution code and notes. A resolved incident closes by itself five days
 //! later, unless its requester has commented since. All else is true of any ticket: see the crate `ticket`.
 //!
-//! **Events**: `IncidentCreated`, `IncidentResolved`, `IncidentReopened`, and those of tickets. **Permissions**: those of tickets.
+//! **Alerts** open incidents, are counted on them and resolve them, as the tenant's rules of alerts say: see [`alert`]. At most one open
+//! incident has a deduplication key; the database holds everybody to that.
+//!
+//! **Events**: `AlertsReceived`, `IncidentCreated`, `IncidentResolved`, `IncidentReopened`, and those of tickets. **Permissions**: those of tickets.
 
+pub mod alert;
 pub mod commands;
 pub mod events;
 pub mod fields;
@@ -23,8 +27,8 @@ pub mod model;
 pub mod rules;
 pub mod service;
 
-pub use commands::{CreateIncident, UpdateIncident};
-pub use fields::INCIDENT;
+pub use commands::{AlertRuleDraft, AlertRuleRef, CreateAlertRule, CreateIncident, UpdateAlertRule, UpdateIncident};
+pub use fields::{ALERT, ALERT_RULE, ALL, INCIDENT};
 pub use model::IncidentOrigin;
 pub use rules::IncidentRules;
-pub use service::Incidents;
+pub use service::{AlertResult, Incidents, Ingested};

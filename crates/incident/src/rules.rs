@@ -79,6 +79,8 @@ impl KindRules for IncidentRules {
         problems: &mut Problems,
     ) {
         let to = workflow.category(&transition.to);
+        // While it is open, alerts with the key are its own.
+        row.set("openKey", if to.is_done() { Value::Null } else { row.get("deduplicationKey").clone() });
         if let Some(code) = inputs.remove("resolutionCode").filter(|json| !json.is_null()) {
             let codes = codes(workflow);
             match code.as_str().filter(|code| codes.contains(code)) {

@@ -1,5 +1,10 @@
 //! Use cases of incidents: authorise, load, decide, write, tell.
 
+mod alert_rules;
+mod alerts;
+
+pub use alerts::{AlertResult, Ingested};
+
 use access::permission::{TICKET_ASSIGN, TICKET_CREATE, TICKET_CREATE_ON_BEHALF, TICKET_OVERRIDE_PRIORITY};
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Error, Id, Patch, Result, UserError, id};
@@ -46,7 +51,7 @@ impl Incidents {
             .await
     }
 
-    async fn create_in(&self, tx: &mut Tx, command: CreateIncident, number: String) -> Result<Row> {
+    pub(crate) async fn create_in(&self, tx: &mut Tx, command: CreateIncident, number: String) -> Result<Row> {
         let tickets = &self.tickets;
         let ctx = tx.ctx().clone();
         let rules = tickets.kinds().get(TicketKind::Incident)?.clone();
@@ -67,6 +72,8 @@ impl Incidents {
             ("createdAt", tx.now().into()),
             ("updatedAt", tx.now().into()),
             ("origin", command.origin.as_str().into()),
+            ("deduplicationKey", command.deduplication_key.clone().into()),
+            ("openKey", command.deduplication_key.clone().into()),
         ] {
             edit.after.set(field, value);
         }

@@ -38,6 +38,10 @@ pub mod prefix {
     pub const CATEGORY: &str = "cat";
     /// Incident.
     pub const INCIDENT: &str = "inc";
+    /// Alert.
+    pub const ALERT: &str = "alt";
+    /// Rule of alerts.
+    pub const ALERT_RULE: &str = "alr";
     /// Task.
     pub const TASK: &str = "tsk";
     /// Comment.
@@ -91,6 +95,8 @@ pub mod prefix {
         API_TOKEN,
         CATEGORY,
         INCIDENT,
+        ALERT,
+        ALERT_RULE,
         TASK,
         COMMENT,
         EVENT,

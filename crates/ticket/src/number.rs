@@ -73,8 +73,8 @@ impl Numbers {
     /// So many numbers of those that are reserved, for use inside a write.
     ///
     /// # Errors
-    /// [`SHORT`] when there are not as many; [`Numbers::restock`] reserves them once the write is over.
-    pub(crate) fn supply(&self, ctx: &Ctx, kind: TicketKind, count: usize) -> Result<Vec<String>> {
+    /// When there are not as many: [`crate::Tickets::write_stocked`] reserves them once the write is over, and runs it again.
+    pub fn supply(&self, ctx: &Ctx, kind: TicketKind, count: usize) -> Result<Vec<String>> {
         if count == 0 {
             return Ok(Vec::new());
         }

@@ -20,6 +20,7 @@ use crate::model::TicketKind;
 use crate::number::{Numbers, SHORT};
 use crate::priority::PriorityRule;
 use crate::queries::{RELATIONS, TicketRef};
+use crate::tables;
 use crate::workflow::Library;
 
 /// What a mutation answers: the record as the viewer may read it, and what was recorded.
@@ -125,7 +126,7 @@ impl Tickets {
     where
         F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<Row>> + Clone + Send + 'static,
     {
-        let written = self.write_stocked(ctx, name, work).await?;
+        let written = self.write_stocked(ctx, name, TicketKind::Task, work).await?;
         let mut events = self.events_of(ctx, &written).await?;
         let row = match written {
             Written::Fresh { value, along, .. } => self.masked(ctx, told_along(value, along)),
@@ -146,19 +147,25 @@ impl Tickets {
         Ok(Outcome { row, events })
     }
 
-    /// Runs a write that may create tasks by the way. Numbers for them are reserved outside of it, so one that finds too few
-    /// is run again once there are more.
+    /// Runs a write that may create tickets of this kind by the way. Numbers for them are reserved outside of it, so one that finds
+    /// too few is run again once there are more.
     ///
     /// # Errors
     /// Those of `work`, and database errors.
-    pub(crate) async fn write_stocked<T, F>(&self, ctx: &Ctx, name: &'static str, work: F) -> Result<Written<T>>
+    pub async fn write_stocked<T, F>(
+        &self,
+        ctx: &Ctx,
+        name: &'static str,
+        kind: TicketKind,
+        work: F,
+    ) -> Result<Written<T>>
     where
         T: Send + 'static,
         F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
         for _ in 0..STOCKTAKINGS {
             match self.store().write(ctx, name, work.clone()).await {
-                Err(Error::Internal(text)) if text == SHORT => self.numbers().restock(ctx, TicketKind::Task).await?,
+                Err(Error::Internal(text)) if text == SHORT => self.numbers().restock(ctx, kind).await?,
                 other => return other,
             }
         }
@@ -194,6 +201,14 @@ impl Tickets {
             }
         }
         Some(masked)
+    }
+
+    /// Holds these tickets until the write is over, so that what is read of them afterwards stays.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn hold_in(&self, tx: &Tx, tickets: &[Uuid]) -> Result<()> {
+        tables::hold_tickets_in(tx, tickets).await.map(drop)
     }
 
     /// The ticket that a write is about.

@@ -8,6 +8,7 @@ use serde_json::{Map, json};
 use store::{NewJob, Tx};
 
 use crate::model::StateCategory;
+use crate::model::TicketKind;
 use crate::queries::TicketRef;
 use crate::service::Tickets;
 use crate::workflow::Workflow;
@@ -53,7 +54,7 @@ impl Tickets {
     /// Database errors; the job is tried again.
     pub async fn auto_close(&self, ctx: &Ctx, ticket: TicketRef) -> Result<()> {
         let tickets = self.clone();
-        let written = self.write_stocked(ctx, AUTO_CLOSE, move |tx| {
+        let written = self.write_stocked(ctx, AUTO_CLOSE, TicketKind::Task, move |tx| {
             let (tickets, ticket) = (tickets.clone(), ticket.clone());
             Box::pin(async move {
                 let mut edit = tickets.edit_in(tx, &ticket, "id").await?;

@@ -43,7 +43,7 @@ pub async fn graphql<E: Executor>(State(door): State<Arc<Inner<E>>>, request: Re
 }
 
 /// The client's request id if it is sane, or a new one.
-fn request_id(headers: &HeaderMap) -> Arc<str> {
+pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     match given {
         Some(id) if (1..=REQUEST_ID_BYTES).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) => {
@@ -287,7 +287,7 @@ async fn read_post<E>(door: &Inner<E>, headers: &HeaderMap, body: Body) -> kerne
     parse_body(&body)
 }
 
-async fn read_body<E>(door: &Inner<E>, mut body: Body) -> kernel::Result<Bytes> {
+pub(super) async fn read_body<E>(door: &Inner<E>, mut body: Body) -> kernel::Result<Bytes> {
     let limit = door.limits.body_bytes;
     let too_large =
         || Error::request(ErrorCode::BodyTooLarge, format!("the body has more bytes than the limit of {limit}"));

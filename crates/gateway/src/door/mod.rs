@@ -20,6 +20,7 @@ mod handshake;
 mod health;
 mod http;
 mod inputs;
+mod intake;
 pub mod limits;
 mod metrics;
 mod negotiation;
@@ -61,6 +62,15 @@ pub trait Backend: Send + Sync + 'static {
     /// `UNAUTHENTICATED` when it does not hold, `UNAVAILABLE` when that cannot be found out now.
     async fn authenticate(&self, token: &str, request_id: &str) -> kernel::Result<Principal>;
 
+    /// Takes what a program posts to `/intake/…`; the answer is shown as it is.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for a form that nobody understands; what is wrong about it; `UNAVAILABLE` when it is to be sent again.
+    async fn intake(&self, _ctx: Ctx, posted: Posted) -> kernel::Result<serde_json::Value> {
+        let message = format!("nothing is taken at /intake/{}", posted.form);
+        Err(kernel::Error::request(kernel::ErrorCode::NotFound, message))
+    }
+
     /// Whether requests can be served.
     ///
     /// # Errors
@@ -84,6 +94,24 @@ pub trait Backend: Send + Sync + 'static {
 
     /// More metrics in Prometheus' text format; may be empty.
     fn metrics_text(&self) -> String;
+}
+
+/// What a program posted to `/intake/…`.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// In which form: the rest of the path.
+    pub form: String,
+    /// The media type under `content-type`, and the headers that begin with `ce-`; names in lower case.
+    pub attributes: Vec<(String, String)>,
+    /// What was posted.
+    pub body: bytes::Bytes,
+}
+
+impl Posted {
+    /// A header among the attributes.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// Who holds a token.

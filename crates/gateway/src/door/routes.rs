@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_graphql::Executor;
 use axum::Router;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{Inner, graphiql, health, http as graphql};
+use super::{Inner, graphiql, health, http as graphql, intake};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Access {
     Open,
     /// Anybody may knock; each field decides for itself, and without credentials only a few answer.
     PerField,
+    /// Who has a token.
+    Token,
 }
 
 /// One route.
@@ -36,6 +38,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/graphiql/{file}", access: Access::Open },
     Route { path: "/graphql", access: Access::PerField },
     Route { path: "/healthz", access: Access::Open },
+    Route { path: "/intake/{form}", access: Access::Token },
     Route { path: "/metrics", access: Access::Open },
     Route { path: "/readyz", access: Access::Open },
     Route { path: "/schema.graphql", access: Access::Open },
@@ -51,6 +54,7 @@ pub(super) fn router<E: Executor>(door: Arc<Inner<E>>) -> Router {
     for route in ROUTES {
         router = match route.path {
             "/graphql" => router.route(route.path, any(graphql::graphql::<E>)),
+            "/intake/{form}" => router.route(route.path, post(intake::intake::<E>)),
             "/healthz" => router.route(route.path, get(health::healthz)),
             "/readyz" => router.route(route.path, get(health::readyz::<E>)),
             "/metrics" => router.route(route.path, get(health::metrics::<E>)),

@@ -211,6 +211,7 @@ fn create_command(input: IncidentCreateInput) -> kernel::Result<incident::Create
             .map(|external| (external.source, external.key))
             .collect(),
         origin: input.origin.unwrap_or(IncidentOrigin::Api).into(),
+        deduplication_key: None,
     })
 }
 

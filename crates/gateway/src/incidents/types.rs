@@ -3,7 +3,7 @@
 use kernel::id::prefix;
 use store::query::Row;
 
-use crate::scalars::Markdown;
+use crate::scalars::{DateTime, Markdown};
 use crate::tickets::object::ticket_object;
 use crate::tickets::types::TicketRow;
 use crate::tickets::words::{IncidentOrigin, TicketKind};
@@ -38,6 +38,31 @@ ticket_object! {
         /// How it was resolved, in words.
         pub async fn resolution_notes(&self) -> Option<Markdown> {
             self.0.0.optional_text("resolutionNotes").map(Markdown)
+        }
+
+        /// What the alerts of it have in common: at most one open incident has it. Null without alerts, and without `ticket.internal`.
+        pub async fn deduplication_key(&self) -> Option<String> {
+            self.0.0.optional_text("deduplicationKey")
+        }
+
+        /// How often alerts of it were told. Null without alerts, and without `ticket.internal`.
+        pub async fn occurrences(&self) -> Option<i32> {
+            self.0.0.get("occurrences").as_int().map(|count| i32::try_from(count).unwrap_or(i32::MAX))
+        }
+
+        /// How many of its alerts are going on. Null without alerts, and without `ticket.internal`.
+        pub async fn firing_alerts(&self) -> Option<i32> {
+            self.0.0.get("firingAlerts").as_int().map(|count| i32::try_from(count).unwrap_or(i32::MAX))
+        }
+
+        /// When an alert of it was told first. Null without alerts, and without `ticket.internal`.
+        pub async fn first_seen_at(&self) -> Option<DateTime> {
+            self.0.0.get("firstSeenAt").as_time().map(DateTime)
+        }
+
+        /// When an alert of it was told last. Null without alerts, and without `ticket.internal`.
+        pub async fn last_seen_at(&self) -> Option<DateTime> {
+            self.0.0.get("lastSeenAt").as_time().map(DateTime)
         }
     }
 }

@@ -138,7 +138,7 @@ impl ApiTokenRevokeInput {
 /// A role to give.
 #[derive(Clone, Debug, InputObject)]
 pub struct RoleAssignmentInput {
-    /// The role's key: `requester`, `agent`, `team_lead`, `administrator` or `auditor`.
+    /// The role's key: `requester`, `agent`, `team_lead`, `administrator`, `auditor` or `monitoring`.
     pub role: String,
     /// The one team that bounds its `TEAM` permissions; left out: all teams of the holder.
     pub team: Option<TeamRefInput>,

@@ -12,6 +12,7 @@ use crate::approvals::types::{Approval, ApprovalState, ApprovalVoteState};
 use crate::configuration::ConfigurationItem;
 use crate::configuration::types::LinkDirection;
 use crate::context::{platform, viewer};
+use crate::incidents::alerts::AlertOutcome;
 use crate::loaders;
 use crate::people::{Actor, User};
 use crate::scalars::{Cursor, DateTime, Json, id_of};
@@ -276,6 +277,20 @@ events! {
                 Ok(platform(ctx).tickets.comment(&viewer(ctx)?, id).await?.map(Comment::from_row))
             }
         }
+        /// Alerts came in on an incident: began, were told again, or ended. For those who work on it.
+        AlertsReceived {
+            /// How often alerts of the incident have been told by then.
+            pub async fn occurrences(&self) -> i32 {
+                let told = self.0.payload.get("occurrences").and_then(JsonValue::as_i64).unwrap_or_default();
+                i32::try_from(told).unwrap_or(i32::MAX)
+            }
+
+            /// What became of each alert; at most 500.
+            pub async fn alerts(&self) -> Vec<AlertReceived> {
+                let alerts = self.0.payload.get("alerts").and_then(JsonValue::as_array);
+                alerts.into_iter().flatten().filter_map(AlertReceived::of).collect()
+            }
+        }
         /// The configuration items that a ticket is about changed. For those who work on the ticket.
         TicketConfigurationItemsChanged {
             /// What changed, item by item, as far as the viewer may see the items; at most 100.
@@ -513,6 +528,10 @@ events! {
         SlaPolicyCreated
         /// A policy of service levels changed.
         SlaPolicyUpdated
+        /// A rule of alerts was added.
+        AlertRuleCreated
+        /// A rule of alerts changed.
+        AlertRuleUpdated
         /// An agreement on service levels was added.
         ServiceAgreementCreated
         /// An agreement on service levels changed.
@@ -593,6 +612,22 @@ events! {
         DelegationCreated
         /// A delegation was ended before its time.
         DelegationEnded
+    }
+}
+
+/// What became of an alert that came in.
+#[derive(SimpleObject)]
+pub struct AlertReceived {
+    /// By which monitoring means the same alert again.
+    pub key: String,
+    /// What was done.
+    pub outcome: AlertOutcome,
+}
+
+impl AlertReceived {
+    fn of(entry: &JsonValue) -> Option<Self> {
+        let text = |name: &str| entry.get(name)?.as_str();
+        Some(Self { key: text("key")?.to_owned(), outcome: AlertOutcome::parse(text("outcome")?)? })
     }
 }
 

@@ -56,8 +56,22 @@ connection! {
 /// The to-one edges that are joined when they are selected, and the fields of extensions.
 const EDGES: &[&str] = &["requester", "openedBy", "service", "team", "assignee", "category"];
 /// The fields of each kind's own, by the name of its record type.
-const KIND_FIELDS: &[(&str, &[&str])] =
-    &[("incident", &["origin", "resolutionCode", "resolutionNotes"]), ("task", &["parent", "openDependencies"])];
+const KIND_FIELDS: &[(&str, &[&str])] = &[
+    (
+        "incident",
+        &[
+            "origin",
+            "resolutionCode",
+            "resolutionNotes",
+            "deduplicationKey",
+            "occurrences",
+            "firingAlerts",
+            "firstSeenAt",
+            "lastSeenAt",
+        ],
+    ),
+    ("task", &["parent", "openDependencies"]),
+];
 
 /// The relations that the selection of a ticket asks for.
 pub fn relations(tickets: &[Lookahead<'_>], record: &'static RecordType) -> Vec<&'static str> {

@@ -1,6 +1,6 @@
 //! Writes by catalogue: a row's values go to the tables that its record type names.
 
-use kernel::{Error, Result, Uuid};
+use kernel::{Error, Result, UserError, Uuid};
 use predicate::{Field, FieldType, RecordType, Value};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, InsertStatement, LockType, OnConflict, Query as Sql};
 
@@ -139,7 +139,7 @@ pub async fn hold_in(tx: &Tx, tenant: Uuid, record: &'static RecordType, id: Uui
 /// Updates the named fields of a row, provided that it still has `version` (where the type has one). Answers whether it had.
 ///
 /// # Errors
-/// Database errors.
+/// `CONFLICT` for a value that must be unique and is taken; database errors.
 pub async fn update_in(
     connection: &impl ConnectionTrait,
     tenant: Uuid,
@@ -183,8 +183,14 @@ async fn update_table(
     if let Some(version) = version {
         update.and_where(Expr::col(Alias::new("version")).eq(version));
     }
-    let result = connection.execute(&update).await.map_err(database_error)?;
-    Ok(result.rows_affected() == 1)
+    match connection.execute(&update).await {
+        Ok(result) => Ok(result.rows_affected() == 1),
+        Err(error) if is_unique_violation(&error) => {
+            let message = "another record has a value already that only one may have at a time";
+            Err(UserError::taken([] as [&str; 0], message).into())
+        }
+        Err(error) => Err(database_error(error)),
+    }
 }
 
 /// Deletes the rows of a table in which every named field has the given id. Answers how many there were.

@@ -336,6 +336,7 @@ pub fn new(title: &str) -> CreateIncident {
         custom_fields: Vec::new(),
         external_refs: Vec::new(),
         origin: IncidentOrigin::Api,
+        deduplication_key: None,
     }
 }
 
