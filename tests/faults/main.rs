@@ -4,6 +4,7 @@
 //! `cargo xtask faults` builds it and the server, starts a private PostgreSQL for it, and runs it. What each scenario
 //! guarantees is in CONTRIBUTING.md. The last line on the standard output is JSON: seed, faults, counts, violations.
 
+mod alertmanager;
 mod audit;
 mod disk;
 mod escalations;
@@ -57,6 +58,9 @@ struct Arguments {
     /// On which engines.
     #[arg(long, value_enum, default_value = "both")]
     engine: Engines,
+    /// The program of Prometheus Alertmanager, for the scenario of that name.
+    #[arg(long, value_name = "FILE")]
+    alertmanager: Option<PathBuf>,
     #[command(flatten)]
     postgres: Postgres,
 }
@@ -88,6 +92,8 @@ enum Scenario {
     Replicas,
     /// Escalations that are due together, three processes, some killed.
     Escalations,
+    /// Prometheus Alertmanager as a source of alerts, either side restarted.
+    Alertmanager,
 }
 
 impl Scenario {
@@ -102,6 +108,7 @@ impl Scenario {
             Scenario::DiskFull => "disk-full",
             Scenario::Replicas => "replicas",
             Scenario::Escalations => "escalations",
+            Scenario::Alertmanager => "alertmanager",
         }
     }
 
@@ -127,6 +134,7 @@ impl Scenario {
             Scenario::DiskFull => disk::disk_full(run).boxed_local(),
             Scenario::Replicas => replicas::replicas(run).boxed_local(),
             Scenario::Escalations => escalations::escalations(run).boxed_local(),
+            Scenario::Alertmanager => alertmanager::alertmanager(run).boxed_local(),
         }
     }
 }
@@ -139,6 +147,7 @@ struct Run {
     long: bool,
     binary: PathBuf,
     postgres: Postgres,
+    alertmanager: Option<PathBuf>,
     report: Arc<Report>,
 }
 
@@ -211,6 +220,7 @@ async fn run_all(arguments: &Arguments) -> Result<bool> {
                 long: arguments.long,
                 binary: binary.clone(),
                 postgres: arguments.postgres.clone(),
+                alertmanager: arguments.alertmanager.clone(),
                 report: Arc::clone(&report),
             };
             match AssertUnwindSafe(scenario.play(&run)).catch_unwind().await {

@@ -157,8 +157,7 @@ async fn what_is_wrong_is_refused_alone_and_a_replay_answers_the_same() {
         let (mut endless, mut empty) = (alert(&long, "FIRING", &[]), alert("x", "FIRING", &[]));
         endless["title"] = json!("Endless");
         empty["title"] = json!("");
-        let told =
-            vec![alert("fine", "FIRING", &[]), endless, empty, alert("fine too", "FIRING", &[])];
+        let told = vec![alert("fine", "FIRING", &[]), endless, empty, alert("fine too", "FIRING", &[])];
         let input = json!({ "alerts": told, "idempotencyKey": "batch-1" });
         let done = admin.done("alertIngest", input.clone(), RESULTS).await;
         let results = done["results"].as_array().unwrap();

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
+use crate::apt;
 use crate::postgres::Postgres;
 use crate::process;
 use crate::test::POSTGRES_URL;
@@ -39,6 +40,18 @@ pub struct Arguments {
     runner: Vec<String>,
 }
 
+/// Prometheus Alertmanager: that of $PATH, under the name that it has there, and else installed with apt-get.
+fn alertmanager() -> Result<PathBuf> {
+    let found = || ["prometheus-alertmanager", "alertmanager"].into_iter().find_map(process::find);
+    if let Some(program) = found() {
+        return Ok(program);
+    }
+    eprintln!("xtask: Prometheus Alertmanager was not found, installing it with apt-get");
+    apt::update()?;
+    apt::install(&["prometheus-alertmanager"])?;
+    found().context("prometheus-alertmanager was installed, and is not in $PATH")
+}
+
 /// Builds, starts PostgreSQL, runs.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let binary = match &arguments.binary {
@@ -54,6 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // What failed is told in words; nobody asks where in the harness.
     command.env(POSTGRES_URL, postgres.url()).env("RUST_BACKTRACE", "0");
     command.arg("--postgres-bin").arg(postgres.programs()).arg("--postgres-data").arg(postgres.data());
+    command.arg("--alertmanager").arg(alertmanager()?);
     if let Some((user, group)) = postgres.owner() {
         command.args(["--postgres-owner", &format!("{user}:{group}")]);
     }

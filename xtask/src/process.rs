@@ -2,6 +2,7 @@
 //! the command as an ordinary error, so that every guard (database, server, folder) is dropped.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -77,6 +78,12 @@ pub fn quiet(command: &mut Command) -> Result<()> {
         String::from_utf8_lossy(&output.stderr),
     );
     Ok(())
+}
+
+/// The program of this name in `$PATH`.
+pub fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Asks a child to end and kills it when it does not within [`GRACE`].

@@ -208,6 +208,14 @@ pub struct IncidentFilter {
     pub origin: Option<IncidentOriginFilter>,
     /// How it was resolved.
     pub resolution_code: Option<StringFilter>,
+    /// What its alerts have in common. For those who work on tickets.
+    pub deduplication_key: Option<StringFilter>,
+    /// How often alerts of it were told. For those who work on tickets.
+    pub occurrences: Option<IntFilter>,
+    /// How many of its alerts are going on. For those who work on tickets.
+    pub firing_alerts: Option<IntFilter>,
+    /// When an alert of it was told last. For those who work on tickets.
+    pub last_seen_at: Option<DateTimeFilter>,
     /// All of these hold.
     pub and: Option<Vec<IncidentFilter>>,
     /// At least one of these holds. An empty list is no condition.
@@ -226,6 +234,10 @@ impl IncidentFilter {
             self.conditions.predicate()?,
             self.origin.map_or_else(Predicate::always, |filter| filter.on("origin")),
             self.resolution_code.map_or_else(Predicate::always, |filter| filter.on("resolutionCode")),
+            self.deduplication_key.map_or_else(Predicate::always, |filter| filter.on("deduplicationKey")),
+            self.occurrences.map_or_else(Predicate::always, |filter| filter.on("occurrences")),
+            self.firing_alerts.map_or_else(Predicate::always, |filter| filter.on("firingAlerts")),
+            self.last_seen_at.map_or_else(Predicate::always, |filter| filter.on("lastSeenAt")),
         ]);
         combine(own, self.and, self.or, self.not, Self::predicate)
     }
