@@ -5,7 +5,7 @@
 
 pub mod build;
 mod bulk;
-mod company;
+pub mod company;
 mod tickets;
 
 use std::ops::Range;

@@ -128,6 +128,7 @@ fn run_rows(arguments: &RunArguments) -> Result<()> {
         Kind::Queue,
         Kind::Create,
         Kind::Transition,
+        Kind::TransitionSla,
         Kind::Fanout,
         Kind::Start,
     ];

@@ -41,6 +41,8 @@ pub enum Kind {
     Create,
     /// A transition past three guards on a ticket with ten custom fields, beside a plain one.
     Transition,
+    /// A transition on a ticket with four clocks of three policies, beside one on a ticket without any.
+    TransitionSla,
     /// 1,000 subscribers, 40 changes a second.
     Fanout,
     /// From the start of the process until it is ready, and its memory when idle.
@@ -92,7 +94,7 @@ pub fn row(
     match kind {
         Kind::Start => bench.start().map(|row| vec![row]),
         Kind::Fanout => bench.fanout().map(|row| vec![row]),
-        Kind::Transition => bench.transition(connections).map(|row| vec![row]),
+        Kind::Transition | Kind::TransitionSla => bench.transition(kind, connections).map(|row| vec![row]),
         Kind::Growth => Ok(vec![bench.requests(Kind::Ticket, 1, None)?, bench.requests(Kind::Queue, 1, None)?]),
         Kind::Create if place.engine == Engine::Sqlite => {
             bench.requests(kind, connections.max(SQLITE_WRITERS), rate).map(|row| vec![row])
@@ -290,25 +292,32 @@ impl Bench<'_> {
         Ok(row)
     }
 
-    /// The transition with all that a tenant can set is measured between two runs of the plain one.
-    fn transition(&self, connections: usize) -> Result<Row> {
+    /// A transition with more to do is measured before and after the plain one.
+    fn transition(&self, kind: Kind, connections: usize) -> Result<Row> {
         let server = self.server(connections)?;
-        let workloads = transition::prepare(&server, &self.place.manifest()?, connections)?;
+        let manifest = self.place.manifest()?;
+        let workloads = match kind {
+            Kind::TransitionSla => transition::with_clocks(&server, &manifest, connections)?,
+            _ => transition::with_guards(&server, &manifest, connections)?,
+        };
         let mut plain = Load::connect(server.address(), connections, workloads.plain)?;
-        let mut guarded = Load::connect(server.address(), connections, workloads.guarded)?;
-        let mut setting = Load::connect(server.address(), connections, workloads.setting)?;
+        let mut laden = Load::connect(server.address(), connections, workloads.laden)?;
+        let setting = workloads.setting.map(|setting| Load::connect(server.address(), connections, setting));
+        let mut setting = setting.transpose()?;
         let pace = Pace { connections, duration: self.protocol.duration, rate: None };
-        for load in [&mut plain, &mut guarded, &mut setting] {
+        for load in [&mut plain, &mut laden].into_iter().chain(&mut setting) {
             load.run(Pace { duration: self.protocol.warm_up(), ..pace })?;
         }
         let (mut first, mut second, mut plains, mut settings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.protocol.repetitions {
-            first.push(self.ours(&server, &mut guarded, pace)?);
+            first.push(self.ours(&server, &mut laden, pace)?);
             plains.push(self.ours(&server, &mut plain, pace)?);
-            settings.push(self.ours(&server, &mut setting, pace)?);
-            second.push(self.ours(&server, &mut guarded, pace)?);
+            if let Some(setting) = &mut setting {
+                settings.push(self.ours(&server, setting, pace)?);
+            }
+            second.push(self.ours(&server, &mut laden, pace)?);
         }
-        let mut row = self.summary(Kind::Transition, connections, &first, &second, memory(server.pid())?)?;
+        let mut row = self.summary(kind, connections, &first, &second, memory(server.pid())?)?;
         let of_plain = |runs: &[Ours], of: fn(&Ours) -> f64| {
             Spread::of(runs.iter().zip(&plains).map(|(run, plain)| of(run) / of(plain))).context("no repetitions")
         };
@@ -323,9 +332,21 @@ impl Bench<'_> {
         row.further = vec![
             ("time, times a plain one".to_owned(), time(&first)?),
             ("CPU, times a plain one".to_owned(), of_plain(&first, cpu)?.median),
-            ("setting all ten: time".to_owned(), time(&settings)?),
-            ("CPU".to_owned(), of_plain(&settings, cpu)?.median),
         ];
+        if kind == Kind::TransitionSla {
+            let servers = |run: &Ours| run.spent.server / run.operations as f64;
+            let statements = |run: &Ours| run.statements / run.operations as f64;
+            row.further.extend([
+                ("the server's".to_owned(), of_plain(&first, servers)?.median),
+                ("and the second time".to_owned(), of_plain(&second, servers)?.median),
+                ("statements more than a plain one".to_owned(), statements(&first[0]) - statements(&plains[0])),
+            ]);
+        } else {
+            row.further.extend([
+                ("setting all ten: time".to_owned(), time(&settings)?),
+                ("CPU".to_owned(), of_plain(&settings, cpu)?.median),
+            ]);
+        }
         Ok(row)
     }
 

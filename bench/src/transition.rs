@@ -1,5 +1,5 @@
-//! What a tenant's own settings cost: a transition by a workflow with guards, on a ticket with custom fields, beside the same
-//! transition by the default workflow on a plain ticket.
+//! What a tenant's own settings cost, beside the same transition by the default workflow on a plain ticket: a workflow with guards
+//! on tickets with custom fields; policies of service levels, whose clocks change with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::data::Manifest;
+use crate::data::company::team_slug;
 use crate::load::{Connection, Workload, find};
 use crate::random::Random;
 use crate::server::Server;
@@ -20,29 +21,34 @@ const TAG: &str = "guarded";
 const TRANSITION: &str = "mutation Transition($input: TicketTransitionInput!) { ticketTransition(input: $input) { \
     ticket { id version state { key } } userErrors { code message path } } }";
 
-/// The three workloads that are compared.
+/// So many tickets does each connection walk over where each transition leaves more behind: a ticket in use is put on hold a few
+/// times, not ten thousand.
+const WALKED: usize = 200;
+
+/// The workloads that are compared.
 pub struct Transitions {
-    /// By the default workflow, on tickets without custom fields.
+    /// By the default workflow, on tickets without custom fields, clocks or anything.
     pub plain: Arc<Toggle>,
-    /// By a workflow with three guards, on tickets with ten custom fields.
-    pub guarded: Arc<Toggle>,
-    /// The same, and each transition sets all ten.
-    pub setting: Arc<Toggle>,
+    /// With more to do: past three guards, on tickets with ten custom fields; or on tickets with clocks.
+    pub laden: Arc<Toggle>,
+    /// With yet more: each transition sets all ten fields as well.
+    pub setting: Option<Arc<Toggle>>,
 }
 
-/// Puts a ticket on hold and back to work, each connection its own.
+/// Puts tickets on hold and back to work, each connection its own.
 pub struct Toggle {
     token: String,
-    /// A ticket for each connection, and how many transitions it has been asked for.
-    tickets: Vec<(String, AtomicU64)>,
+    /// The tickets of each connection, and how many transitions it has been asked for.
+    tickets: Vec<(Vec<String>, AtomicU64)>,
     /// Whether each transition sets the custom fields.
     sets: bool,
 }
 
 impl Workload for Toggle {
     fn request(&self, connection: usize, random: &mut Random, into: &mut Vec<u8>) -> u64 {
-        let (ticket, asked) = &self.tickets[connection];
-        let back = asked.fetch_add(1, Ordering::Relaxed) % 2;
+        let (tickets, asked) = &self.tickets[connection];
+        let asked = asked.fetch_add(1, Ordering::Relaxed);
+        let (ticket, back) = (&tickets[(asked / 2) as usize % tickets.len()], asked % 2);
         let (key, mut fields) = match back {
             0 => ("hold", json!({ "waitingReason": "VENDOR" })),
             _ => ("resume", json!({})),
@@ -85,18 +91,51 @@ fn values(drawn: u64, written: impl Fn(usize, Value) -> Value) -> Value {
 ///
 /// # Errors
 /// When the server refuses.
-pub fn prepare(server: &Server, manifest: &Manifest, connections: usize) -> Result<Transitions> {
+pub fn with_guards(server: &Server, manifest: &Manifest, connections: usize) -> Result<Transitions> {
+    prepare(server, manifest, async |asking| {
+        asking.define().await?;
+        let plain = asking.tickets(connections, &json!({ "tags": ["plain"] })).await?;
+        let named = values(0, |number, value| json!({ "key": field(number).0, field(number).1: value }));
+        let fields: Vec<&Value> = named.as_object().context("no values")?.values().collect();
+        let guarded = json!({ "tags": [TAG], "customFields": fields });
+        let (laden, setting) =
+            (asking.tickets(connections, &guarded).await?, asking.tickets(connections, &guarded).await?);
+        Ok(Transitions {
+            plain: asking.toggle(plain, 1, false),
+            laden: asking.toggle(laden, 1, false),
+            setting: Some(asking.toggle(setting, 1, true)),
+        })
+    })
+}
+
+/// Opens tickets, publishes an SLA with two metrics, an OLA and an underpinning contract with three escalations each, and opens as
+/// many more: those have four clocks, of which three change with each transition.
+///
+/// # Errors
+/// When the server refuses.
+pub fn with_clocks(server: &Server, manifest: &Manifest, connections: usize) -> Result<Transitions> {
+    prepare(server, manifest, async |asking| {
+        let team = json!({ "team": { "slug": team_slug(0) } });
+        let plain = asking.tickets(connections * WALKED, &team).await?;
+        asking.promise().await?;
+        let laden = asking.tickets(connections * WALKED, &team).await?;
+        Ok(Transitions {
+            plain: asking.toggle(plain, WALKED, false),
+            laden: asking.toggle(laden, WALKED, false),
+            setting: None,
+        })
+    })
+}
+
+fn prepare(
+    server: &Server,
+    manifest: &Manifest,
+    work: impl AsyncFnOnce(&mut Asking<'_>) -> Result<Transitions>,
+) -> Result<Transitions> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut asking = Asking { connection: Connection::open(server.address()).await?, manifest };
-        asking.define().await?;
-        let plain = asking.tickets(connections, false).await?;
-        let (guarded, setting) = (asking.tickets(connections, true).await?, asking.tickets(connections, true).await?);
-        let toggle = |tickets: Vec<String>, sets: bool| {
-            let tickets = tickets.into_iter().map(|ticket| (ticket, AtomicU64::new(0))).collect();
-            Arc::new(Toggle { token: manifest.administrator.clone(), tickets, sets })
-        };
-        Ok(Transitions { plain: toggle(plain, false), guarded: toggle(guarded, false), setting: toggle(setting, true) })
+        work(&mut asking).await
     })
 }
 
@@ -147,17 +186,42 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// Opens tickets that are worked on; their ids.
-    async fn tickets(&mut self, count: usize, guarded: bool) -> Result<Vec<String>> {
+    /// Promises what an office of a company does. Nothing of it is due while it is measured.
+    async fn promise(&mut self) -> Result<()> {
+        let days = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY"];
+        let week: Vec<Value> = days.iter().map(|day| json!({ "day": day, "from": "08:00", "to": "18:00" })).collect();
+        let calendar = json!({ "key": "office", "name": "Office", "timeZone": "Europe/Berlin", "week": week });
+        self.done("calendarCreate", "CalendarCreateInput", calendar, "calendar { id }").await?;
+        let escalations: Vec<Value> =
+            [50, 75, 100].iter().map(|percent| json!({ "at": { "percent": percent } })).collect();
+        let metric = |metric: &str, hours: u32, waiting: &[&str]| {
+            json!({
+                "metric": metric, "escalations": escalations, "pauses": { "waitingReasons": waiting },
+                "targets": [
+                    { "priorities": ["P1", "P2"], "target": format!("PT{}H", hours / 2) },
+                    { "target": format!("PT{hours}H") },
+                ],
+            })
+        };
+        let awaited = ["REQUESTER", "VENDOR"];
+        for (key, kind, metrics) in [
+            ("sla", "SLA", json!([metric("FIRST_RESPONSE", 80, &[]), metric("RESOLUTION", 400, &awaited)])),
+            ("ola", "OLA", json!([metric("RESOLUTION", 300, &awaited)])),
+            ("contract", "UNDERPINNING_CONTRACT", json!([metric("RESOLUTION", 200, &[])])),
+        ] {
+            let policy =
+                json!({ "key": key, "name": key, "kind": kind, "calendar": { "key": "office" }, "metrics": metrics });
+            self.done("slaPolicyCreate", "SlaPolicyCreateInput", policy, "slaPolicy { id }").await?;
+        }
+        Ok(())
+    }
+
+    /// Opens tickets that are worked on, with this beside a title; their ids.
+    async fn tickets(&mut self, count: usize, given: &Value) -> Result<Vec<String>> {
         let mut tickets = Vec::with_capacity(count);
         for number in 0..count {
-            let mut input =
-                json!({ "title": format!("Transition {number}"), "tags": [if guarded { TAG } else { "plain" }] });
-            if guarded {
-                let named =
-                    values(number as u64, |number, value| json!({ "key": field(number).0, field(number).1: value }));
-                input["customFields"] = named.as_object().context("no values")?.values().cloned().collect();
-            }
+            let mut input = given.clone();
+            input["title"] = format!("Transition {number}").into();
             let opened = self.done("incidentCreate", "IncidentCreateInput", input, "incident { id }").await?;
             let id = opened["incident"]["id"].as_str().context("an incident without an id")?.to_owned();
             let start = json!({ "id": id, "transition": "start" });
@@ -165,5 +229,11 @@ impl Asking<'_> {
             tickets.push(id);
         }
         Ok(tickets)
+    }
+
+    /// A workload over these tickets, so many for each connection.
+    fn toggle(&self, tickets: Vec<String>, each: usize, sets: bool) -> Arc<Toggle> {
+        let tickets = tickets.chunks(each).map(|own| (own.to_vec(), AtomicU64::new(0))).collect();
+        Arc::new(Toggle { token: self.manifest.administrator.clone(), tickets, sets })
     }
 }

@@ -11,8 +11,8 @@ use store::Engine;
 use tests::client::Client;
 use tests::installation::{Installation, each_engine};
 
-const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/servicenow-incident-sample.csv");
-const MAPPING: &str = "servicenow-incident-log";
+pub(crate) const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/servicenow-incident-sample.csv");
+pub(crate) const MAPPING: &str = "servicenow-incident-log";
 
 /// Runs `deskwire import csv` against the installation's database.
 async fn import(installation: &Installation, file: &Path, mapping: &str, further: &[&str]) -> anyhow::Result<()> {
@@ -34,7 +34,12 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 /// Imports with the server down and answers the report's lines.
-async fn import_offline(installation: &mut Installation, file: &Path, mapping: &str, further: &[&str]) -> Vec<Value> {
+pub(crate) async fn import_offline(
+    installation: &mut Installation,
+    file: &Path,
+    mapping: &str,
+    further: &[&str],
+) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report.jsonl");
     installation.stop().await;
@@ -46,7 +51,7 @@ async fn import_offline(installation: &mut Installation, file: &Path, mapping: &
 }
 
 /// All nodes of a connection, page by page.
-async fn pages(client: &Client, field: &str, arguments: &str, selection: &str) -> Vec<Value> {
+pub(crate) async fn pages(client: &Client, field: &str, arguments: &str, selection: &str) -> Vec<Value> {
     let query = format!(
         "query($after: {}) {{ {field}(first: 100, after: $after{arguments}) \
          {{ nodes {{ {selection} }} pageInfo {{ hasNextPage endCursor }} }} }}",
@@ -171,7 +176,7 @@ async fn figures_of_api(client: &Client) -> Figures {
 }
 
 /// The rows of a file, by column.
-fn rows_of(path: &str) -> Vec<BTreeMap<String, String>> {
+pub(crate) fn rows_of(path: &str) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_path(path).unwrap();
     reader.deserialize().map(Result::unwrap).collect()
 }

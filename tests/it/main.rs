@@ -13,6 +13,7 @@ mod doors;
 mod examples;
 mod idempotency;
 mod import;
+mod imported_clocks;
 mod jobs;
 mod journey;
 mod lifecycle;

@@ -8,7 +8,7 @@ use tests::installation::{Installation, each_engine, each_engine_with};
 use crate::company_life::{assign, comment, incident_with, resolve, step};
 
 /// Round the clock.
-fn always(key: &str) -> Value {
+pub(crate) fn always(key: &str) -> Value {
     let days = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
     let week: Vec<Value> = days.iter().map(|day| json!({ "day": day, "from": "00:00", "to": "24:00" })).collect();
     json!({ "key": key, "name": "Always", "timeZone": "UTC", "week": week })
@@ -378,7 +378,7 @@ const OPERATION: &str = "subscription($id: ID!) { operation(id: $id) { status do
         gainedTickets { id } lostTickets { id } worst { metric over ticket { id } } } } } }";
 
 /// Follows an operation to its end: its result.
-async fn result_of(client: &Client, operation: &Value) -> Value {
+pub(crate) async fn result_of(client: &Client, operation: &Value) -> Value {
     let mut socket = client.socket().await;
     socket.subscribe("operation", OPERATION, json!({ "id": operation["id"] })).await;
     loop {

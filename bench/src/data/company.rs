@@ -111,7 +111,8 @@ const fn is_lead(person: usize) -> bool {
     person % 10 == 9
 }
 
-fn team_slug(team: usize) -> String {
+/// A team's slug.
+pub fn team_slug(team: usize) -> String {
     format!("team-{team}")
 }
 

@@ -135,7 +135,7 @@ macro_rules! connection {
         #[async_graphql::Object]
         impl $connection {
             /// The records of this page, each with its cursor.
-            async fn edges(&self) -> Vec<$edge> {
+            fn edges(&self) -> Vec<$edge> {
                 let pairs = self.slice.rows.iter().zip(self.slice.cursors.iter());
                 pairs
                     .map(|(row, cursor)| $edge {
@@ -146,12 +146,12 @@ macro_rules! connection {
             }
 
             /// The records of this page.
-            async fn nodes(&self) -> Vec<$node> {
+            fn nodes(&self) -> Vec<$node> {
                 self.slice.rows.iter().map(|row| <$node>::from_row(row.clone())).collect()
             }
 
             /// Where this page lies in the list.
-            async fn page_info(&self) -> $crate::connection::PageInfo {
+            fn page_info(&self) -> $crate::connection::PageInfo {
                 $crate::connection::PageInfo::of(&self.slice)
             }
 
@@ -166,7 +166,7 @@ macro_rules! connection {
             }
 
             /// The event log's position when this list was read. Subscribe with `after: logCursor` and nothing falls between.
-            async fn log_cursor(&self) -> Option<$crate::scalars::Cursor> {
+            fn log_cursor(&self) -> Option<$crate::scalars::Cursor> {
                 self.log_cursor.clone().map($crate::scalars::Cursor)
             }
         }

@@ -66,22 +66,22 @@ impl Operation {
     }
 
     /// How far it is.
-    pub async fn status(&self) -> OperationStatus {
+    pub fn status(&self) -> OperationStatus {
         word_of(&self.0, "status", OperationStatus::parse, OperationStatus::Pending)
     }
 
     /// How much is done, in whatever is counted: tickets, mostly.
-    pub async fn done(&self) -> i32 {
+    pub fn done(&self) -> i32 {
         i32::try_from(self.0.int("done")).unwrap_or(i32::MAX)
     }
 
     /// How much there is to do; null until that is known.
-    pub async fn total(&self) -> Option<i32> {
+    pub fn total(&self) -> Option<i32> {
         self.0.get("total").as_int().map(|total| i32::try_from(total).unwrap_or(i32::MAX))
     }
 
     /// How far it is, from 0 to 1; null until that is known.
-    pub async fn progress(&self) -> Option<f64> {
+    pub fn progress(&self) -> Option<f64> {
         let total = self.0.get("total").as_int()?;
         #[expect(clippy::cast_precision_loss, reason = "a share of what was counted")]
         let share = if total == 0 { 1.0 } else { self.0.int("done") as f64 / total as f64 };
@@ -89,7 +89,7 @@ impl Operation {
     }
 
     /// What came of it; null until it has succeeded.
-    pub async fn result(&self) -> Result<Option<OperationResult>> {
+    pub fn result(&self) -> Result<Option<OperationResult>> {
         let json = match self.0.get("result") {
             predicate::Value::Json(json) => json.clone(),
             _ => return Ok(None),
@@ -109,7 +109,7 @@ impl Operation {
     }
 
     /// Why it cannot be done; null unless it failed.
-    pub async fn error(&self) -> Option<String> {
+    pub fn error(&self) -> Option<String> {
         self.0.optional_text("error")
     }
 
@@ -120,17 +120,17 @@ impl Operation {
     }
 
     /// When it was started.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was last heard of.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 
     /// When it was over.
-    pub async fn ended_at(&self) -> Option<DateTime> {
+    pub fn ended_at(&self) -> Option<DateTime> {
         self.0.get("endedAt").as_time().map(DateTime)
     }
 }

@@ -158,18 +158,18 @@ pub struct ServerInfo;
 #[Object]
 impl ServerInfo {
     /// The server's version.
-    async fn version(&self, ctx: &Context<'_>) -> &'static str {
+    fn version(&self, ctx: &Context<'_>) -> &'static str {
         platform(ctx).info.version
     }
 
     /// The version of the time zone database that is built in, such as `2026e`: what working time, and intervals in a time
     /// zone, are computed with. Null when the database does not tell it.
-    async fn time_zone_database_version(&self) -> Option<&'static str> {
+    fn time_zone_database_version(&self) -> Option<&'static str> {
         calendar::zone_database_version()
     }
 
     /// The limits that requests meet.
-    async fn limits(&self, ctx: &Context<'_>) -> ServerLimits {
+    fn limits(&self, ctx: &Context<'_>) -> ServerLimits {
         let limits = &platform(ctx).info.limits;
         ServerLimits {
             body_bytes: bounded(limits.body_bytes as u64),
@@ -225,7 +225,7 @@ pub struct GeneralQueries;
 #[Object]
 impl GeneralQueries {
     /// What the server tells of itself. Needs no token.
-    async fn server_info(&self) -> ServerInfo {
+    fn server_info(&self) -> ServerInfo {
         ServerInfo
     }
 

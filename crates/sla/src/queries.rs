@@ -172,8 +172,8 @@ impl ServiceLevels {
         let system = self.system(ctx);
         let visible = visibility::unmasked(&self.access().visible(&system));
         let scoped = self.access().scoped(&system, &visible);
-        let wanted = Predicate::one_of("ticket", tickets);
-        let limit = (tickets.len() * MAX_CLOCKS) as u64;
-        query::all(connection, &scoped, &SLA_CLOCK, &wanted, &[], limit).await
+        let (all, forward) = (Predicate::always(), PageDirection::Forward);
+        let limit = MAX_CLOCKS as u32;
+        query::by_parents(connection, &scoped, &SLA_CLOCK, "ticket", tickets, &all, forward, limit, &[]).await
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use migrations::testing::TestDatabase;
-use store::{Engine, Location};
+use store::{ConnectionTrait, Engine, Location};
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 const PASSWORD: &str = "correct horse battery";
@@ -233,6 +233,48 @@ async fn the_demo_is_loaded_once_with_forty_incidents_in_every_state() {
                 assert!(nodes.iter().any(|node| node["state"]["key"] == state), "none is {state}");
             }
         }
+        place.delete().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_changed_by_hand_is_found() {
+    for engine in ENGINES {
+        let place = Place::new(engine).await;
+        let server = Serving::start(&place, &["--demo"], "Auditor (");
+        let verify = |further: &[&str]| place.run(&[&["sla", "verify", "--json"], further].concat());
+        let told = |output: &Output| serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+        let sound = verify(&[]);
+        assert!(sound.status.success(), "{}", said(&sound));
+        let line = told(&sound);
+        assert!(line["clocks"].as_u64() > Some(10) && line["tickets"].as_u64() > Some(10), "{line}");
+        assert_eq!((&line["differing"], &line["differences"]), (&0.into(), &serde_json::json!([])), "{line}");
+        drop(server);
+
+        let mut config = deskwire::config::Config { data: place.folder.path().to_owned(), ..Default::default() };
+        if let Some((_, url)) = &place.database {
+            config.database_url.clone_from(url);
+        }
+        let store = migrations::open_beside(config.store().unwrap(), kernel::Clock::System).await.unwrap();
+        let ctx = store.system_ctx(kernel::Uuid::nil(), "by hand");
+        let one = "(SELECT id FROM sla_clock ORDER BY id LIMIT 1)";
+        let sql = format!("UPDATE sla_clock SET elapsed = elapsed + 1000000 WHERE id IN {one}");
+        let changed = store.write(&ctx, "test", move |tx| {
+            let sql = sql.clone();
+            Box::pin(async move { Ok(tx.execute_unprepared(&sql).await.expect("a clock").rows_affected()) })
+        });
+        assert_eq!(changed.await.unwrap().fresh(), Some(1));
+        store.close().await;
+
+        let found = verify(&["--tenant", line["tenant"].as_str().unwrap()]);
+        assert_eq!(found.status.code(), Some(1), "{}", said(&found));
+        let line = told(&found);
+        assert_eq!((&line["differing"], line["clocks"].as_u64() > Some(10)), (&1.into(), true), "{line}");
+        let ticket = line["differences"][0]["ticket"].as_str().unwrap();
+        let text = place.run(&["sla", "verify"]);
+        assert!(said(&text).contains(&format!("{ticket}, ")) && said(&text).contains("computed:"), "{}", said(&text));
+        refused(text, "one clock is not what the log says");
+        refused(verify(&["--tenant", "nobody"]), "no tenant `nobody`");
         place.delete().await;
     }
 }

@@ -157,17 +157,17 @@ impl Approval {
     }
 
     /// What it is called.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.row.text("name")
     }
 
     /// What it has come to.
-    pub async fn state(&self) -> ApprovalState {
+    pub fn state(&self) -> ApprovalState {
         word(&self.row, "state", ApprovalState::parse, ApprovalState::Pending)
     }
 
     /// Why it was voided or canceled.
-    pub async fn reason(&self) -> Option<String> {
+    pub fn reason(&self) -> Option<String> {
         self.row.optional_text("reason")
     }
 
@@ -180,37 +180,37 @@ impl Approval {
     }
 
     /// The ticket's number.
-    pub async fn ticket_number(&self) -> String {
+    pub fn ticket_number(&self) -> String {
         self.row.text("ticketNumber")
     }
 
     /// The ticket's title when the approval was asked for.
-    pub async fn ticket_title(&self) -> String {
+    pub fn ticket_title(&self) -> String {
         self.row.text("ticketTitle")
     }
 
     /// The ticket's description when the approval was asked for.
-    pub async fn ticket_description(&self) -> Option<Markdown> {
+    pub fn ticket_description(&self) -> Option<Markdown> {
         self.row.optional_text("ticketDescription").map(Markdown)
     }
 
     /// The fields of the ticket that it is bound to, at most 50: an edit of one of them voids it.
-    pub async fn bound_fields(&self) -> Vec<String> {
+    pub fn bound_fields(&self) -> Vec<String> {
         self.row.texts("boundFields")
     }
 
     /// SHA-256 of the values of these fields, in hexadecimal.
-    pub async fn content_hash(&self) -> String {
+    pub fn content_hash(&self) -> String {
         self.row.text("contentHash")
     }
 
     /// The keys of the transitions that wait while it is pending, at most 20.
-    pub async fn blocks(&self) -> Vec<String> {
+    pub fn blocks(&self) -> Vec<String> {
         self.row.texts("blocks")
     }
 
     /// Whether the ticket's requester, and whoever asked for the approval, may decide as well.
-    pub async fn self_approval(&self) -> bool {
+    pub fn self_approval(&self) -> bool {
         self.row.bool("selfApproval")
     }
 
@@ -231,27 +231,27 @@ impl Approval {
     }
 
     /// When it expires, which is a refusal; null for never.
-    pub async fn expires_at(&self) -> Option<DateTime> {
+    pub fn expires_at(&self) -> Option<DateTime> {
         time_of(&self.row, "expiresAt")
     }
 
     /// When it was over.
-    pub async fn decided_at(&self) -> Option<DateTime> {
+    pub fn decided_at(&self) -> Option<DateTime> {
         time_of(&self.row, "decidedAt")
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         version_of(&self.row)
     }
 
     /// When it was asked for.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.row.time("createdAt"))
     }
 
     /// When it changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.row.time("updatedAt"))
     }
 }
@@ -288,42 +288,42 @@ impl ApprovalStep {
     }
 
     /// Its place, from 0.
-    pub async fn position(&self) -> i32 {
+    pub fn position(&self) -> i32 {
         i32::try_from(self.row.int("position")).unwrap_or(i32::MAX)
     }
 
     /// What it is called.
-    pub async fn name(&self) -> Option<String> {
+    pub fn name(&self) -> Option<String> {
         self.row.optional_text("name")
     }
 
     /// How many must approve.
-    pub async fn rule(&self) -> ApprovalRule {
+    pub fn rule(&self) -> ApprovalRule {
         word(&self.row, "rule", ApprovalRule::parse, ApprovalRule::All)
     }
 
     /// The number that `QUORUM` and `PERCENT` have.
-    pub async fn rule_value(&self) -> Option<i32> {
+    pub fn rule_value(&self) -> Option<i32> {
         self.row.get("ruleValue").as_int().and_then(|value| i32::try_from(value).ok())
     }
 
     /// What it has come to.
-    pub async fn state(&self) -> ApprovalStepState {
+    pub fn state(&self) -> ApprovalStepState {
         word(&self.row, "state", ApprovalStepState::parse, ApprovalStepState::Waiting)
     }
 
     /// Whom it asks, as it was asked for, at most 20. When it opens, they become the persons of `votes`.
-    pub async fn approvers(&self) -> Result<Vec<Approver>> {
+    pub fn approvers(&self) -> Result<Vec<Approver>> {
         Ok(self.policy()?.approvers.into_iter().map(Approver).collect())
     }
 
     /// Whose refusal alone refuses, as it was asked for, at most 20.
-    pub async fn veto_holders(&self) -> Result<Vec<Approver>> {
+    pub fn veto_holders(&self) -> Result<Vec<Approver>> {
         Ok(self.policy()?.veto.into_iter().map(Approver).collect())
     }
 
     /// Whether it asks the administrators, one of whom is enough, because nobody else was left.
-    pub async fn to_administrators(&self) -> bool {
+    pub fn to_administrators(&self) -> bool {
         self.row.bool("toAdministrators")
     }
 
@@ -339,12 +339,12 @@ impl ApprovalStep {
     }
 
     /// When it began to ask.
-    pub async fn opened_at(&self) -> Option<DateTime> {
+    pub fn opened_at(&self) -> Option<DateTime> {
         time_of(&self.row, "openedAt")
     }
 
     /// When it was decided.
-    pub async fn decided_at(&self) -> Option<DateTime> {
+    pub fn decided_at(&self) -> Option<DateTime> {
         time_of(&self.row, "decidedAt")
     }
 }
@@ -373,7 +373,7 @@ impl Approver {
     }
 
     /// Whoever holds the role with this key.
-    pub async fn role(&self) -> Option<&str> {
+    pub fn role(&self) -> Option<&str> {
         match &self.0 {
             Approvers::Role(key) => Some(key),
             _ => None,
@@ -381,7 +381,7 @@ impl Approver {
     }
 
     /// Whoever stands there, seen from the ticket.
-    pub async fn path(&self) -> Option<ApproverPath> {
+    pub fn path(&self) -> Option<ApproverPath> {
         match self.0 {
             Approvers::Path(path) => ApproverPath::parse(path.as_str()),
             _ => None,
@@ -412,22 +412,22 @@ impl ApprovalVote {
     }
 
     /// Whether the step's rule counts this vote; false for who only has a veto.
-    pub async fn counts(&self) -> bool {
+    pub fn counts(&self) -> bool {
         self.0.bool("counts")
     }
 
     /// Whether this refusal alone refuses the step.
-    pub async fn veto(&self) -> bool {
+    pub fn veto(&self) -> bool {
         self.0.bool("veto")
     }
 
     /// What was said.
-    pub async fn vote(&self) -> ApprovalVoteState {
+    pub fn vote(&self) -> ApprovalVoteState {
         word(&self.0, "vote", ApprovalVoteState::parse, ApprovalVoteState::Pending)
     }
 
     /// Why.
-    pub async fn comment(&self) -> Option<Markdown> {
+    pub fn comment(&self) -> Option<Markdown> {
         self.0.optional_text("comment").map(Markdown)
     }
 
@@ -437,7 +437,7 @@ impl ApprovalVote {
     }
 
     /// When.
-    pub async fn decided_at(&self) -> Option<DateTime> {
+    pub fn decided_at(&self) -> Option<DateTime> {
         time_of(&self.0, "decidedAt")
     }
 }
@@ -472,32 +472,32 @@ impl Delegation {
     }
 
     /// From when.
-    pub async fn starts_at(&self) -> DateTime {
+    pub fn starts_at(&self) -> DateTime {
         DateTime(self.0.time("startsAt"))
     }
 
     /// Until when (exclusive).
-    pub async fn ends_at(&self) -> DateTime {
+    pub fn ends_at(&self) -> DateTime {
         DateTime(self.0.time("endsAt"))
     }
 
     /// Why.
-    pub async fn reason(&self) -> Option<String> {
+    pub fn reason(&self) -> Option<String> {
         self.0.optional_text("reason")
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         version_of(&self.0)
     }
 
     /// When it was made.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }

@@ -89,17 +89,17 @@ impl Service {
     }
 
     /// The service's key, unique in the tenant, such as `e-mail`.
-    pub async fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.0.text("key")
     }
 
     /// The service's name for people.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.text("name")
     }
 
     /// What it is for.
-    pub async fn description(&self) -> Option<Markdown> {
+    pub fn description(&self) -> Option<Markdown> {
         self.0.optional_text("description").map(Markdown)
     }
 
@@ -120,22 +120,22 @@ impl Service {
     }
 
     /// A retired service stays on its tickets and cannot be chosen any more.
-    pub async fn retired(&self) -> bool {
+    pub fn retired(&self) -> bool {
         self.0.bool("retired")
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         version(&self.0)
     }
 
     /// When it was added.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }
@@ -161,12 +161,12 @@ impl ConfigurationItem {
     }
 
     /// The item's name for people; need not be unique.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.text("name")
     }
 
     /// What kind of thing it is.
-    pub async fn class(&self) -> ConfigurationItemClass {
+    pub fn class(&self) -> ConfigurationItemClass {
         ConfigurationItemClass::parse(&self.0.text("class")).unwrap_or(ConfigurationItemClass::Application)
     }
 
@@ -199,22 +199,22 @@ impl ConfigurationItem {
     }
 
     /// A retired item stays where it is and cannot be chosen any more.
-    pub async fn retired(&self) -> bool {
+    pub fn retired(&self) -> bool {
         self.0.bool("retired")
     }
 
     /// Rises by one with each change of the item's own fields, not with its relations. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         version(&self.0)
     }
 
     /// When it was added.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }

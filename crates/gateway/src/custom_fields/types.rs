@@ -96,98 +96,98 @@ impl CustomField {
     }
 
     /// The field's key, unique in the tenant, such as `costCenter`. It never changes.
-    async fn key(&self) -> String {
+    fn key(&self) -> String {
         self.0.text("key")
     }
 
     /// The field's name for people.
-    async fn name(&self) -> String {
+    fn name(&self) -> String {
         self.0.text("name")
     }
 
     /// What it is for.
-    async fn description(&self) -> Option<Markdown> {
+    fn description(&self) -> Option<Markdown> {
         self.0.optional_text("description").map(Markdown)
     }
 
     /// What its values are. It never changes.
     #[graphql(name = "type")]
-    async fn kind(&self) -> CustomFieldType {
+    fn kind(&self) -> CustomFieldType {
         CustomFieldType::parse(&self.0.text("type")).unwrap_or(CustomFieldType::Text)
     }
 
     /// The kinds of ticket that have it; all when empty.
-    async fn kinds(&self) -> Vec<TicketKind> {
+    fn kinds(&self) -> Vec<TicketKind> {
         self.0.texts("kinds").iter().filter_map(|kind| TicketKind::parse(kind)).collect()
     }
 
     /// The values of an `ENUM`, at most 200; empty for other types.
-    async fn options(&self) -> Vec<CustomFieldOption> {
+    fn options(&self) -> Vec<CustomFieldOption> {
         self.options_of().into_iter().map(Into::into).collect()
     }
 
     /// The least number.
-    async fn minimum(&self) -> Option<f64> {
+    fn minimum(&self) -> Option<f64> {
         self.constraints().minimum
     }
 
     /// The greatest number.
-    async fn maximum(&self) -> Option<f64> {
+    fn maximum(&self) -> Option<f64> {
         self.constraints().maximum
     }
 
     /// The longest text, in characters.
-    async fn max_length(&self) -> Option<i32> {
+    fn max_length(&self) -> Option<i32> {
         self.constraints().max_length.and_then(|length| i32::try_from(length).ok())
     }
 
     /// A regular expression that the whole text matches.
-    async fn pattern(&self) -> Option<String> {
+    fn pattern(&self) -> Option<String> {
         self.constraints().pattern
     }
 
     /// What a new ticket gets that says nothing else, as JSON.
-    async fn default(&self) -> Option<Json> {
+    fn default(&self) -> Option<Json> {
         Some(self.0.get("default").to_json()).filter(|json| !json.is_null()).map(Json)
     }
 
     /// The keys of the states in which a ticket must have a value, at most 50.
-    async fn required_in(&self) -> Vec<String> {
+    fn required_in(&self) -> Vec<String> {
         self.0.texts("requiredIn")
     }
 
     /// Who reads it. It never changes.
-    async fn readable_by(&self) -> CustomFieldAudience {
+    fn readable_by(&self) -> CustomFieldAudience {
         CustomFieldAudience::parse(&self.0.text("readableBy")).unwrap_or(CustomFieldAudience::Agents)
     }
 
     /// Who writes it.
-    async fn writable_by(&self) -> CustomFieldAudience {
+    fn writable_by(&self) -> CustomFieldAudience {
         CustomFieldAudience::parse(&self.0.text("writableBy")).unwrap_or(CustomFieldAudience::Agents)
     }
 
     /// Where it stands among others: the least first, those without one last.
-    async fn position(&self) -> Option<i32> {
+    fn position(&self) -> Option<i32> {
         self.0.get("position").as_int().and_then(|position| i32::try_from(position).ok())
     }
 
     /// A retired one keeps its values and takes no others.
-    async fn retired(&self) -> bool {
+    fn retired(&self) -> bool {
         self.0.bool("retired")
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    async fn version(&self) -> i32 {
+    fn version(&self) -> i32 {
         i32::try_from(self.0.int("version")).unwrap_or(i32::MAX)
     }
 
     /// When it was defined.
-    async fn created_at(&self) -> DateTime {
+    fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    async fn updated_at(&self) -> DateTime {
+    fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }
@@ -217,47 +217,47 @@ impl CustomFieldValue {
 #[Object]
 impl CustomFieldValue {
     /// The field's key.
-    async fn key(&self) -> String {
+    fn key(&self) -> String {
         self.field.0.text("key")
     }
 
     /// The field.
-    async fn field(&self) -> CustomField {
+    fn field(&self) -> CustomField {
         self.field.clone()
     }
 
     /// The value of any type: a text, a number, a truth value; users and configuration items as their ids.
-    async fn value(&self) -> Json {
+    fn value(&self) -> Json {
         Json(self.json.clone())
     }
 
     /// The value of a `TEXT`.
-    async fn text(&self) -> Option<String> {
+    fn text(&self) -> Option<String> {
         self.text_of(CustomFieldType::Text)
     }
 
     /// The value of a `NUMBER`.
-    async fn number(&self) -> Option<f64> {
+    fn number(&self) -> Option<f64> {
         self.slot(CustomFieldType::Number).as_number()
     }
 
     /// The value of a `BOOLEAN`.
-    async fn boolean(&self) -> Option<bool> {
+    fn boolean(&self) -> Option<bool> {
         self.slot(CustomFieldType::Boolean).as_bool()
     }
 
     /// The value of a `DATE`.
-    async fn date(&self) -> Option<Date> {
+    fn date(&self) -> Option<Date> {
         self.text_of(CustomFieldType::Date).map(Date)
     }
 
     /// The value of a `DATE_TIME`.
-    async fn date_time(&self) -> Option<DateTime> {
+    fn date_time(&self) -> Option<DateTime> {
         self.slot(CustomFieldType::DateTime).as_time().map(DateTime)
     }
 
     /// The value of an `ENUM`.
-    async fn option(&self) -> Option<CustomFieldOption> {
+    fn option(&self) -> Option<CustomFieldOption> {
         let key = self.text_of(CustomFieldType::Enum)?;
         self.field.options_of().into_iter().find(|option| option.key == key).map(Into::into)
     }
@@ -279,7 +279,7 @@ impl CustomFieldValue {
     }
 
     /// The value of a `URL`.
-    async fn url(&self) -> Option<Url> {
+    fn url(&self) -> Option<Url> {
         self.text_of(CustomFieldType::Url).map(Url)
     }
 }

@@ -22,7 +22,7 @@ pub struct PeopleQueries;
 #[Object]
 impl PeopleQueries {
     /// Who asks, and what they may do.
-    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
+    fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
         Ok(Viewer::of(viewer(ctx)?))
     }
 

@@ -98,17 +98,17 @@ impl User {
     }
 
     /// The e-mail address. Null without `user.read`, but for oneself.
-    pub async fn email(&self) -> Option<EmailAddress> {
+    pub fn email(&self) -> Option<EmailAddress> {
         self.0.email.clone().map(EmailAddress)
     }
 
     /// The time zone that the user has set. Null without `user.read`, but for oneself.
-    pub async fn time_zone(&self) -> Option<TimeZone> {
+    pub fn time_zone(&self) -> Option<TimeZone> {
         self.0.time_zone.clone().map(TimeZone)
     }
 
     /// Whether the user may sign in and be given work.
-    pub async fn active(&self) -> bool {
+    pub fn active(&self) -> bool {
         self.0.active
     }
 
@@ -131,17 +131,17 @@ impl User {
     }
 
     /// Raised by every change; for `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         self.0.version
     }
 
     /// When the user was created.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
     /// When the user was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 }
@@ -181,7 +181,7 @@ impl ServiceAccount {
     }
 
     /// Whether its tokens work.
-    pub async fn active(&self) -> bool {
+    pub fn active(&self) -> bool {
         self.0.active
     }
 
@@ -196,17 +196,17 @@ impl ServiceAccount {
     }
 
     /// Raised by every change; for `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         self.0.version
     }
 
     /// When it was created.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 }
@@ -259,7 +259,7 @@ impl Team {
     }
 
     /// Names the team in inputs, as in `team: { slug: "network" }`; unique in the tenant.
-    pub async fn slug(&self) -> &str {
+    pub fn slug(&self) -> &str {
         &self.0.slug
     }
 
@@ -269,7 +269,7 @@ impl Team {
     }
 
     /// What the team does.
-    pub async fn description(&self) -> Option<Markdown> {
+    pub fn description(&self) -> Option<Markdown> {
         self.0.description.clone().map(Markdown)
     }
 
@@ -284,17 +284,17 @@ impl Team {
     }
 
     /// Raised by every change of the team's own fields, not by its members'; for `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         self.0.version
     }
 
     /// When the team was created.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
     /// When the team was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 }
@@ -339,7 +339,7 @@ pub struct RoleAssignment(HeldRole);
 #[Object]
 impl RoleAssignment {
     /// The role.
-    async fn role(&self) -> Role {
+    fn role(&self) -> Role {
         Role { key: self.0.role.clone(), name: self.0.name.clone() }
     }
 
@@ -385,12 +385,12 @@ impl PermissionGrant {
 #[Object]
 impl PermissionGrant {
     /// What it allows, such as `ticket.read`.
-    async fn permission(&self) -> &str {
+    fn permission(&self) -> &str {
         &self.0.permission
     }
 
     /// How far it reaches.
-    async fn scope(&self) -> PermissionScope {
+    fn scope(&self) -> PermissionScope {
         self.0.scope.into()
     }
 

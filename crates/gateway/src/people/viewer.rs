@@ -98,7 +98,7 @@ impl Viewer {
     }
 
     /// All that the viewer may do: the permissions of their roles, narrowed by the token's scopes.
-    async fn permissions(&self) -> Vec<PermissionGrant> {
+    fn permissions(&self) -> Vec<PermissionGrant> {
         self.0.grants.grants.iter().cloned().map(PermissionGrant::of).collect()
     }
 

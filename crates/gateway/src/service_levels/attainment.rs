@@ -173,27 +173,27 @@ pub(crate) fn share(met: i64, breached: i64) -> Option<f64> {
 #[Object]
 impl SlaAttainmentGroup {
     /// What the group's clocks have in common: a key for each of `groupBy`, in that order.
-    async fn keys(&self) -> Vec<SlaAttainmentKey> {
+    fn keys(&self) -> Vec<SlaAttainmentKey> {
         self.keys.clone()
     }
 
     /// How many ended in time.
-    async fn met(&self) -> i32 {
+    fn met(&self) -> i32 {
         count(self.figures.met)
     }
 
     /// How many ended late.
-    async fn breached(&self) -> i32 {
+    fn breached(&self) -> i32 {
         count(self.figures.breached)
     }
 
     /// How many of those that ended were in time, from 0 to 1.
-    async fn attainment(&self) -> Option<f64> {
+    fn attainment(&self) -> Option<f64> {
         share(self.figures.met, self.figures.breached)
     }
 
     /// The clocks under the figure: a `SlaClockFilter`, as a variable of `slaClocks(filter:)`.
-    async fn filter(&self) -> Json {
+    fn filter(&self) -> Json {
         Json(self.filter.clone())
     }
 }
@@ -212,22 +212,22 @@ pub struct SlaAttainmentKey {
 #[Object]
 impl SlaAttainmentKey {
     /// By what they were counted.
-    async fn dimension(&self) -> SlaDimension {
+    fn dimension(&self) -> SlaDimension {
         self.dimension.into()
     }
 
     /// The value: a word or an id; null for tickets without one, and for intervals.
-    async fn value(&self) -> Option<&str> {
+    fn value(&self) -> Option<&str> {
         self.value.as_deref()
     }
 
     /// Where the interval begins.
-    async fn from(&self) -> Option<DateTime> {
+    fn from(&self) -> Option<DateTime> {
         self.from.map(DateTime)
     }
 
     /// Where the interval ends.
-    async fn to(&self) -> Option<DateTime> {
+    fn to(&self) -> Option<DateTime> {
         self.to.map(DateTime)
     }
 

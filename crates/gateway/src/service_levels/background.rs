@@ -25,27 +25,27 @@ pub struct SlaSimulation(pub Simulation);
 #[Object]
 impl SlaSimulation {
     /// How many tickets were looked at.
-    async fn tickets(&self) -> i32 {
+    fn tickets(&self) -> i32 {
         count(self.0.tickets)
     }
 
     /// What became of the clocks, by metric and by the ticket's priority at their end; at most 25.
-    async fn figures(&self) -> Vec<SlaFigure> {
+    fn figures(&self) -> Vec<SlaFigure> {
         self.0.figures.iter().map(SlaFigure::of).collect()
     }
 
     /// How many of the clocks that ended were in time, from 0 to 1; null without any.
-    async fn attainment(&self) -> Option<f64> {
+    fn attainment(&self) -> Option<f64> {
         attainment(self.0.figures.iter())
     }
 
     /// How many breaches it has that the compared policy has not.
-    async fn breaches_gained(&self) -> i32 {
+    fn breaches_gained(&self) -> i32 {
         count(self.0.gained)
     }
 
     /// How many breaches only the compared policy has.
-    async fn breaches_lost(&self) -> i32 {
+    fn breaches_lost(&self) -> i32 {
         count(self.0.lost)
     }
 
@@ -60,7 +60,7 @@ impl SlaSimulation {
     }
 
     /// The clocks that were over time the longest, the longest first; at most 20.
-    async fn worst(&self) -> Vec<SlaOverrun> {
+    fn worst(&self) -> Vec<SlaOverrun> {
         self.0.worst.iter().cloned().map(SlaOverrun).collect()
     }
 }
@@ -127,12 +127,12 @@ impl SlaOverrun {
     }
 
     /// What was measured.
-    async fn metric(&self) -> SlaMetric {
+    fn metric(&self) -> SlaMetric {
         SlaMetric::parse(self.0.metric.as_str()).unwrap_or(SlaMetric::Resolution)
     }
 
     /// How long over time, in working time.
-    async fn over(&self) -> Duration {
+    fn over(&self) -> Duration {
         Duration(format_duration(chrono::Duration::seconds(self.0.over)))
     }
 }
@@ -144,22 +144,22 @@ pub struct SlaPolicyApplication(pub Application);
 #[Object]
 impl SlaPolicyApplication {
     /// Whether it was only looked at.
-    async fn dry_run(&self) -> bool {
+    fn dry_run(&self) -> bool {
         self.0.dry
     }
 
     /// How many open tickets were looked at.
-    async fn tickets(&self) -> i32 {
+    fn tickets(&self) -> i32 {
         count(self.0.tickets)
     }
 
     /// On how many of them the due time or the state of a clock changes.
-    async fn changed_tickets(&self) -> i32 {
+    fn changed_tickets(&self) -> i32 {
         count(self.0.changed)
     }
 
     /// The first clocks that change, at most 1,000.
-    async fn changes(&self) -> Vec<SlaClockChange> {
+    fn changes(&self) -> Vec<SlaClockChange> {
         self.0.changes.iter().cloned().map(SlaClockChange).collect()
     }
 }
@@ -176,27 +176,27 @@ impl SlaClockChange {
     }
 
     /// What is measured.
-    async fn metric(&self) -> SlaMetric {
+    fn metric(&self) -> SlaMetric {
         SlaMetric::parse(self.0.metric.as_str()).unwrap_or(SlaMetric::Resolution)
     }
 
     /// Where the clock stood; null without one.
-    async fn state_before(&self) -> Option<SlaState> {
+    fn state_before(&self) -> Option<SlaState> {
         SlaState::parse(self.0.state_before?.as_str())
     }
 
     /// Where it stands after; null without one.
-    async fn state_after(&self) -> Option<SlaState> {
+    fn state_after(&self) -> Option<SlaState> {
         SlaState::parse(self.0.state_after?.as_str())
     }
 
     /// When it was due.
-    async fn due_before(&self) -> Option<DateTime> {
+    fn due_before(&self) -> Option<DateTime> {
         self.0.due_before.map(DateTime)
     }
 
     /// When it is due after.
-    async fn due_after(&self) -> Option<DateTime> {
+    fn due_after(&self) -> Option<DateTime> {
         self.0.due_after.map(DateTime)
     }
 }

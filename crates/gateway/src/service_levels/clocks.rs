@@ -94,12 +94,12 @@ impl SlaClock {
     }
 
     /// What is measured.
-    pub async fn metric(&self) -> SlaMetric {
+    pub fn metric(&self) -> SlaMetric {
         crate::tickets::types::word(&self.row, "metric", SlaMetric::parse, SlaMetric::Resolution)
     }
 
     /// Between whom its policy stands.
-    pub async fn kind(&self) -> SlaPolicyKind {
+    pub fn kind(&self) -> SlaPolicyKind {
         crate::tickets::types::word(&self.row, "kind", SlaPolicyKind::parse, SlaPolicyKind::Sla)
     }
 
@@ -114,7 +114,7 @@ impl SlaClock {
     }
 
     /// Which version of the policy holds for the ticket.
-    pub async fn policy_version(&self) -> i32 {
+    pub fn policy_version(&self) -> i32 {
         i32::try_from(self.row.int("policyVersion")).unwrap_or(i32::MAX)
     }
 
@@ -124,17 +124,17 @@ impl SlaClock {
     }
 
     /// When it started.
-    pub async fn started_at(&self) -> Option<DateTime> {
+    pub fn started_at(&self) -> Option<DateTime> {
         self.time("startedAt")
     }
 
     /// When it will be over time, or would have been when it stopped. Null while it is paused: `remaining` says how much is left.
-    pub async fn due_at(&self) -> Option<DateTime> {
+    pub fn due_at(&self) -> Option<DateTime> {
         self.time("dueAt")
     }
 
     /// When it stopped or was canceled.
-    pub async fn stopped_at(&self) -> Option<DateTime> {
+    pub fn stopped_at(&self) -> Option<DateTime> {
         self.time("stoppedAt")
     }
 
@@ -144,7 +144,7 @@ impl SlaClock {
     }
 
     /// The target in force, in working time.
-    pub async fn target(&self) -> Duration {
+    pub fn target(&self) -> Duration {
         Duration(format_duration(chrono::Duration::seconds(self.row.int("target"))))
     }
 
@@ -185,7 +185,7 @@ impl SlaClock {
     }
 
     /// Why it ended; null while it is open.
-    pub async fn ended_by(&self) -> Option<SlaCause> {
+    pub fn ended_by(&self) -> Option<SlaCause> {
         SlaCause::parse(&self.row.optional_text("ended")?)
     }
 

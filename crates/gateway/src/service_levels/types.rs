@@ -133,17 +133,17 @@ impl Calendar {
     }
 
     /// The calendar's key, unique in the tenant, such as `office-vienna`.
-    pub async fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.0.text("key")
     }
 
     /// The calendar's name for people.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.text("name")
     }
 
     /// What it is for.
-    pub async fn description(&self) -> Option<Markdown> {
+    pub fn description(&self) -> Option<Markdown> {
         self.0.optional_text("description").map(Markdown)
     }
 
@@ -220,27 +220,27 @@ impl Calendar {
     }
 
     /// Which version of hours and holidays this is: each change makes a new one, for new tickets.
-    pub async fn number(&self) -> i32 {
+    pub fn number(&self) -> i32 {
         i32::try_from(self.0.int("number")).unwrap_or(i32::MAX)
     }
 
     /// Whether it can no longer be chosen.
-    pub async fn retired(&self) -> bool {
+    pub fn retired(&self) -> bool {
         self.0.bool("retired")
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         i32::try_from(self.0.int("version")).unwrap_or(i32::MAX)
     }
 
     /// When it was added.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }
@@ -275,22 +275,22 @@ impl SlaPolicy {
     }
 
     /// The policy's key, unique in the tenant, such as `standard`.
-    pub async fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.0.text("key")
     }
 
     /// The policy's name for people.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.text("name")
     }
 
     /// What it is for.
-    pub async fn description(&self) -> Option<Markdown> {
+    pub fn description(&self) -> Option<Markdown> {
         self.0.optional_text("description").map(Markdown)
     }
 
     /// Between whom it stands.
-    pub async fn kind(&self) -> SlaPolicyKind {
+    pub fn kind(&self) -> SlaPolicyKind {
         word_of(&self.0, "kind", SlaPolicyKind::parse, SlaPolicyKind::Sla)
     }
 
@@ -311,27 +311,27 @@ impl SlaPolicy {
     }
 
     /// Which version of what it says this is: each change makes a new one, for new tickets.
-    pub async fn number(&self) -> i32 {
+    pub fn number(&self) -> i32 {
         i32::try_from(self.0.int("number")).unwrap_or(i32::MAX)
     }
 
     /// Whether it holds for no new tickets any more.
-    pub async fn retired(&self) -> bool {
+    pub fn retired(&self) -> bool {
         self.0.bool("retired")
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         i32::try_from(self.0.int("version")).unwrap_or(i32::MAX)
     }
 
     /// When it was added.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }
@@ -365,17 +365,17 @@ impl SlaPolicyMetric {
 #[Object]
 impl SlaPolicyMetric {
     /// What is measured.
-    pub async fn metric(&self) -> SlaMetric {
+    pub fn metric(&self) -> SlaMetric {
         SlaMetric::parse(self.document().metric.as_str()).unwrap_or(SlaMetric::Resolution)
     }
 
     /// How long it may take, at most 20 rows: the first that fits a ticket holds.
-    pub async fn targets(&self) -> Vec<SlaTarget> {
+    pub fn targets(&self) -> Vec<SlaTarget> {
         self.document().targets.iter().cloned().map(SlaTarget).collect()
     }
 
     /// When time does not count.
-    pub async fn pauses(&self) -> SlaPauses {
+    pub fn pauses(&self) -> SlaPauses {
         let pauses = &self.document().pauses;
         let reasons = pauses.waiting_reasons.iter().filter_map(|reason| WaitingReason::parse(reason.as_str()));
         let categories = pauses.state_categories.iter().filter_map(|state| StateCategory::parse(state.as_str()));
@@ -383,7 +383,7 @@ impl SlaPolicyMetric {
     }
 
     /// What happens on the way to the due time and behind it, at most 10. Empty without `configuration.read`.
-    pub async fn escalations(&self, ctx: &Context<'_>) -> Result<Vec<SlaEscalation>> {
+    pub fn escalations(&self, ctx: &Context<'_>) -> Result<Vec<SlaEscalation>> {
         Ok(match sees_escalations(ctx)? {
             true => self.document().escalations.iter().cloned().map(SlaEscalation).collect(),
             false => Vec::new(),
@@ -398,17 +398,17 @@ pub struct SlaTarget(domain::TargetDocument);
 #[Object]
 impl SlaTarget {
     /// For these priorities; for all, when there are none.
-    pub async fn priorities(&self) -> Vec<Priority> {
+    pub fn priorities(&self) -> Vec<Priority> {
         self.0.priorities.iter().filter_map(|priority| Priority::parse(priority.as_str())).collect()
     }
 
     /// For these tickets, as the `TicketFilter` that was written; for all, when null.
-    pub async fn condition(&self) -> Option<Json> {
+    pub fn condition(&self) -> Option<Json> {
         self.0.condition.clone().map(Json)
     }
 
     /// How long, in working time.
-    pub async fn target(&self) -> Duration {
+    pub fn target(&self) -> Duration {
         Duration(format_duration(chrono::Duration::seconds(self.0.target)))
     }
 
@@ -437,7 +437,7 @@ pub struct SlaEscalation(domain::Escalation);
 #[Object]
 impl SlaEscalation {
     /// When so much of the target has gone by, from 1 to 100; 100 is the due time.
-    pub async fn percent(&self) -> Option<i32> {
+    pub fn percent(&self) -> Option<i32> {
         match self.0.at {
             domain::EscalationTime::Percent(percent) => Some(i32::from(percent)),
             _ => None,
@@ -445,7 +445,7 @@ impl SlaEscalation {
     }
 
     /// So long before the due time.
-    pub async fn before(&self) -> Option<Duration> {
+    pub fn before(&self) -> Option<Duration> {
         match self.0.at {
             domain::EscalationTime::Before(seconds) => Some(length(seconds)),
             _ => None,
@@ -453,7 +453,7 @@ impl SlaEscalation {
     }
 
     /// So long behind the due time.
-    pub async fn after(&self) -> Option<Duration> {
+    pub fn after(&self) -> Option<Duration> {
         match self.0.at {
             domain::EscalationTime::After(seconds) => Some(length(seconds)),
             _ => None,
@@ -461,12 +461,12 @@ impl SlaEscalation {
     }
 
     /// How it is called in events: `75%`, `-PT30M`, `+PT2H`.
-    pub async fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.0.at.key()
     }
 
     /// What it does beside its event, at most five.
-    pub async fn actions(&self) -> Vec<SlaAction> {
+    pub fn actions(&self) -> Vec<SlaAction> {
         self.0.actions.iter().cloned().map(SlaAction).collect()
     }
 }
@@ -482,7 +482,7 @@ pub struct SlaAction(domain::Action);
 #[Object]
 impl SlaAction {
     /// Adds an internal comment.
-    pub async fn comment(&self) -> Option<Markdown> {
+    pub fn comment(&self) -> Option<Markdown> {
         match &self.0 {
             domain::Action::Comment(body) => Some(Markdown(body.clone())),
             _ => None,
@@ -508,7 +508,7 @@ impl SlaAction {
     }
 
     /// Raises the priority by one step.
-    pub async fn raise_priority(&self) -> bool {
+    pub fn raise_priority(&self) -> bool {
         self.0 == domain::Action::RaisePriority
     }
 }

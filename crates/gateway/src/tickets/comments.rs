@@ -38,12 +38,12 @@ impl Comment {
     }
 
     /// What was said.
-    pub async fn body(&self) -> Markdown {
+    pub fn body(&self) -> Markdown {
         Markdown(self.0.text("body"))
     }
 
     /// Who may read it.
-    pub async fn visibility(&self) -> CommentVisibility {
+    pub fn visibility(&self) -> CommentVisibility {
         CommentVisibility::parse(&self.0.text("visibility")).unwrap_or(CommentVisibility::Internal)
     }
 
@@ -69,7 +69,7 @@ impl Comment {
     }
 
     /// When it was said.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 }

@@ -200,18 +200,18 @@ impl EventConnection {
 #[Object]
 impl EventConnection {
     /// The events of this page, each with its cursor.
-    async fn edges(&self) -> Vec<EventEdge> {
+    fn edges(&self) -> Vec<EventEdge> {
         let pairs = self.slice.cursors.iter().zip(&self.events);
         pairs.map(|(cursor, event)| EventEdge { cursor: Cursor(cursor), node: event.clone() }).collect()
     }
 
     /// The events of this page.
-    async fn nodes(&self) -> Vec<Event> {
+    fn nodes(&self) -> Vec<Event> {
         self.events.clone()
     }
 
     /// Where this page lies in the log.
-    async fn page_info(&self) -> PageInfo {
+    fn page_info(&self) -> PageInfo {
         PageInfo::of(&self.slice)
     }
 

@@ -63,32 +63,32 @@ impl SavedFilter {
     }
 
     /// What it is called.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.text("name")
     }
 
     /// What it is for.
-    pub async fn description(&self) -> Option<Markdown> {
+    pub fn description(&self) -> Option<Markdown> {
         self.0.optional_text("description").map(Markdown)
     }
 
     /// The filter as it was written: for `filter` of `tickets` and `queueChanges`.
-    pub async fn filter(&self) -> Json {
+    pub fn filter(&self) -> Json {
         Json(self.json("filter"))
     }
 
     /// The order as it was written: for `orderBy` of `tickets`.
-    pub async fn order_by(&self) -> Json {
+    pub fn order_by(&self) -> Json {
         Json(self.json("orderBy"))
     }
 
     /// Hints for the columns of a list, at most 50; what they mean is the client's.
-    pub async fn columns(&self) -> Vec<String> {
+    pub fn columns(&self) -> Vec<String> {
         self.0.texts("columns")
     }
 
     /// Who sees it.
-    pub async fn sharing(&self) -> SavedFilterSharing {
+    pub fn sharing(&self) -> SavedFilterSharing {
         word_of(&self.0, "sharing", SavedFilterSharing::parse, SavedFilterSharing::Personal)
     }
 
@@ -107,7 +107,7 @@ impl SavedFilter {
     }
 
     /// Its place among the queues; null for one that is no queue.
-    pub async fn position(&self) -> Option<i32> {
+    pub fn position(&self) -> Option<i32> {
         self.0.get("position").as_int().and_then(|position| i32::try_from(position).ok())
     }
 
@@ -124,17 +124,17 @@ impl SavedFilter {
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         i32::try_from(self.0.int("version")).unwrap_or(i32::MAX)
     }
 
     /// When it was saved.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }

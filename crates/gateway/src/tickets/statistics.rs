@@ -166,22 +166,22 @@ pub struct TicketStatsGroup {
 #[Object]
 impl TicketStatsGroup {
     /// What the group's tickets have in common: a key for each of `groupBy`, in that order.
-    async fn keys(&self) -> Vec<TicketStatsKey> {
+    fn keys(&self) -> Vec<TicketStatsKey> {
         self.keys.iter().map(|(_, key)| key.clone()).collect()
     }
 
     /// How many tickets.
-    async fn count(&self) -> i32 {
+    fn count(&self) -> i32 {
         i32::try_from(self.count).unwrap_or(i32::MAX)
     }
 
     /// From being opened to being resolved, of those that are; null when none is.
-    async fn time_to_resolve(&self) -> Option<DurationStats> {
+    fn time_to_resolve(&self) -> Option<DurationStats> {
         self.durations.map(DurationStats::of)
     }
 
     /// The tickets under the figure: a `TicketFilter`, as a variable of `tickets(filter:)`.
-    async fn filter(&self) -> Json {
+    fn filter(&self) -> Json {
         Json(self.filter.clone())
     }
 }
@@ -203,27 +203,27 @@ pub struct TicketStatsKey {
 #[Object]
 impl TicketStatsKey {
     /// By what they were counted.
-    async fn dimension(&self) -> TicketDimension {
+    fn dimension(&self) -> TicketDimension {
         self.dimension
     }
 
     /// The value: a word, a key or an id; null for tickets without one, and for intervals.
-    async fn value(&self) -> Option<String> {
+    fn value(&self) -> Option<String> {
         self.value.clone()
     }
 
     /// The custom field, where tickets are counted by one.
-    async fn custom_field(&self) -> Option<CustomField> {
+    fn custom_field(&self) -> Option<CustomField> {
         self.custom_field.as_ref().map(|field| CustomField::from_row(field.0.row.clone()))
     }
 
     /// Where the interval begins.
-    async fn from(&self) -> Option<DateTime> {
+    fn from(&self) -> Option<DateTime> {
         self.from.map(DateTime)
     }
 
     /// Where the interval ends: the beginning of the next.
-    async fn to(&self) -> Option<DateTime> {
+    fn to(&self) -> Option<DateTime> {
         self.to.map(DateTime)
     }
 

@@ -445,12 +445,12 @@ impl Category {
     }
 
     /// The category's key, unique in the tenant, such as `network`.
-    pub async fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.0.text("key")
     }
 
     /// The category's name for people.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.text("name")
     }
 
@@ -463,12 +463,12 @@ impl Category {
     }
 
     /// A retired category stays on its tickets and cannot be chosen any more.
-    pub async fn retired(&self) -> bool {
+    pub fn retired(&self) -> bool {
         self.0.bool("retired")
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         i32::try_from(self.0.int("version")).unwrap_or(i32::MAX)
     }
 }

@@ -24,58 +24,58 @@ impl Workflow {
 #[Object]
 impl Workflow {
     /// The workflow's id; null for a default that ships and that the tenant has not made its own.
-    pub async fn id(&self) -> Option<ID> {
+    pub fn id(&self) -> Option<ID> {
         self.0.row.as_ref().map(|row| id_of(prefix::WORKFLOW, row.id()))
     }
 
     /// The workflow's key, such as `incident`. By it mutations and queries name it.
-    pub async fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.latest().map(|version| version.workflow.key.clone()).unwrap_or_default()
     }
 
     /// The workflow's name for people.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         let stored = self.0.row.as_ref().map(|row| row.text("name"));
         stored.or_else(|| self.latest().map(|version| version.workflow.name.clone())).unwrap_or_default()
     }
 
     /// The kind of tickets that it is for.
-    pub async fn kind(&self) -> TicketKind {
+    pub fn kind(&self) -> TicketKind {
         let kind = self.latest().map_or(ticket::TicketKind::Incident, |version| version.workflow.kind);
         TicketKind::parse(kind.as_str()).unwrap_or(TicketKind::Incident)
     }
 
     /// Which new tickets of the kind follow it, as a `TicketFilter`; null: all that no other workflow claims before.
-    pub async fn filter(&self) -> Option<Json> {
+    pub fn filter(&self) -> Option<Json> {
         self.0.row.as_ref().map(|row| row.get("filter").to_json()).filter(|filter| !filter.is_null()).map(Json)
     }
 
     /// Of several workflows of a kind, that with the least rank is looked at first. A default that ships is looked at after all
     /// others: 2,147,483,647.
-    pub async fn rank(&self) -> i32 {
+    pub fn rank(&self) -> i32 {
         self.0.row.as_ref().map_or(i32::MAX, |row| i32::try_from(row.int("rank")).unwrap_or(i32::MAX))
     }
 
     /// The version that new tickets get; null while nothing was published.
-    pub async fn published(&self) -> Option<WorkflowVersion> {
+    pub fn published(&self) -> Option<WorkflowVersion> {
         let published = self.0.versions.iter().rev().find(|version| !version.draft);
         published.map(|version| WorkflowVersion(version.workflow.clone(), version.draft, version.published_at))
     }
 
     /// The version that may still change. For those with `settings.manage`.
-    pub async fn draft(&self) -> Option<WorkflowVersion> {
+    pub fn draft(&self) -> Option<WorkflowVersion> {
         let draft = self.0.versions.iter().find(|version| version.draft);
         draft.map(|version| WorkflowVersion(version.workflow.clone(), version.draft, version.published_at))
     }
 
     /// All versions, oldest first, at most 500.
-    pub async fn versions(&self) -> Vec<WorkflowVersion> {
+    pub fn versions(&self) -> Vec<WorkflowVersion> {
         let all = self.0.versions.iter();
         all.map(|version| WorkflowVersion(version.workflow.clone(), version.draft, version.published_at)).collect()
     }
 
     /// Rises by one with each change, publishing included. For `expectedVersion`. 0 for a default that ships.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         self.0.row.as_ref().map_or(0, |row| i32::try_from(row.int("version")).unwrap_or(i32::MAX))
     }
 }
@@ -87,37 +87,37 @@ pub struct WorkflowVersion(pub Arc<ticket::Workflow>, pub bool, pub Option<kerne
 #[Object]
 impl WorkflowVersion {
     /// The workflow's key.
-    pub async fn key(&self) -> &str {
+    pub fn key(&self) -> &str {
         &self.0.key
     }
 
     /// The workflow's name for people, as it was then.
-    pub async fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.0.name
     }
 
     /// The version's number.
-    pub async fn number(&self) -> i32 {
+    pub fn number(&self) -> i32 {
         i32::try_from(self.0.version).unwrap_or(i32::MAX)
     }
 
     /// Whether it may still change.
-    pub async fn is_draft(&self) -> bool {
+    pub fn is_draft(&self) -> bool {
         self.1
     }
 
     /// When it was published; null for a draft, and for the one that ships.
-    pub async fn published_at(&self) -> Option<DateTime> {
+    pub fn published_at(&self) -> Option<DateTime> {
         self.2.map(DateTime)
     }
 
     /// The key of the state in which tickets begin.
-    pub async fn initial(&self) -> &str {
+    pub fn initial(&self) -> &str {
         &self.0.initial
     }
 
     /// The states, at most 50.
-    pub async fn states(&self) -> Vec<WorkflowState> {
+    pub fn states(&self) -> Vec<WorkflowState> {
         let states = self.0.states.iter();
         states
             .map(|state| WorkflowState {
@@ -129,28 +129,28 @@ impl WorkflowVersion {
     }
 
     /// The transitions, at most 200.
-    pub async fn transitions(&self) -> Vec<WorkflowTransition> {
+    pub fn transitions(&self) -> Vec<WorkflowTransition> {
         self.0.transitions.iter().map(WorkflowTransition::of).collect()
     }
 
     /// How long a ticket stays resolved before it closes by itself; null: until somebody closes it.
-    pub async fn auto_close(&self) -> Option<Duration> {
+    pub fn auto_close(&self) -> Option<Duration> {
         self.0.auto_close.clone().map(Duration)
     }
 
     /// The codes that say how a ticket was resolved, at most 50.
-    pub async fn resolution_codes(&self) -> Vec<ResolutionCode> {
+    pub fn resolution_codes(&self) -> Vec<ResolutionCode> {
         let codes = self.0.resolution_codes.iter();
         codes.map(|code| ResolutionCode { key: code.key.clone(), name: code.name.clone() }).collect()
     }
 
     /// The whole document as JSON.
-    pub async fn document(&self) -> Result<Json> {
+    pub fn document(&self) -> Result<Json> {
         Ok(Json(serde_json::to_value(self.0.as_ref()).map_err(kernel::Error::internal)?))
     }
 
     /// A picture for people: the text of a Mermaid state diagram.
-    pub async fn as_mermaid(&self) -> String {
+    pub fn as_mermaid(&self) -> String {
         ticket::workflow::mermaid(&self.0)
     }
 }

@@ -1,5 +1,5 @@
 //! A small company with tickets, and short words for what the tests do again and again.
-#![allow(dead_code, reason = "the tests of two crates share this, and neither needs all of it")]
+#![allow(dead_code, reason = "the tests of three crates share this, and none needs all of it")]
 
 use std::collections::BTreeMap;
 use std::future::Future;
