@@ -20,6 +20,7 @@ pub mod m0011_service_levels;
 pub mod m0012_operations;
 pub mod m0013_agreements;
 pub mod m0014_alerts;
+pub mod m0015_clocks_of_tickets;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -45,6 +46,7 @@ pub const ALL: &[SqlMigration] = &[
     m0012_operations::MIGRATION,
     m0013_agreements::MIGRATION,
     m0014_alerts::MIGRATION,
+    m0015_clocks_of_tickets::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -101,7 +101,6 @@ CREATE TABLE sla_clock (
     FOREIGN KEY (tenant_id, policy_id) REFERENCES sla_policy (tenant_id, id)
 ){end};
 CREATE UNIQUE INDEX sla_clock_place ON sla_clock (tenant_id, ticket_id, policy_id, metric, ordinal);
-CREATE INDEX sla_clock_ticket ON sla_clock (tenant_id, ticket_id, id);
 CREATE INDEX sla_clock_stopped ON sla_clock (tenant_id, policy_id, stopped_at);
 
 ALTER TABLE ticket ADD COLUMN first_responded_at {time};

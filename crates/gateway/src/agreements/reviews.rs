@@ -66,17 +66,17 @@ impl ServiceReview {
     }
 
     /// Clocks that ended from this instant on were counted.
-    pub async fn since(&self) -> DateTime {
+    pub fn since(&self) -> DateTime {
         DateTime(self.0.time("since"))
     }
 
     /// Clocks that ended before this instant were counted.
-    pub async fn until(&self) -> DateTime {
+    pub fn until(&self) -> DateTime {
         DateTime(self.0.time("until"))
     }
 
     /// When it takes place.
-    pub async fn held_at(&self) -> Option<DateTime> {
+    pub fn held_at(&self) -> Option<DateTime> {
         optional_time(&self.0, "heldAt")
     }
 
@@ -88,33 +88,33 @@ impl ServiceReview {
     }
 
     /// What was said.
-    pub async fn minutes(&self) -> Option<Markdown> {
+    pub fn minutes(&self) -> Option<Markdown> {
         markdown(&self.0, "minutes")
     }
 
     /// Whether it can still be written.
-    pub async fn state(&self) -> ServiceReviewState {
+    pub fn state(&self) -> ServiceReviewState {
         word_of(&self.0, "state", ServiceReviewState::parse, ServiceReviewState::Open)
     }
 
     /// The figures, by policy, metric and priority, those with the most clocks first; one without clocks is not there.
-    pub async fn figures(&self) -> Vec<ServiceReviewFigure> {
+    pub fn figures(&self) -> Vec<ServiceReviewFigure> {
         let of = |figure| ServiceReviewFigure { figure, review: Arc::clone(&self.0) };
         self.all_figures().into_iter().map(of).collect()
     }
 
     /// How many clocks ended in time.
-    pub async fn met(&self) -> i32 {
+    pub fn met(&self) -> i32 {
         count(self.sums().0)
     }
 
     /// How many clocks ended late.
-    pub async fn breached(&self) -> i32 {
+    pub fn breached(&self) -> i32 {
         count(self.sums().1)
     }
 
     /// How many of those that ended were in time, from 0 to 1; null without any.
-    pub async fn attainment(&self) -> Option<f64> {
+    pub fn attainment(&self) -> Option<f64> {
         let (met, breached) = self.sums();
         share(met, breached)
     }
@@ -128,17 +128,17 @@ impl ServiceReview {
     }
 
     /// Rises by one with each change, not with its actions. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         version(&self.0)
     }
 
     /// When it was made, and its figures counted.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }
@@ -163,27 +163,27 @@ impl ServiceReviewFigure {
     }
 
     /// What is measured.
-    pub async fn metric(&self) -> SlaMetric {
+    pub fn metric(&self) -> SlaMetric {
         SlaMetric::parse(self.figure.metric.as_str()).unwrap_or(SlaMetric::Resolution)
     }
 
     /// The tickets' priority when the review was made.
-    pub async fn priority(&self) -> Priority {
+    pub fn priority(&self) -> Priority {
         Priority::parse(self.figure.priority.as_str()).unwrap_or(Priority::P3)
     }
 
     /// How many clocks ended in time.
-    pub async fn met(&self) -> i32 {
+    pub fn met(&self) -> i32 {
         count(self.figure.met)
     }
 
     /// How many clocks ended late.
-    pub async fn breached(&self) -> i32 {
+    pub fn breached(&self) -> i32 {
         count(self.figure.breached)
     }
 
     /// How many of those that ended were in time, from 0 to 1.
-    pub async fn attainment(&self) -> Option<f64> {
+    pub fn attainment(&self) -> Option<f64> {
         share(self.figure.met, self.figure.breached)
     }
 

@@ -127,32 +127,32 @@ impl ServiceAgreement {
     }
 
     /// The agreement's key, unique in the tenant, such as `e-mail-2026`.
-    pub async fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.0.text("key")
     }
 
     /// The agreement's name for people.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.text("name")
     }
 
     /// What else there is to say.
-    pub async fn description(&self) -> Option<Markdown> {
+    pub fn description(&self) -> Option<Markdown> {
         markdown(&self.0, "description")
     }
 
     /// Between whom it stands.
-    pub async fn kind(&self) -> SlaPolicyKind {
+    pub fn kind(&self) -> SlaPolicyKind {
         word_of(&self.0, "kind", SlaPolicyKind::parse, SlaPolicyKind::Sla)
     }
 
     /// Where it stands.
-    pub async fn state(&self) -> ServiceAgreementState {
+    pub fn state(&self) -> ServiceAgreementState {
         word_of(&self.0, "state", ServiceAgreementState::parse, ServiceAgreementState::Draft)
     }
 
     /// Whether it holds at an instant: it has been agreed, and the instant is not before `validFrom` and before `validUntil`.
-    pub async fn in_force(
+    pub fn in_force(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "When; now, when it is left out.")] at: Option<DateTime>,
@@ -176,7 +176,7 @@ impl ServiceAgreement {
     }
 
     /// With which customer, for the kind `SLA`.
-    pub async fn customer(&self) -> Option<String> {
+    pub fn customer(&self) -> Option<String> {
         self.0.optional_text("customer")
     }
 
@@ -189,7 +189,7 @@ impl ServiceAgreement {
     }
 
     /// With which supplier, for the kind `UNDERPINNING_CONTRACT`.
-    pub async fn supplier(&self) -> Option<String> {
+    pub fn supplier(&self) -> Option<String> {
         self.0.optional_text("supplier")
     }
 
@@ -199,12 +199,12 @@ impl ServiceAgreement {
     }
 
     /// From when on it holds.
-    pub async fn valid_from(&self) -> Option<DateTime> {
+    pub fn valid_from(&self) -> Option<DateTime> {
         optional_time(&self.0, "validFrom")
     }
 
     /// Until when it holds, that instant no more; null until it is terminated.
-    pub async fn valid_until(&self) -> Option<DateTime> {
+    pub fn valid_until(&self) -> Option<DateTime> {
         optional_time(&self.0, "validUntil")
     }
 
@@ -229,17 +229,17 @@ impl ServiceAgreement {
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         version(&self.0)
     }
 
     /// When it was added.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }
@@ -266,17 +266,17 @@ impl ServiceLevelCheck {
     }
 
     /// What is measured.
-    pub async fn metric(&self) -> SlaMetric {
+    pub fn metric(&self) -> SlaMetric {
         SlaMetric::parse(self.0.promise.metric.as_str()).unwrap_or(SlaMetric::Resolution)
     }
 
     /// For tickets of this priority.
-    pub async fn priority(&self) -> Priority {
+    pub fn priority(&self) -> Priority {
         Priority::parse(self.0.promise.priority.as_str()).unwrap_or(Priority::P3)
     }
 
     /// How long it may take, at the shortest of the targets that such a ticket can get.
-    pub async fn promised(&self) -> Duration {
+    pub fn promised(&self) -> Duration {
         length(self.0.promise.length)
     }
 
@@ -287,7 +287,7 @@ impl ServiceLevelCheck {
 
     /// How much of that time all parts take, one after the other, when each takes as long as it may. Null when nothing stands under the
     /// promise, or it is never done.
-    pub async fn needed(&self) -> Option<Duration> {
+    pub fn needed(&self) -> Option<Duration> {
         match self.0.needed {
             agreement::arithmetic::Needed::Time(needed) => Some(length(needed)),
             _ => None,
@@ -295,23 +295,23 @@ impl ServiceLevelCheck {
     }
 
     /// By how much what stands under the promise is too long; null when it is not.
-    pub async fn gap(&self) -> Option<Duration> {
+    pub fn gap(&self) -> Option<Duration> {
         self.0.gap().map(length)
     }
 
     /// Whether the promise can be kept when each part takes as long as it may. Null when a part promises nothing for such tickets, or
     /// nothing stands under the promise.
-    pub async fn holds(&self) -> Option<bool> {
+    pub fn holds(&self) -> Option<bool> {
         self.0.holds()
     }
 
     /// What stands under the promise, in the order in which it takes place; at most 50.
-    pub async fn parts(&self) -> Vec<ServiceLevelCheckPart> {
+    pub fn parts(&self) -> Vec<ServiceLevelCheckPart> {
         (0..self.0.parts.len()).map(|place| ServiceLevelCheckPart(Arc::clone(&self.0), place)).collect()
     }
 
     /// The same in words.
-    pub async fn explanation(&self) -> String {
+    pub fn explanation(&self) -> String {
         self.0.explain()
     }
 }
@@ -339,7 +339,7 @@ impl ServiceLevelCheckPart {
     }
 
     /// How long it may take, at the longest of the targets that such a ticket can get; null when nothing is promised.
-    pub async fn promised(&self) -> Option<Duration> {
+    pub fn promised(&self) -> Option<Duration> {
         self.part().promised.as_ref().map(|promised| length(promised.length))
     }
 
@@ -352,7 +352,7 @@ impl ServiceLevelCheckPart {
     }
 
     /// Whether it uses up time of the promise: one that pauses while the vendor is awaited has nothing to lose to a contract.
-    pub async fn counts(&self) -> bool {
+    pub fn counts(&self) -> bool {
         self.part().counts
     }
 }
@@ -377,17 +377,17 @@ impl ServiceLevelRequirement {
     }
 
     /// What is needed, in a line.
-    pub async fn title(&self) -> String {
+    pub fn title(&self) -> String {
         self.0.text("title")
     }
 
     /// Why it is needed.
-    pub async fn description(&self) -> Option<Markdown> {
+    pub fn description(&self) -> Option<Markdown> {
         markdown(&self.0, "description")
     }
 
     /// Which customer needs it.
-    pub async fn customer(&self) -> Option<String> {
+    pub fn customer(&self) -> Option<String> {
         self.0.optional_text("customer")
     }
 
@@ -397,17 +397,17 @@ impl ServiceLevelRequirement {
     }
 
     /// What is measured.
-    pub async fn metric(&self) -> SlaMetric {
+    pub fn metric(&self) -> SlaMetric {
         word_of(&self.0, "metric", SlaMetric::parse, SlaMetric::Resolution)
     }
 
     /// For tickets of these priorities; of all, when there are none.
-    pub async fn priorities(&self) -> Vec<Priority> {
+    pub fn priorities(&self) -> Vec<Priority> {
         self.0.texts("priorities").iter().filter_map(|priority| Priority::parse(priority)).collect()
     }
 
     /// How long it may take.
-    pub async fn target(&self) -> Duration {
+    pub fn target(&self) -> Duration {
         length(chrono::Duration::seconds(self.0.int("target")))
     }
 
@@ -420,7 +420,7 @@ impl ServiceLevelRequirement {
     }
 
     /// What has become of it.
-    pub async fn state(&self) -> ServiceLevelRequirementState {
+    pub fn state(&self) -> ServiceLevelRequirementState {
         word_of(&self.0, "state", ServiceLevelRequirementState::parse, ServiceLevelRequirementState::Proposed)
     }
 
@@ -446,17 +446,17 @@ impl ServiceLevelRequirement {
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         version(&self.0)
     }
 
     /// When it was added.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }
@@ -486,12 +486,12 @@ impl ServiceImprovement {
     }
 
     /// What is to become better, in a line.
-    pub async fn title(&self) -> String {
+    pub fn title(&self) -> String {
         self.0.text("title")
     }
 
     /// What it is about.
-    pub async fn description(&self) -> Option<Markdown> {
+    pub fn description(&self) -> Option<Markdown> {
         markdown(&self.0, "description")
     }
 
@@ -519,37 +519,37 @@ impl ServiceImprovement {
     }
 
     /// How far it has come.
-    pub async fn state(&self) -> ServiceImprovementState {
+    pub fn state(&self) -> ServiceImprovementState {
         word_of(&self.0, "state", ServiceImprovementState::parse, ServiceImprovementState::Proposed)
     }
 
     /// Until when.
-    pub async fn due_at(&self) -> Option<DateTime> {
+    pub fn due_at(&self) -> Option<DateTime> {
         optional_time(&self.0, "dueAt")
     }
 
     /// What it is good for.
-    pub async fn benefit(&self) -> Option<Markdown> {
+    pub fn benefit(&self) -> Option<Markdown> {
         markdown(&self.0, "benefit")
     }
 
     /// What it has brought.
-    pub async fn outcome(&self) -> Option<Markdown> {
+    pub fn outcome(&self) -> Option<Markdown> {
         markdown(&self.0, "outcome")
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         version(&self.0)
     }
 
     /// When it was added.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }

@@ -94,64 +94,64 @@ impl Alert {
     }
 
     /// By which monitoring means the same alert again.
-    pub async fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.0.text("key")
     }
 
     /// Whether it is going on.
-    pub async fn status(&self) -> AlertStatus {
+    pub fn status(&self) -> AlertStatus {
         word_of(&self.0, "status", AlertStatus::parse, AlertStatus::Resolved)
     }
 
     /// What is wrong, in a line.
-    pub async fn title(&self) -> String {
+    pub fn title(&self) -> String {
         self.0.text("title")
     }
 
     /// How bad monitoring took it to be, in its own words.
-    pub async fn severity(&self) -> Option<String> {
+    pub fn severity(&self) -> Option<String> {
         self.0.optional_text("severity")
     }
 
     /// Where it came from.
-    pub async fn source(&self) -> Option<String> {
+    pub fn source(&self) -> Option<String> {
         self.0.optional_text("source")
     }
 
     /// What else described it, at most 64 labels, by name.
-    pub async fn labels(&self) -> Vec<AlertLabel> {
+    pub fn labels(&self) -> Vec<AlertLabel> {
         let labels: BTreeMap<String, String> =
             serde_json::from_value(self.0.get("labels").to_json()).unwrap_or_default();
         labels.into_iter().map(|(name, value)| AlertLabel { name, value }).collect()
     }
 
     /// Where to look further.
-    pub async fn url(&self) -> Option<Url> {
+    pub fn url(&self) -> Option<Url> {
         self.0.optional_text("url").map(Url)
     }
 
     /// How often it was told.
-    pub async fn occurrences(&self) -> i32 {
+    pub fn occurrences(&self) -> i32 {
         i32::try_from(self.0.int("occurrences")).unwrap_or(i32::MAX)
     }
 
     /// When it began, by the clock of monitoring.
-    pub async fn starts_at(&self) -> Option<DateTime> {
+    pub fn starts_at(&self) -> Option<DateTime> {
         self.0.get("startsAt").as_time().map(DateTime)
     }
 
     /// When it was told first.
-    pub async fn first_seen_at(&self) -> DateTime {
+    pub fn first_seen_at(&self) -> DateTime {
         DateTime(self.0.time("firstSeenAt"))
     }
 
     /// When it was told last.
-    pub async fn last_seen_at(&self) -> DateTime {
+    pub fn last_seen_at(&self) -> DateTime {
         DateTime(self.0.time("lastSeenAt"))
     }
 
     /// When it was over.
-    pub async fn ended_at(&self) -> Option<DateTime> {
+    pub fn ended_at(&self) -> Option<DateTime> {
         self.0.get("endedAt").as_time().map(DateTime)
     }
 
@@ -184,12 +184,12 @@ pub struct AlertMatcher(Matcher);
 #[Object]
 impl AlertMatcher {
     /// A label, or `severity`, `source`, `title`.
-    pub async fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.0.name
     }
 
     /// It is one of these.
-    pub async fn r#in(&self) -> Option<Vec<String>> {
+    pub fn r#in(&self) -> Option<Vec<String>> {
         match &self.0.test {
             MatcherTest::In(list) => Some(list.clone()),
             _ => None,
@@ -197,7 +197,7 @@ impl AlertMatcher {
     }
 
     /// It is none of these.
-    pub async fn not_in(&self) -> Option<Vec<String>> {
+    pub fn not_in(&self) -> Option<Vec<String>> {
         match &self.0.test {
             MatcherTest::NotIn(list) => Some(list.clone()),
             _ => None,
@@ -205,7 +205,7 @@ impl AlertMatcher {
     }
 
     /// It begins with this.
-    pub async fn starts_with(&self) -> Option<String> {
+    pub fn starts_with(&self) -> Option<String> {
         match &self.0.test {
             MatcherTest::StartsWith(text) => Some(text.clone()),
             _ => None,
@@ -213,7 +213,7 @@ impl AlertMatcher {
     }
 
     /// It holds this somewhere.
-    pub async fn contains(&self) -> Option<String> {
+    pub fn contains(&self) -> Option<String> {
         match &self.0.test {
             MatcherTest::Contains(text) => Some(text.clone()),
             _ => None,
@@ -256,52 +256,52 @@ impl AlertRule {
     }
 
     /// The rule's key, unique in the tenant, such as `disks`.
-    pub async fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.0.text("key")
     }
 
     /// The rule's name for people.
-    pub async fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.text("name")
     }
 
     /// What it is for.
-    pub async fn description(&self) -> Option<Markdown> {
+    pub fn description(&self) -> Option<Markdown> {
         self.0.optional_text("description").map(Markdown)
     }
 
     /// Rules are tried from the lowest on; the first that fits holds.
-    pub async fn position(&self) -> i32 {
+    pub fn position(&self) -> i32 {
         i32::try_from(self.0.int("position")).unwrap_or(i32::MAX)
     }
 
     /// For which alerts: all of these must hold; at most 20.
-    pub async fn matchers(&self) -> Result<Vec<AlertMatcher>> {
+    pub fn matchers(&self) -> Result<Vec<AlertMatcher>> {
         Ok(self.says()?.matchers.into_iter().map(AlertMatcher).collect())
     }
 
     /// The key of the incident that alerts join, with labels in braces; each alert has an incident of its own when null.
-    pub async fn group_by(&self) -> Result<Option<String>> {
+    pub fn group_by(&self) -> Result<Option<String>> {
         Ok(self.says()?.group_by)
     }
 
     /// How long after its first alert an incident is joined; as long as it is open, when null.
-    pub async fn window(&self) -> Result<Option<Duration>> {
+    pub fn window(&self) -> Result<Option<Duration>> {
         Ok(self.says()?.window.map(length))
     }
 
     /// How long after it was resolved an incident is reopened.
-    pub async fn flap_window(&self) -> Result<Duration> {
+    pub fn flap_window(&self) -> Result<Duration> {
         Ok(length(self.says()?.flap_window))
     }
 
     /// The resolution code with which an incident is resolved when its last alert is over; it waits for a person, when null.
-    pub async fn resolution_code(&self) -> Result<Option<String>> {
+    pub fn resolution_code(&self) -> Result<Option<String>> {
         Ok(self.says()?.resolution_code)
     }
 
     /// What severities mean, at most 20; the first that fits counts, and `MEDIUM` where none does.
-    pub async fn severities(&self) -> Result<Vec<AlertSeverity>> {
+    pub fn severities(&self) -> Result<Vec<AlertSeverity>> {
         let shown = self.says()?.severities.into_iter().filter_map(|mapping| {
             Some(AlertSeverity {
                 severity: mapping.severity,
@@ -334,27 +334,27 @@ impl AlertRule {
     }
 
     /// The key of the incidents' category.
-    pub async fn category(&self) -> Result<Option<String>> {
+    pub fn category(&self) -> Result<Option<String>> {
         Ok(self.says()?.category)
     }
 
     /// A retired rule is for no alerts that come in.
-    pub async fn retired(&self) -> bool {
+    pub fn retired(&self) -> bool {
         self.0.bool("retired")
     }
 
     /// Rises by one with each change. For `expectedVersion`.
-    pub async fn version(&self) -> i32 {
+    pub fn version(&self) -> i32 {
         i32::try_from(self.0.int("version")).unwrap_or(i32::MAX)
     }
 
     /// When it was added.
-    pub async fn created_at(&self) -> DateTime {
+    pub fn created_at(&self) -> DateTime {
         DateTime(self.0.time("createdAt"))
     }
 
     /// When it was changed last.
-    pub async fn updated_at(&self) -> DateTime {
+    pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
 }
@@ -590,7 +590,7 @@ pub struct AlertIngestResult(incident::AlertResult);
 #[Object]
 impl AlertIngestResult {
     /// What was done.
-    pub async fn outcome(&self) -> AlertOutcome {
+    pub fn outcome(&self) -> AlertOutcome {
         AlertOutcome::parse(self.0.outcome.as_str()).unwrap_or(AlertOutcome::Refused)
     }
 
@@ -611,7 +611,7 @@ impl AlertIngestResult {
     }
 
     /// Why it was refused; paths begin at the alert.
-    pub async fn user_errors(&self) -> Vec<UserError> {
+    pub fn user_errors(&self) -> Vec<UserError> {
         self.0.errors.iter().cloned().map(UserError::from).collect()
     }
 }
@@ -779,7 +779,7 @@ impl AlertQueries {
     }
 
     /// A rule of alerts. Null when there is none that the viewer may see.
-    async fn alert_rule(
+    fn alert_rule(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which, as in `{ key: \"disks\" }` or `{ id: \"alr_01jcz8…\" }`.")] by: AlertRuleRef,
