@@ -779,7 +779,7 @@ impl AlertQueries {
     }
 
     /// A rule of alerts. Null when there is none that the viewer may see.
-    fn alert_rule(
+    async fn alert_rule(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which, as in `{ key: \"disks\" }` or `{ id: \"alr_01jcz8…\" }`.")] by: AlertRuleRef,
