@@ -196,6 +196,51 @@ async fn what_is_wrong_is_refused_alone_and_a_replay_answers_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_as_one_call_may_carry_are_taken_and_replayed() {
+    each_engine(async |installation, company| {
+        let admin = rules(installation, &company).await;
+        let most = incident::alert::MAX_ALERTS;
+        let told: Vec<Value> = (0..most).map(|number| alert(&format!("k{number}"), "FIRING", &[])).collect();
+        let tried = incident::alert::MAX_ALERTS_IN_A_WRITE;
+        let dry = |count: usize| json!({ "alerts": told[..count], "dryRun": true });
+        let refused = admin.user_error("alertIngest", dry(tried + 1)).await;
+        assert_eq!((&refused["code"], &refused["limit"]), (&json!("LIMIT"), &json!(tried)));
+        admin.done("alertIngest", dry(tried), "results { outcome }").await;
+        let input = json!({ "alerts": told, "idempotencyKey": "storm" });
+        let done = admin.done("alertIngest", input.clone(), "results { outcome }").await;
+        let created =
+            outcomes(done["results"].as_array().unwrap()).iter().filter(|outcome| **outcome == "CREATED").count();
+        assert_eq!(created, most);
+        let again = admin.done("alertIngest", input, "results { outcome }").await;
+        assert_eq!(again["results"], done["results"], "a replay answers the same");
+        let over: Vec<Value> = (0..most).map(|number| alert(&format!("k{number}"), "RESOLVED", &[])).collect();
+        let done = admin.done("alertIngest", json!({ "alerts": over }), "results { outcome }").await;
+        assert!(done["results"].as_array().unwrap().iter().all(|result| result["outcome"] == "RESOLVED"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_has_so_many_rules_that_are_not_retired_and_no_more() {
+    each_engine(async |installation, company| {
+        let admin = installation.client(&company.admin.token);
+        let rule = |number: usize| {
+            let requester = json!({ "email": company.requester.email });
+            json!({ "key": format!("r{number}"), "name": "Rule", "says": { "requester": requester } })
+        };
+        let most = incident::commands::MAX_ALERT_RULES;
+        for number in 0..most {
+            admin.done("alertRuleCreate", rule(number), "alertRule { key }").await;
+        }
+        let refused = admin.user_error("alertRuleCreate", rule(most)).await;
+        assert_eq!((&refused["code"], &refused["limit"]), (&json!("LIMIT"), &json!(most)));
+        admin.done("alertRuleUpdate", json!({ "rule": { "key": "r0" }, "retired": true }), "alertRule { key }").await;
+        admin.done("alertRuleCreate", rule(most), "alertRule { key }").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_are_checked_and_without_one_an_alert_is_refused() {
     each_engine(async |installation, company| {
         let admin = installation.client(&company.admin.token);
@@ -264,6 +309,9 @@ async fn a_storm_from_many_sides_makes_one_incident_for_each_key() {
         let nodes = found["incidents"]["nodes"].as_array().unwrap();
         assert_eq!(nodes.len(), 10);
         assert!(nodes.iter().all(|node| node["occurrences"] == 40 && node["firingAlerts"] == 1), "{nodes:#?}");
+        let alerts = admin.ask("{ alerts(first: 100) { nodes { occurrences } } }", json!({})).await;
+        let counted = alerts["alerts"]["nodes"].as_array().unwrap();
+        assert!(counted.len() == 10 && counted.iter().all(|alert| alert["occurrences"] == 40), "{counted:#?}");
     })
     .await;
 }

@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 use ticket::{Impact, Urgency};
 
 /// How many alerts one call may carry.
-pub const MAX_ALERTS: usize = 500;
+pub const MAX_ALERTS: usize = 100;
+/// How many of them are taken in one transaction, which others may have to wait for; a dry run carries no more.
+pub const MAX_ALERTS_IN_A_WRITE: usize = 20;
 /// How long the key of an alert may be, in bytes.
 pub const MAX_ALERT_KEY: usize = 512;
 /// How many labels an alert may have.
@@ -309,5 +311,155 @@ pub fn decide(status: AlertStatus, known: Known, rule: &RuleDocument, now: Times
         (Some((incident, _)), _) => Step::Create { release: Some(incident) },
         (None, Some((incident, at))) if within(at, rule.flap_window) => Step::Reopen(incident),
         (None, _) => Step::Create { release: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::Error;
+
+    fn report() -> AlertReport {
+        AlertReport {
+            key: "k".into(),
+            status: AlertStatus::Firing,
+            title: "Disk is full".into(),
+            description: None,
+            severity: Some("Critical".into()),
+            source: Some("prometheus".into()),
+            labels: BTreeMap::from([("host".into(), "db1".into()), ("severity".into(), "hidden".into())]),
+            starts_at: None,
+            url: None,
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut AlertReport)) -> Vec<String> {
+        let mut report = report();
+        change(&mut report);
+        match report.check() {
+            Ok(()) => Vec::new(),
+            Err(Error::Refused(errors)) => errors.iter().map(|error| error.path.join(".")).collect(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn each_limit_of_an_alert_is_kept() {
+        let none: [&str; 0] = [];
+        let labels = |count: usize| (0..count).map(|label| (label.to_string(), String::new())).collect();
+        let label = |name: usize, value: usize| BTreeMap::from([("n".repeat(name), "v".repeat(value))]);
+        assert_eq!(refused(|report| report.key = "k".repeat(MAX_ALERT_KEY)), none);
+        assert_eq!(refused(|report| report.key = "k".repeat(MAX_ALERT_KEY + 1)), ["key"]);
+        assert_eq!(refused(|report| report.key = " ".into()), ["key"]);
+        assert_eq!(refused(|report| report.key = "a\0b".into()), ["key"]);
+        assert_eq!(refused(|report| report.labels = labels(MAX_LABELS)), none);
+        assert_eq!(refused(|report| report.labels = labels(MAX_LABELS + 1)), ["labels"]);
+        assert_eq!(refused(|report| report.labels = label(MAX_LABEL_NAME, MAX_LABEL_VALUE)), none);
+        assert_eq!(refused(|report| report.labels = label(MAX_LABEL_NAME + 1, 1)), ["labels"]);
+        assert_eq!(refused(|report| report.labels = label(1, MAX_LABEL_VALUE + 1)), ["labels"]);
+        assert_eq!(refused(|report| report.source = Some("s".repeat(MAX_LABEL_VALUE + 1))), ["source"]);
+        assert_eq!(refused(|report| report.title = String::new()), ["title"]);
+    }
+
+    #[test]
+    fn a_template_takes_labels_and_words_that_no_label_hides() {
+        for (template, text) in [
+            ("{host}", "db1"),
+            ("{ host }/{severity}/{source}", "db1/Critical/prometheus"),
+            ("{unknown}-{title}", "-Disk is full"),
+            ("plain", "plain"),
+            ("{open", "{open"),
+        ] {
+            assert_eq!(rendered(template, &report()), text, "{template}");
+        }
+        // What a label says is never read as a template again.
+        let mut sly = report();
+        sly.labels.insert("host".into(), "{title}".into());
+        assert_eq!(rendered("{host}", &sly), "{title}");
+    }
+
+    #[test]
+    fn keys_of_rules_and_of_alerts_never_meet() {
+        let grouped = RuleDocument { group_by: Some("k".into()), ..RuleDocument::default() };
+        let keys = [
+            grouped.deduplication_key("a", &report()),
+            grouped.deduplication_key("b", &report()),
+            RuleDocument::default().deduplication_key("a", &report()),
+        ];
+        assert_eq!(keys, ["group:a:k", "group:b:k", "alert:k"]);
+    }
+
+    #[test]
+    fn all_matchers_must_hold_and_a_missing_label_is_an_empty_text() {
+        let matcher = |name: &str, test| Matcher { name: name.into(), test };
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        for (matchers, fits) in [
+            (vec![], true),
+            (vec![matcher("host", MatcherTest::In(list(&["db2", "db1"])))], true),
+            (vec![matcher("host", MatcherTest::NotIn(list(&["db1"])))], false),
+            (vec![matcher("rack", MatcherTest::In(list(&[""])))], true),
+            (vec![matcher("rack", MatcherTest::NotIn(list(&["db1"])))], true),
+            (vec![matcher("host", MatcherTest::StartsWith("db".into()))], true),
+            (vec![matcher("host", MatcherTest::Contains("b1".into()))], true),
+            (
+                vec![
+                    matcher("host", MatcherTest::Contains("b".into())),
+                    matcher("title", MatcherTest::StartsWith("CPU".into())),
+                ],
+                false,
+            ),
+        ] {
+            let rule = RuleDocument { matchers, ..RuleDocument::default() };
+            assert_eq!(rule.fits(&report()), fits, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_severity_that_fits_counts() {
+        let mapping = |severity: Option<&str>, impact, urgency| SeverityMapping {
+            severity: severity.map(str::to_owned),
+            impact,
+            urgency,
+        };
+        let mut rule = RuleDocument::default();
+        assert_eq!(rule.weight(&report()), (Impact::Medium, Urgency::Medium));
+        rule.severities = vec![
+            mapping(Some("warning"), Impact::Low, Urgency::Low),
+            mapping(Some("critical"), Impact::High, Urgency::Medium),
+            mapping(None, Impact::Low, Urgency::Medium),
+        ];
+        assert_eq!(rule.weight(&report()), (Impact::High, Urgency::Medium));
+        let unknown = AlertReport { severity: Some("odd".into()), ..report() };
+        assert_eq!(rule.weight(&unknown), (Impact::Low, Urgency::Medium));
+        let unsaid = AlertReport { severity: None, ..report() };
+        assert_eq!(rule.weight(&unsaid), (Impact::Low, Urgency::Medium));
+    }
+
+    #[test]
+    fn what_becomes_of_an_alert_follows_what_is_known() {
+        use AlertStatus::{Firing, Resolved};
+        let now = Timestamp::UNIX_EPOCH + Duration::days(1);
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let ago = |seconds| now - Duration::seconds(seconds);
+        let rule = RuleDocument { window: Some(60), flap_window: 30, ..RuleDocument::default() };
+        let endless = RuleDocument { window: None, ..rule.clone() };
+        let nothing = Known::default();
+        let firing = Known { firing_on: Some(one), open: Some((two, now)), ..nothing };
+        let open = |seconds| Known { open: Some((one, ago(seconds))), ..nothing };
+        let resolved = |seconds| Known { resolved: Some((one, ago(seconds))), ..nothing };
+        for (status, known, rule, step) in [
+            (Resolved, nothing, &rule, Step::Nothing),
+            (Resolved, open(1), &rule, Step::Nothing),
+            (Resolved, firing, &rule, Step::End(one)),
+            (Firing, firing, &rule, Step::Repeat(one)),
+            (Firing, open(60), &rule, Step::Join(one)),
+            (Firing, open(61), &rule, Step::Create { release: Some(one) }),
+            (Firing, open(1_000_000), &endless, Step::Join(one)),
+            (Firing, resolved(30), &rule, Step::Reopen(one)),
+            (Firing, resolved(31), &rule, Step::Create { release: None }),
+            (Firing, nothing, &rule, Step::Create { release: None }),
+        ] {
+            assert_eq!(decide(status, known, rule, now), step, "{status:?} {known:?}");
+        }
     }
 }

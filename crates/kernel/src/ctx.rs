@@ -202,6 +202,15 @@ impl Ctx {
     pub fn for_mutation(&self, mutation: Mutation) -> Self {
         Self { mutation, ..self.clone() }
     }
+
+    /// The same context for a part of a mutation that is done in several writes. Each part has an idempotency key of its own, made of
+    /// the mutation's: whoever asks again after a failure finds the parts that were done, and has the others done.
+    #[must_use]
+    pub fn for_part(&self, part: usize) -> Self {
+        let key = self.mutation.idempotency_key.as_ref();
+        let key = key.map(|key| if part == 0 { key.clone() } else { format!("{key}#{part}") });
+        self.for_mutation(Mutation { idempotency_key: key, ..self.mutation.clone() })
+    }
 }
 
 #[cfg(test)]

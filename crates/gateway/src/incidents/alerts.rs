@@ -575,7 +575,7 @@ impl AlertInput {
 /// Tells of alerts.
 #[derive(Clone, Debug, InputObject)]
 pub struct AlertIngestInput {
-    /// The alerts, 1 to 500.
+    /// The alerts, 1 to 100; in a dry run 1 to 20.
     pub alerts: Vec<AlertInput>,
     /// The same key and input give the stored answer.
     pub idempotency_key: Option<String>,

@@ -108,8 +108,10 @@ impl Incidents {
         {
             problems.add(UserError::taken(["key"], format!("there is a rule `{}` already", command.key)));
         }
-        let ctx = tx.ctx().clone();
-        if self.active_rules(&ctx).await?.len() >= MAX_ALERT_RULES {
+        let active = Predicate::eq("retired", false);
+        let visible = access::visibility::unmasked(&self.tickets().access().visible(tx.ctx()));
+        let scoped = self.tickets().access().scoped(tx.ctx(), &visible);
+        if query::count(&*tx, &scoped, &ALERT_RULE, &active).await?.total >= MAX_ALERT_RULES as u64 {
             let message = format!("there are {MAX_ALERT_RULES} rules; no more are allowed");
             problems.add(UserError::limit([] as [&str; 0], message, MAX_ALERT_RULES as u64));
         }
@@ -231,11 +233,14 @@ fn check_rule(problems: &mut Problems, draft: &AlertRuleDraft) {
             let message = format!("a label has a name of 1 to {} bytes", crate::alert::MAX_LABEL_NAME);
             problems.add(UserError::validation(at("name"), message));
         }
-        if let MatcherTest::In(list) | MatcherTest::NotIn(list) = &matcher.test
-            && (list.is_empty() || list.len() > MAX_MATCHER_VALUES)
-        {
+        let (field, list) = match &matcher.test {
+            MatcherTest::In(list) => ("in", list),
+            MatcherTest::NotIn(list) => ("notIn", list),
+            MatcherTest::StartsWith(_) | MatcherTest::Contains(_) => continue,
+        };
+        if list.is_empty() || list.len() > MAX_MATCHER_VALUES {
             let message = format!("give 1 to {MAX_MATCHER_VALUES} values");
-            problems.add(UserError::limit(at("in"), message, MAX_MATCHER_VALUES as u64));
+            problems.add(UserError::limit(at(field), message, MAX_MATCHER_VALUES as u64));
         }
     }
     if let Some(template) = &draft.group_by
@@ -265,5 +270,87 @@ fn closed(template: &str) -> bool {
             return false;
         }
         rest = after;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use access::UserRef;
+
+    use crate::alert::{MAX_LABEL_NAME, Matcher, SeverityMapping};
+
+    fn draft() -> AlertRuleDraft {
+        AlertRuleDraft {
+            matchers: Vec::new(),
+            group_by: None,
+            window: None,
+            flap_window: None,
+            resolution_code: None,
+            severities: Vec::new(),
+            requester: UserRef::Email("monitoring@example.com".into()),
+            team: None,
+            service: None,
+            category: None,
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut AlertRuleDraft)) -> Vec<String> {
+        let (mut draft, mut problems) = (draft(), Problems::default());
+        change(&mut draft);
+        check_rule(&mut problems, &draft);
+        match problems.check() {
+            Ok(()) => Vec::new(),
+            Err(Error::Refused(errors)) => errors.iter().map(|error| error.path.join(".")).collect(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn matcher(test: MatcherTest) -> Matcher {
+        Matcher { name: "host".into(), test }
+    }
+
+    #[test]
+    fn each_limit_of_a_rule_is_kept() {
+        let severity = SeverityMapping { severity: None, impact: ticket::Impact::High, urgency: ticket::Urgency::High };
+        let equals = || matcher(MatcherTest::Contains("a".into()));
+        let values = |count| vec!["a".to_owned(); count];
+        let none: [&str; 0] = [];
+        assert_eq!(refused(|draft| draft.matchers = vec![equals(); MAX_MATCHERS]), none);
+        assert_eq!(refused(|draft| draft.matchers = vec![equals(); MAX_MATCHERS + 1]), ["matchers"]);
+        assert_eq!(refused(|draft| draft.severities = vec![severity.clone(); MAX_SEVERITIES]), none);
+        assert_eq!(refused(|draft| draft.severities = vec![severity.clone(); MAX_SEVERITIES + 1]), ["severities"]);
+        for (test, path) in [(MatcherTest::In as fn(_) -> _, "in"), (MatcherTest::NotIn, "notIn")] {
+            assert_eq!(refused(|draft| draft.matchers = vec![matcher(test(values(MAX_MATCHER_VALUES)))]), none);
+            for count in [0, MAX_MATCHER_VALUES + 1] {
+                let path = format!("matchers.0.{path}");
+                assert_eq!(refused(|draft| draft.matchers = vec![matcher(test(values(count)))]), [path]);
+            }
+        }
+        let long = |count| Matcher { name: "n".repeat(count), ..equals() };
+        assert_eq!(refused(|draft| draft.matchers = vec![long(MAX_LABEL_NAME)]), none);
+        assert_eq!(refused(|draft| draft.matchers = vec![long(MAX_LABEL_NAME + 1)]), ["matchers.0.name"]);
+        assert_eq!(refused(|draft| draft.group_by = Some("g".repeat(MAX_TEMPLATE))), none);
+        assert_eq!(refused(|draft| draft.group_by = Some("g".repeat(MAX_TEMPLATE + 1))), ["groupBy"]);
+        assert_eq!(refused(|draft| draft.window = Some(MAX_WINDOW_SECONDS)), none);
+        assert_eq!(refused(|draft| draft.window = Some(MAX_WINDOW_SECONDS + 1)), ["window"]);
+        assert_eq!(refused(|draft| draft.flap_window = Some(-1)), ["flapWindow"]);
+    }
+
+    #[test]
+    fn braces_of_a_template_come_in_pairs() {
+        for (template, fine) in [
+            ("", true),
+            ("all", true),
+            ("{host}", true),
+            ("{ host }/{b}", true),
+            ("{host", false),
+            ("host}", false),
+            ("{}", false),
+            ("{a{b}}", false),
+            ("a}b{c}", false),
+        ] {
+            assert_eq!(closed(template), fine, "{template}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Alerts coming in: each is led to its incident, and all of a call are written together.
+//! Alerts coming in: each is led to its incident, and so many of a call are written together.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use ticket::{AffectedItems, Edit, StateCategory, TicketKind, TicketRef};
 
 use super::Incidents;
 use super::alert_rules::Rule;
-use crate::alert::{AlertOutcome, AlertReport, AlertStatus, Known, MAX_ALERTS, Step, decide};
+use crate::alert::{AlertOutcome, AlertReport, AlertStatus, Known, MAX_ALERTS, MAX_ALERTS_IN_A_WRITE, Step, decide};
 use crate::commands::CreateIncident;
 use crate::events::ALERTS_RECEIVED;
 use crate::fields::{ALERT, INCIDENT};
@@ -59,32 +59,39 @@ struct Touched {
 }
 
 impl Incidents {
-    /// Leads alerts to incidents. An alert that is wrong is refused alone; the others are taken.
+    /// Leads alerts to incidents. An alert that is wrong is refused alone; the others are taken, [`MAX_ALERTS_IN_A_WRITE`] in one
+    /// transaction.
     ///
     /// # Errors
     /// `FORBIDDEN` without `alert.ingest`; `LIMIT` beyond [`MAX_ALERTS`].
     pub async fn ingest(&self, ctx: &Ctx, reports: Vec<AlertReport>) -> Result<Ingested> {
-        let access = self.tickets().access();
-        access.require_tenant(ctx, ALERT_INGEST)?;
-        if reports.is_empty() || reports.len() > MAX_ALERTS {
-            let message = format!("{} alerts are given; a call carries 1 to {MAX_ALERTS}", reports.len());
-            return Err(UserError::limit(["alerts"], message, MAX_ALERTS as u64).into());
-        }
+        self.tickets().access().require_tenant(ctx, ALERT_INGEST)?;
+        check_count(reports.len(), ctx.mutation.dry_run)?;
         let rules = self.active_rules(ctx).await?;
+        let mut all = Ingested { results: Vec::with_capacity(reports.len()), events: Vec::new() };
+        for (part, reports) in reports.chunks(MAX_ALERTS_IN_A_WRITE).enumerate() {
+            let done = self.ingest_part(&ctx.for_part(part), &rules, reports).await?;
+            all.results.extend(done.results);
+            all.events.extend(done.events);
+        }
+        Ok(all)
+    }
+
+    async fn ingest_part(&self, ctx: &Ctx, rules: &[Rule], reports: &[AlertReport]) -> Result<Ingested> {
         let mut results = Vec::with_capacity(reports.len());
         let mut accepted: Vec<Accepted> = Vec::new();
-        for (place, report) in reports.into_iter().enumerate() {
-            match led(&rules, &report) {
+        for (place, report) in reports.iter().enumerate() {
+            match led(rules, report) {
                 Ok(rule) => {
                     results.push(AlertResult::not_firing());
-                    accepted.push((place, report, rule));
+                    accepted.push((place, report.clone(), rule));
                 }
                 Err(Error::Refused(errors)) => results.push(AlertResult::refused(errors)),
                 Err(other) => return Err(other),
             }
         }
         // Who may tell of alerts may do with incidents what the rules say.
-        let grants = access.system_ctx(ctx.tenant, &ctx.request_id).grants;
+        let grants = self.tickets().access().system_ctx(ctx.tenant, &ctx.request_id).grants;
         let acting = Ctx { grants, ..ctx.clone() };
         let incidents = self.clone();
         let written = self.tickets().write_stocked(&acting, "alertIngest", TicketKind::Incident, move |tx| {
@@ -106,8 +113,9 @@ impl Incidents {
 
     async fn ingest_in(&self, tx: &mut Tx, accepted: &[Accepted]) -> Result<Vec<Entry>> {
         let mut touched: BTreeMap<Uuid, Touched> = BTreeMap::new();
-        for (place, report, rule) in accepted {
-            self.take_in(tx, &mut touched, *place, report, rule).await?;
+        for (done, (place, report, rule)) in accepted.iter().enumerate() {
+            let left = accepted.len() - done;
+            self.take_in(tx, &mut touched, (*place, left), report, rule).await?;
         }
         let mut entries = Vec::new();
         let mut answers = None;
@@ -126,7 +134,7 @@ impl Incidents {
         &self,
         tx: &mut Tx,
         touched: &mut BTreeMap<Uuid, Touched>,
-        place: usize,
+        (place, left): (usize, usize),
         report: &AlertReport,
         rule: &Rule,
     ) -> Result<()> {
@@ -134,7 +142,9 @@ impl Incidents {
         let firing = self.firing_in(tx, &report.key).await?;
         let known = self.known_in(tx, touched, report, rule, &key, firing.as_ref()).await?;
         let now = tx.now();
-        let (incident, alert, outcome) = match decide(report.status, known, &rule.document, now) {
+        let step = decide(report.status, known, &rule.document, now);
+        let firing = self.held_in(tx, touched, step, report, rule, firing).await?;
+        let (incident, alert, outcome) = match step {
             Step::Nothing => return Ok(()),
             Step::Repeat(incident) => {
                 let Some(alert) = firing else { return Err(Error::internal("an alert that fires is there")) };
@@ -158,7 +168,7 @@ impl Incidents {
                 if let Some(older) = release {
                     self.release_in(tx, touched, older).await?;
                 }
-                let incident = self.open_in(tx, report, rule, key).await?;
+                let incident = self.open_in(tx, report, rule, key, left).await?;
                 (incident, self.insert_alert_in(tx, incident, report, rule, firing).await?, AlertOutcome::Created)
             }
         };
@@ -169,6 +179,36 @@ impl Incidents {
         let id = Id::new(prefix::ALERT, alert).to_string();
         touched.entries.push(json!({ "place": place, "alert": id, "key": report.key, "outcome": outcome.as_str() }));
         Ok(())
+    }
+
+    /// Holds the incident that a step is about, and looks again: until it was held, others may have changed what was decided on. Answers
+    /// the alert where it fires.
+    async fn held_in(
+        &self,
+        tx: &mut Tx,
+        touched: &mut BTreeMap<Uuid, Touched>,
+        step: Step,
+        report: &AlertReport,
+        rule: &Rule,
+        firing: Option<Row>,
+    ) -> Result<Option<Row>> {
+        let (Step::Repeat(incident) | Step::Join(incident) | Step::Reopen(incident) | Step::End(incident)) = step
+        else {
+            return Ok(firing);
+        };
+        if touched.contains_key(&incident) {
+            return Ok(firing);
+        }
+        let open = is_open(&self.touch_in(tx, touched, incident, rule).await?.edit.before);
+        let firing = self.firing_in(tx, &report.key).await?;
+        let there = firing.as_ref().is_some_and(|alert| alert.get("incident").as_id() == Some(incident));
+        let holds = match step {
+            Step::Repeat(_) => open && there,
+            Step::End(_) => there,
+            Step::Join(_) => open,
+            _ => !open,
+        };
+        if holds { Ok(firing) } else { Err(tx.retry()) }
     }
 
     /// What is known of an alert's key and of its incident's, as this call has left it so far.
@@ -272,11 +312,13 @@ impl Incidents {
         Ok(())
     }
 
-    /// Opens an incident for an alert, as its rule says.
-    async fn open_in(&self, tx: &mut Tx, report: &AlertReport, rule: &Rule, key: String) -> Result<Uuid> {
+    /// Opens an incident for an alert, as its rule says. So many alerts are `left` of the call, which may all need a number.
+    async fn open_in(&self, tx: &mut Tx, report: &AlertReport, rule: &Rule, key: String, left: usize) -> Result<Uuid> {
         let document = &rule.document;
         let (impact, urgency) = document.weight(report);
-        let number = self.tickets().numbers().supply(tx.ctx(), TicketKind::Incident, 1)?;
+        let supply = |count| self.tickets().numbers().supply(tx.ctx(), TicketKind::Incident, count);
+        // Where there is none left, the next attempt has enough for all.
+        let number = supply(1).or_else(|_| supply(left))?;
         let of = |prefix, id: Uuid| Id::new(prefix, id);
         let link = report.url.as_ref().map(|url| format!("<{url}>"));
         let description: Vec<String> = report.description.iter().cloned().chain(link).collect();
@@ -395,6 +437,16 @@ impl Incidents {
         let found = query::count(tx, &access.scoped(tx.ctx(), &visible), &ALERT, &firing).await?;
         Ok(i32::try_from(found.total).unwrap_or(i32::MAX))
     }
+}
+
+/// Refuses more alerts than a call may carry.
+fn check_count(count: usize, dry_run: bool) -> Result<()> {
+    let (most, call) = if dry_run { (MAX_ALERTS_IN_A_WRITE, "a dry run") } else { (MAX_ALERTS, "a call") };
+    if (1..=most).contains(&count) {
+        return Ok(());
+    }
+    let message = format!("{count} alerts are given; {call} carries 1 to {most}");
+    Err(UserError::limit(["alerts"], message, most as u64).into())
 }
 
 /// The rule that an alert follows.
