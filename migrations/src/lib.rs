@@ -21,6 +21,7 @@ pub mod m0012_operations;
 pub mod m0013_agreements;
 pub mod m0014_alerts;
 pub mod m0015_clocks_of_tickets;
+pub mod m0016_major_incidents;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -47,6 +48,7 @@ pub const ALL: &[SqlMigration] = &[
     m0013_agreements::MIGRATION,
     m0014_alerts::MIGRATION,
     m0015_clocks_of_tickets::MIGRATION,
+    m0016_major_incidents::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

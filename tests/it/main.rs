@@ -18,6 +18,7 @@ mod jobs;
 mod journey;
 mod lifecycle;
 mod links;
+mod major_incidents;
 mod non_interference;
 mod queues;
 mod replicas;

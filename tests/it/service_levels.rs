@@ -391,7 +391,7 @@ pub(crate) async fn result_of(client: &Client, operation: &Value) -> Value {
     }
 }
 
-async fn verified(installation: &Installation, company: &Company) -> u64 {
+pub(crate) async fn verified(installation: &Installation, company: &Company) -> u64 {
     let platform = installation.platform();
     let ctx = platform.access.system_ctx(company.tenant, "verify");
     let verified = platform.levels.verify(&ctx, |_| ()).await.expect("clocks can be computed");

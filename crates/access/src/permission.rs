@@ -53,6 +53,8 @@ permissions! {
     APPROVAL_DECIDE_ON_BEHALF = "approval.decideOnBehalf",
     /// Tell of alerts, which open, count on and resolve incidents as the rules of alerts say.
     ALERT_INGEST = "alert.ingest",
+    /// Say that an incident is a major one, or that it is not, lead it, tell of it and look back at it.
+    INCIDENT_MANAGE_MAJOR = "incident.manageMajor",
     /// Share saved filters: `TEAM` with one's teams, `TENANT` with everybody; and change those of others that are shared so.
     FILTER_SHARE = "filter.share",
     /// See users' e-mail addresses, time zones and roles.
@@ -185,6 +187,7 @@ static TEAM_LEAD_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_INTERNAL, Scope::Tenant),
         (TICKET_ASSIGN, Scope::Tenant),
         (TICKET_OVERRIDE_PRIORITY, Scope::Team),
+        (INCIDENT_MANAGE_MAJOR, Scope::Tenant),
         (TEAM_MANAGE, Scope::Team),
         (FILTER_SHARE, Scope::Team),
     ],
@@ -209,6 +212,7 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (APPROVAL_START, Scope::Tenant),
         (APPROVAL_DECIDE_ON_BEHALF, Scope::Tenant),
         (ALERT_INGEST, Scope::Tenant),
+        (INCIDENT_MANAGE_MAJOR, Scope::Tenant),
         (FILTER_SHARE, Scope::Tenant),
         (USER_READ, Scope::Tenant),
         (USER_MANAGE, Scope::Tenant),

@@ -4,6 +4,7 @@
 //! through the last days: so its history looks like one.
 
 mod agreements;
+mod major_incident;
 mod service_levels;
 
 use access::{
@@ -342,6 +343,7 @@ async fn load_incidents(platform: &Platform) -> Result<()> {
         play(platform, &cast, index).await?;
         cast.clock.advance(STEP);
     }
+    major_incident::load(platform, &cast.lead).await?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::task::{FutureObj, Spawn, SpawnError};
 use futures_util::{FutureExt, Stream, StreamExt};
-use incident::{ALERT, ALERT_RULE};
+use incident::fields::{ACTION, ALERT, ALERT_RULE, STATUS_UPDATE, TIMELINE_NOTE};
 use kernel::{Ctx, Error, PageDirection, Result, Uuid};
 use predicate::RecordType;
 use serde_json::Value as Json;
@@ -355,6 +355,70 @@ pub async fn alert_rule(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Op
     Loaders::one(ctx, AlertRuleKey(id)).await
 }
 
+/// A status update by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn status_update(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, StatusUpdateKey(id)).await
+}
+
+/// A note on a timeline by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn timeline_note(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, TimelineNoteKey(id)).await
+}
+
+/// An action after a major incident by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn major_action(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, MajorActionKey(id)).await
+}
+
+/// The last status updates of an incident.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn status_updates(ctx: &Context<'_>, incident: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, StatusUpdatesKey(incident)).await?.unwrap_or_default())
+}
+
+/// What the log tells of an incident, as far as a timeline shows it.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn timeline_events(ctx: &Context<'_>, incident: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, TimelineEventsKey(incident)).await?.unwrap_or_default())
+}
+
+/// What is noted on the timeline of an incident.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn timeline_notes(ctx: &Context<'_>, incident: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, TimelineNotesKey(incident)).await?.unwrap_or_default())
+}
+
+/// The review of a major incident.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn major_review(ctx: &Context<'_>, incident: Uuid) -> async_graphql::Result<Option<Row>> {
+    Ok(Loaders::one(ctx, MajorReviewKey(incident)).await?.and_then(|mut rows| rows.pop()))
+}
+
+/// What is to be done after a major incident.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn major_actions(ctx: &Context<'_>, incident: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, MajorActionsKey(incident)).await?.unwrap_or_default())
+}
+
 /// A service review by its id.
 ///
 /// # Errors
@@ -446,6 +510,9 @@ by_id!(AgreementKey, &AGREEMENT, &[]);
 by_id!(ReviewKey, &REVIEW, &[]);
 by_id!(AlertKey, &ALERT, &[]);
 by_id!(AlertRuleKey, &ALERT_RULE, &[]);
+by_id!(StatusUpdateKey, &STATUS_UPDATE, &[]);
+by_id!(TimelineNoteKey, &TIMELINE_NOTE, &[]);
+by_id!(MajorActionKey, &ACTION, &[]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.
 macro_rules! belonging {
@@ -498,6 +565,21 @@ belonging!(ClocksKey, Row, |batch, tickets| {
 });
 belonging!(ReviewActionsKey, Row, |batch, reviews| {
     by_field("review", batch.platform.agreements.actions_of(&batch.ctx()?, reviews).await?)
+});
+belonging!(StatusUpdatesKey, Row, |batch, incidents| {
+    by_field("incident", batch.platform.incidents.status_updates_of(&batch.ctx()?, incidents).await?)
+});
+belonging!(TimelineEventsKey, Row, |batch, incidents| {
+    by_field("subject", batch.platform.incidents.timeline_events_of(&batch.ctx()?, incidents).await?)
+});
+belonging!(TimelineNotesKey, Row, |batch, incidents| {
+    by_field("incident", batch.platform.incidents.timeline_notes_of(&batch.ctx()?, incidents).await?)
+});
+belonging!(MajorReviewKey, Row, |batch, incidents| {
+    by_field("incident", batch.platform.incidents.major_reviews_of(&batch.ctx()?, incidents).await?)
+});
+belonging!(MajorActionsKey, Row, |batch, incidents| {
+    by_field("incident", batch.platform.incidents.major_actions_of(&batch.ctx()?, incidents).await?)
 });
 belonging!(ApprovalsKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.approvals_of(&batch.ctx()?, tickets).await?)

@@ -122,6 +122,7 @@ impl Platform {
         let (closing, waking, sweeping, moving) = (self.clone(), self.clone(), self.clone(), self.clone());
         let (expiring, delegating, escalating) = (self.clone(), self.clone(), self.clone());
         let (simulating, applying, forgetting) = (self.clone(), self.clone(), self.clone());
+        let (reminding, telling) = (self.clone(), self.clone());
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
             .recurring(access::SWEEP_SESSIONS, move |store, _| {
@@ -133,6 +134,22 @@ impl Platform {
                 async move {
                     let ctx = platform.access.system_ctx(job.tenant, timer::AUTO_CLOSE);
                     platform.tickets.auto_close(&ctx, Tickets::job_ticket(&job.payload)?).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(incident::service::STATUS_UPDATE_DUE, move |_, job| {
+                let platform = reminding.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, incident::service::STATUS_UPDATE_DUE);
+                    platform.incidents.remind_of_status_update(&ctx, Tickets::job_ticket(&job.payload)?).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(incident::service::TELL_CHILDREN, move |_, job| {
+                let platform = telling.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, incident::service::TELL_CHILDREN);
+                    platform.incidents.tell_children(&ctx, &job.payload).await?;
                     Ok(JobOutcome::Done)
                 }
             })

@@ -154,6 +154,13 @@ impl ScalarType for TimePoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duration(pub String);
 
+impl Duration {
+    /// Of so many seconds.
+    pub fn of_seconds(seconds: i64) -> Self {
+        Self(kernel::clock::format_duration(chrono::Duration::seconds(seconds)))
+    }
+}
+
 /// A length of time in ISO 8601, such as `P5D` or `PT1H30M`; a day has 24 hours.
 #[Scalar(name = "Duration", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#appendix-A")]
 impl ScalarType for Duration {

@@ -20,6 +20,9 @@ use crate::custom_fields::CustomField;
 use crate::custom_fields::mutations::CustomFieldMutations;
 use crate::custom_fields::queries::CustomFieldQueries;
 use crate::incidents::alerts::{AlertMutations, AlertQueries};
+use crate::incidents::major::{MajorIncidentAction, MajorIncidentReview, StatusUpdate, TimelineNote};
+use crate::incidents::major_mutations::MajorIncidentMutations;
+use crate::incidents::major_queries::MajorIncidentQueries;
 use crate::incidents::mutations::IncidentMutations;
 use crate::incidents::queries::IncidentQueries;
 use crate::incidents::{Alert, AlertRule, Incident};
@@ -71,6 +74,7 @@ pub struct Query(
     ClockQueries,
     AgreementQueries,
     AlertQueries,
+    MajorIncidentQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -91,6 +95,7 @@ pub struct Mutation(
     ServiceLevelOperations,
     AgreementMutations,
     AlertMutations,
+    MajorIncidentMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -139,6 +144,14 @@ pub enum Node {
     Alert(Alert),
     /// A rule of alerts.
     AlertRule(AlertRule),
+    /// What is told of a major incident.
+    StatusUpdate(StatusUpdate),
+    /// What somebody noted on the timeline of a major incident.
+    TimelineNote(TimelineNote),
+    /// How a major incident is looked back at.
+    MajorIncidentReview(MajorIncidentReview),
+    /// What is to be done after a major incident.
+    MajorIncidentAction(MajorIncidentAction),
     /// An agreement on service levels.
     ServiceAgreement(ServiceAgreement),
     /// A service level requirement.
@@ -310,6 +323,21 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         prefix::ALERT => loaders::alert(ctx, id.uuid).await?.map(|row| Node::Alert(Alert::from_row(row))),
         prefix::ALERT_RULE => {
             loaders::alert_rule(ctx, id.uuid).await?.map(|row| Node::AlertRule(AlertRule::from_row(row)))
+        }
+        prefix::STATUS_UPDATE => {
+            loaders::status_update(ctx, id.uuid).await?.map(|row| Node::StatusUpdate(StatusUpdate::from_row(row)))
+        }
+        prefix::TIMELINE_NOTE => {
+            loaders::timeline_note(ctx, id.uuid).await?.map(|row| Node::TimelineNote(TimelineNote::from_row(row)))
+        }
+        prefix::MAJOR_INCIDENT_REVIEW => {
+            let found =
+                platform(ctx).tickets.by_ids(&viewer(ctx)?, &incident::fields::REVIEW, &[id.uuid], &[]).await?.pop();
+            found.map(|row| Node::MajorIncidentReview(MajorIncidentReview::from_row(row)))
+        }
+        prefix::MAJOR_INCIDENT_ACTION => {
+            let found = loaders::major_action(ctx, id.uuid).await?;
+            found.map(|row| Node::MajorIncidentAction(MajorIncidentAction::from_row(row)))
         }
         prefix::SERVICE_AGREEMENT => {
             loaders::agreement(ctx, id.uuid).await?.map(|row| Node::ServiceAgreement(ServiceAgreement::from_row(row)))

@@ -2,11 +2,12 @@
 
 use access::{TeamRef, UserRef};
 use configuration::ServiceRef;
-use kernel::{Id, Patch};
+use kernel::{Id, Patch, Timestamp};
 use ticket::custom_field::SetCustomField;
-use ticket::{AffectedItems, Impact, PriorityOverride, TicketRef, Urgency};
+use ticket::{AffectedItems, Impact, PriorityOverride, TaskDraft, TicketRef, Urgency};
 
 use crate::alert::{Matcher, SeverityMapping};
+use crate::major::{ActionKind, Step, UpdateAudience};
 use crate::model::IncidentOrigin;
 
 /// Open an incident.
@@ -155,5 +156,92 @@ pub struct UpdateAlertRule {
     /// A retired rule is for no alerts that come in.
     pub retired: Option<bool>,
     /// Refuse when the rule has another version.
+    pub expected_version: Option<i32>,
+}
+
+/// Who leads a major incident, what it means, and how often it is told of. What is absent stays.
+#[derive(Clone, Debug, Default)]
+pub struct MajorDraft {
+    /// What it means for the business, in Markdown.
+    pub business_impact: Option<String>,
+    /// Who commands.
+    pub commander: Patch<UserRef>,
+    /// Who tells of it.
+    pub communications_lead: Patch<UserRef>,
+    /// Who writes down.
+    pub scribe: Patch<UserRef>,
+    /// How long after a status update the next is due, in seconds; null: no reminders.
+    pub update_cadence: Patch<i64>,
+}
+
+/// Decide on a major incident, or change it.
+#[derive(Clone, Debug)]
+pub struct ChangeMajor {
+    /// Which incident.
+    pub incident: TicketRef,
+    /// What is done.
+    pub step: Step,
+    /// What else changes.
+    pub draft: MajorDraft,
+    /// Refuse when the incident has another version.
+    pub expected_version: Option<i32>,
+}
+
+/// Tell of a major incident.
+#[derive(Clone, Debug)]
+pub struct PostStatusUpdate {
+    /// Of which.
+    pub incident: TicketRef,
+    /// What, in Markdown.
+    pub body: String,
+    /// To whom.
+    pub audience: UpdateAudience,
+}
+
+/// Note something on the timeline of a major incident.
+#[derive(Clone, Debug)]
+pub struct AddTimelineNote {
+    /// Of which.
+    pub incident: TicketRef,
+    /// What, in Markdown.
+    pub body: String,
+    /// When it was; now, when absent.
+    pub at: Option<Timestamp>,
+}
+
+/// Write the review of a major incident. What is absent stays.
+#[derive(Clone, Debug)]
+pub struct WriteReview {
+    /// Of which.
+    pub incident: TicketRef,
+    /// What happened, in Markdown.
+    pub what_happened: Patch<String>,
+    /// Why, and why that, and so on.
+    pub five_whys: Option<Vec<String>>,
+    /// What is learnt from it, in Markdown.
+    pub lessons: Patch<String>,
+    /// Refuse when the review has another version.
+    pub expected_version: Option<i32>,
+}
+
+/// Have something done after a major incident.
+#[derive(Clone, Debug)]
+pub struct AddMajorAction {
+    /// After which.
+    pub incident: TicketRef,
+    /// What becomes of it.
+    pub kind: ActionKind,
+    /// What is to be done, and who does it.
+    pub draft: TaskDraft,
+}
+
+/// Set what holds for the tenant's major incidents. What is absent stays.
+#[derive(Clone, Debug, Default)]
+pub struct SetMajorSettings {
+    /// Whether a major incident is closed after its review only.
+    pub review_required: Option<bool>,
+    /// How long after a status update the next is due where nobody says otherwise, in seconds; null: no reminders.
+    pub update_cadence: Patch<i64>,
+    /// Refuse when the settings have another version.
     pub expected_version: Option<i32>,
 }

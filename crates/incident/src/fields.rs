@@ -5,6 +5,7 @@ use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Ru
 use ticket::fields::{OWN, READ, READ_INTERNAL, TEAM, TICKET, fact};
 
 use crate::alert::AlertStatus;
+use crate::major::{ActionKind, MajorState, UpdateAudience};
 use crate::model::IncidentOrigin;
 
 /// Those who work on the ticket.
@@ -33,6 +34,11 @@ const fn managed(field: Field) -> Field {
     Field { write: MANAGE, ..field }
 }
 
+/// Somebody's part in a major incident.
+const fn person(name: &'static str, column: &'static str) -> Field {
+    Field { filter: Policy::Never, order: Policy::Never, ..fact(name, column, FieldType::Id) }
+}
+
 /// Read as a whole, and neither filtered nor ordered by.
 const fn shown_only(field: Field) -> Field {
     Field { filter: Policy::Never, ..quiet(field) }
@@ -59,6 +65,17 @@ pub static INCIDENT: RecordType = RecordType {
         internal(nullable(silent(fact("firingAlerts", "firing_alerts", FieldType::Int)))),
         internal(nullable(silent(fact("firstSeenAt", "first_seen_at", FieldType::Time)))),
         internal(nullable(silent(fact("lastSeenAt", "last_seen_at", FieldType::Time)))),
+        nullable(fact("majorIncidentState", "major_state", FieldType::Enum(MajorState::NAMES))),
+        nullable(shown_only(fact("businessImpact", "business_impact", FieldType::Text))),
+        internal(nullable(shown_only(fact("majorReason", "major_reason", FieldType::Text)))),
+        nullable(silent(fact("majorDecidedAt", "major_decided_at", FieldType::Time))),
+        nullable(person("commander", "commander_id")),
+        nullable(person("communicationsLead", "communications_lead_id")),
+        nullable(person("scribe", "scribe_id")),
+        nullable(shown_only(fact("updateCadence", "update_cadence", FieldType::Int))),
+        nullable(silent(fact("nextUpdateDueAt", "next_update_due_at", FieldType::Time))),
+        nullable(shown_only(fact("reviewRequired", "review_required", FieldType::Bool))),
+        nullable(fact("reviewedAt", "reviewed_at", FieldType::Time)),
     ],
     relations: &[],
     row: READ,
@@ -117,5 +134,108 @@ pub static ALERT_RULE: RecordType = RecordType {
     team: &[],
 };
 
+/// What is told of a major incident: to everybody in the tenant, to those who see the incident, or to those who work on it.
+pub static STATUS_UPDATE: RecordType = RecordType {
+    name: "statusUpdate",
+    table: "status_update",
+    base: None,
+    fields: &[
+        quiet(fact("id", "id", FieldType::Id)),
+        quiet(fact("incident", "incident_id", FieldType::Id)),
+        silent(fact("audience", "audience", FieldType::Enum(UpdateAudience::NAMES))),
+        shown_only(fact("body", "body", FieldType::Text)),
+        quiet(fact("author", "author_id", FieldType::Id)),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("incident", "ticket")],
+    row: Rule::Any(&[
+        Rule::Equals("audience", "PUBLIC"),
+        Rule::All(&[Rule::Equals("audience", "REQUESTERS"), Rule::Through("incident", &READ)]),
+        Rule::Through("incident", &READ_INTERNAL),
+    ]),
+    own: &[],
+    team: &[],
+};
+
+/// What somebody notes on the timeline of a major incident. For those who work on it.
+pub static TIMELINE_NOTE: RecordType = RecordType {
+    name: "timelineNote",
+    table: "timeline_note",
+    base: None,
+    fields: &[
+        quiet(fact("id", "id", FieldType::Id)),
+        quiet(fact("incident", "incident_id", FieldType::Id)),
+        shown_only(fact("at", "at", FieldType::Time)),
+        shown_only(fact("body", "body", FieldType::Text)),
+        shown_only(fact("author", "author_id", FieldType::Id)),
+        shown_only(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("incident", "ticket")],
+    row: Rule::Through("incident", &READ_INTERNAL),
+    own: &[],
+    team: &[],
+};
+
+/// How a major incident is looked back at. For those who work on it.
+pub static REVIEW: RecordType = RecordType {
+    name: "majorIncidentReview",
+    table: "incident_review",
+    base: None,
+    fields: &[
+        quiet(fact("id", "id", FieldType::Id)),
+        quiet(fact("incident", "incident_id", FieldType::Id)),
+        shown_only(nullable(fact("whatHappened", "what_happened", FieldType::Text))),
+        shown_only(fact("fiveWhys", "five_whys", FieldType::TextList)),
+        shown_only(nullable(fact("lessons", "lessons", FieldType::Text))),
+        shown_only(nullable(fact("completedAt", "completed_at", FieldType::Time))),
+        shown_only(fact("version", "version", FieldType::Int)),
+        shown_only(fact("createdAt", "created_at", FieldType::Time)),
+        shown_only(fact("updatedAt", "updated_at", FieldType::Time)),
+    ],
+    relations: &[reference("incident", "ticket")],
+    row: Rule::Through("incident", &READ_INTERNAL),
+    own: &[],
+    team: &[],
+};
+
+/// What is to be done after a major incident. For those who work on it.
+pub static ACTION: RecordType = RecordType {
+    name: "majorIncidentAction",
+    table: "incident_action",
+    base: None,
+    fields: &[
+        quiet(fact("id", "id", FieldType::Id)),
+        quiet(fact("incident", "incident_id", FieldType::Id)),
+        shown_only(fact("kind", "kind", FieldType::Enum(ActionKind::NAMES))),
+        shown_only(fact("title", "title", FieldType::Text)),
+        quiet(nullable(fact("ticket", "ticket_id", FieldType::Id))),
+        shown_only(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("incident", "ticket")],
+    row: Rule::Through("incident", &READ_INTERNAL),
+    own: &[],
+    team: &[],
+};
+
+/// What a tenant sets for its major incidents.
+pub static SETTINGS: RecordType = RecordType {
+    name: "majorIncidentSettings",
+    table: "incident_settings",
+    base: None,
+    fields: &[
+        quiet(fact("id", "id", FieldType::Id)),
+        shown_only(managed(fact("reviewRequired", "review_required", FieldType::Bool))),
+        shown_only(managed(nullable(fact("updateCadence", "update_cadence", FieldType::Int)))),
+        shown_only(fact("version", "version", FieldType::Int)),
+        shown_only(fact("createdAt", "created_at", FieldType::Time)),
+        shown_only(fact("updatedAt", "updated_at", FieldType::Time)),
+    ],
+    relations: &[],
+    row: Rule::Always,
+    own: &[],
+    team: &[],
+};
+
 /// All record types of this crate.
-pub static ALL: &[&RecordType] = &[&INCIDENT, &ALERT, &ALERT_RULE];
+pub static ALL: &[&RecordType] =
+    &[&INCIDENT, &ALERT, &ALERT_RULE, &STATUS_UPDATE, &TIMELINE_NOTE, &REVIEW, &ACTION, &SETTINGS];

@@ -17,12 +17,16 @@
 //! **Alerts** open incidents, are counted on them and resolve them, as the tenant's rules of alerts say: see [`alert`]. At most one open
 //! incident has a deduplication key; the database holds everybody to that.
 //!
-//! **Events**: `AlertsReceived`, `IncidentCreated`, `IncidentResolved`, `IncidentReopened`, and those of tickets. **Permissions**: those of tickets.
+//! **Major incidents** are decided on, led, told of and looked back at: see [`major`].
+//!
+//! **Events**: `AlertsReceived`, `IncidentCreated`, `IncidentResolved`, `IncidentReopened`, those of major incidents (see [`events`]), and those of
+//! tickets. **Permissions**: those of tickets, `alert.ingest`, `incident.manageMajor`.
 
 pub mod alert;
 pub mod commands;
 pub mod events;
 pub mod fields;
+pub mod major;
 pub mod model;
 pub mod rules;
 pub mod service;

@@ -13,6 +13,7 @@ use ticket::{KindRules, StateCategory, TicketKind, Transition, Workflow};
 
 use crate::events;
 use crate::fields::INCIDENT;
+use crate::major;
 
 /// The default workflow of incidents.
 const WORKFLOW: &str = include_str!("workflow.json");
@@ -56,6 +57,19 @@ impl KindRules for IncidentRules {
             _ if transition.key == "assign" => ticket::events::ASSIGNED,
             _ => ticket::events::TRANSITIONED,
         }
+    }
+
+    fn refusals(&self, _transition: &Transition, to: StateCategory, row: &Row) -> Vec<String> {
+        match to == StateCategory::Closed && major::awaits_review(row) {
+            true => vec![
+                "a major incident is closed once its review is completed: `majorIncidentReviewComplete`".to_owned(),
+            ],
+            false => Vec::new(),
+        }
+    }
+
+    fn closes_by_itself(&self, row: &Row) -> bool {
+        !major::is_accepted(row)
     }
 
     fn inputs_to_resolve(&self) -> &'static [&'static str] {

@@ -2,8 +2,13 @@
 
 mod alert_rules;
 mod alerts;
+mod major;
+mod major_review;
+mod major_settings;
+mod status_updates;
 
 pub use alerts::{AlertResult, Ingested};
+pub use status_updates::{STATUS_UPDATE_DUE, TELL_CHILDREN};
 
 use access::permission::{TICKET_ASSIGN, TICKET_CREATE, TICKET_CREATE_ON_BEHALF, TICKET_OVERRIDE_PRIORITY};
 use kernel::error::Problems;

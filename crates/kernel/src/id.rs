@@ -42,6 +42,16 @@ pub mod prefix {
     pub const ALERT: &str = "alt";
     /// Rule of alerts.
     pub const ALERT_RULE: &str = "alr";
+    /// What is told of a major incident.
+    pub const STATUS_UPDATE: &str = "sup";
+    /// What somebody notes on the timeline of a major incident.
+    pub const TIMELINE_NOTE: &str = "tln";
+    /// How a major incident is looked back at.
+    pub const MAJOR_INCIDENT_REVIEW: &str = "mir";
+    /// What a tenant sets for its major incidents.
+    pub const MAJOR_INCIDENT_SETTINGS: &str = "mis";
+    /// What came out of that.
+    pub const MAJOR_INCIDENT_ACTION: &str = "mia";
     /// Task.
     pub const TASK: &str = "tsk";
     /// Comment.
@@ -97,6 +107,11 @@ pub mod prefix {
         INCIDENT,
         ALERT,
         ALERT_RULE,
+        STATUS_UPDATE,
+        TIMELINE_NOTE,
+        MAJOR_INCIDENT_REVIEW,
+        MAJOR_INCIDENT_SETTINGS,
+        MAJOR_INCIDENT_ACTION,
         TASK,
         COMMENT,
         EVENT,

@@ -36,6 +36,8 @@ pub struct Moment<'a> {
     pub category: StateCategory,
     /// What the ticket waits for after it.
     pub reason: Option<WaitingReason>,
+    /// Whether clocks of the ticket may pause at all; those of contracts count what a vendor takes in any case.
+    pub pausable: bool,
     /// The ticket's priority after it.
     pub priority: Priority,
     /// The ticket's team after it.
@@ -333,7 +335,7 @@ fn ending(policy: &Policy, rule: &MetricRule, clock: &Clock, moment: &Moment<'_>
 fn counts(policy: &Policy, rule: &MetricRule, moment: &Moment<'_>) -> bool {
     match policy.kind {
         PolicyKind::UnderpinningContract => awaits_vendor(moment),
-        PolicyKind::Sla | PolicyKind::Ola => !rule.pauses.hold(moment.category, moment.reason),
+        PolicyKind::Sla | PolicyKind::Ola => !moment.pausable || !rule.pauses.hold(moment.category, moment.reason),
     }
 }
 

@@ -7,6 +7,7 @@ use store::{Change, Event, NewEvent};
 use ticket::Tickets;
 use ticket::comment::CommentRole;
 use ticket::events as told;
+use ticket::fields::PAUSABLE;
 use ticket::model::{CommentVisibility, Priority, StateCategory, TicketKind, WaitingReason};
 
 use crate::clock::{Clock, Moment, What, advance};
@@ -140,6 +141,7 @@ fn fold_as(
         what,
         category: event.text("stateCategory").and_then(StateCategory::parse).ok_or_else(|| broken("stateCategory"))?,
         reason: event.text("waitingReason").and_then(WaitingReason::parse),
+        pausable: event.facts.get(PAUSABLE).and_then(Json::as_bool).unwrap_or(true),
         priority: event.text("priority").and_then(Priority::parse).ok_or_else(|| broken("priority"))?,
         team: event.id("team"),
         answered: event.text("firstRespondedAt").is_some(),

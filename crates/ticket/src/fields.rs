@@ -27,6 +27,8 @@ pub const OWN: &[&str] = &["requester", "openedBy"];
 /// The fields that make a ticket a team's.
 pub const TEAM: &[&str] = &["team"];
 
+/// The field that says whether a ticket's clocks may pause.
+pub const PAUSABLE: &str = "pausable";
 /// The field that says which versions of policies and calendars a ticket's clocks follow.
 pub const SLA_BASIS: &str = "slaBasis";
 
@@ -128,6 +130,8 @@ pub static TICKET: RecordType = RecordType {
         // The clock of a service level agreement that is due next; kept by whoever keeps the clocks.
         nullable(fact("slaDueAt", "sla_due_at", FieldType::Time)),
         nullable(fact("slaState", "sla_state", FieldType::Enum(SlaState::NAMES))),
+        // Whether its clocks may pause; absent: they may. Said by the practice, read by whoever keeps the clocks.
+        Field { filter: Never, order: Never, ..nullable(fact(PAUSABLE, "pausable", FieldType::Bool)) },
         // Which versions of policies and calendars hold for the ticket.
         Field { filter: Never, order: Never, ..nullable(fact(SLA_BASIS, "sla_basis", FieldType::Json)) },
         // Absent on tickets that follow the default of their kind.

@@ -221,7 +221,7 @@ impl Tickets {
         for step in &ticket.steps {
             self.step(tx, &mut edit, ticket, step, matrix);
         }
-        timer::schedule_in(tx, &edit.workflow, &edit.after)?;
+        timer::schedule_in(tx, &edit)?;
         fresh.refs.push(Row::new(
             &EXTERNAL_REF,
             vec![
@@ -268,7 +268,7 @@ impl Tickets {
             if !query::update_in(tx, tenant, rules.record(), edit.after.id(), Some(version), &values).await? {
                 return Err(tx.retry());
             }
-            timer::schedule_in(tx, &edit.workflow, &edit.after)?;
+            timer::schedule_in(tx, &edit)?;
         }
         Ok(outcomes)
     }

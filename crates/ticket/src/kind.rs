@@ -29,6 +29,11 @@ pub trait KindRules: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether a ticket that stayed resolved is closed without anybody's doing; it is, by default.
+    fn closes_by_itself(&self, _row: &Row) -> bool {
+        true
+    }
+
     /// JSON Schema of an input that only this kind's transitions take; `None` for an unknown one.
     fn input_schema(&self, workflow: &Workflow, name: &str) -> Option<Json>;
 

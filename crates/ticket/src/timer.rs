@@ -7,11 +7,11 @@ use kernel::{Ctx, Error, Result, Uuid};
 use serde_json::{Map, json};
 use store::{NewJob, Tx};
 
+use crate::edit::Edit;
 use crate::model::StateCategory;
 use crate::model::TicketKind;
 use crate::queries::TicketRef;
 use crate::service::Tickets;
-use crate::workflow::Workflow;
 
 /// The job that closes a ticket which stayed resolved.
 pub const AUTO_CLOSE: &str = "ticket.autoClose";
@@ -24,20 +24,23 @@ const CLOSE: &str = "close";
 ///
 /// # Errors
 /// `INTERNAL` when the workflow's duration cannot be read (it was checked when the document was).
-pub(crate) fn schedule_in(tx: &mut Tx, workflow: &Workflow, row: &store::query::Row) -> Result<()> {
+pub(crate) fn schedule_in(tx: &mut Tx, edit: &Edit) -> Result<()> {
+    let row = &edit.after;
     if let Some(until) = row.get("waitingUntil").as_time() {
         tx.enqueue(job(tx.ctx(), WAKE, row, until));
     }
     if row.text("stateCategory") == StateCategory::Resolved.as_str()
+        && edit.rules.closes_by_itself(row)
         && let Some(resolved) = row.get("resolvedAt").as_time()
-        && let Some(after) = workflow.auto_close_after().map_err(Error::internal)?
+        && let Some(after) = edit.workflow.auto_close_after().map_err(Error::internal)?
     {
         tx.enqueue(job(tx.ctx(), AUTO_CLOSE, row, resolved + after));
     }
     Ok(())
 }
 
-fn job(ctx: &Ctx, kind: &'static str, row: &store::query::Row, run_at: kernel::Timestamp) -> NewJob {
+/// A job about a ticket, of which there is one of its kind.
+pub fn job(ctx: &Ctx, kind: &'static str, row: &store::query::Row, run_at: kernel::Timestamp) -> NewJob {
     NewJob {
         kind,
         tenant: ctx.tenant,
@@ -58,7 +61,8 @@ impl Tickets {
             let (tickets, ticket) = (tickets.clone(), ticket.clone());
             Box::pin(async move {
                 let mut edit = tickets.edit_in(tx, &ticket, "id").await?;
-                if edit.before.text("stateCategory") != StateCategory::Resolved.as_str() {
+                let resolved = edit.before.text("stateCategory") == StateCategory::Resolved.as_str();
+                if !resolved || !edit.rules.closes_by_itself(&edit.before) {
                     return Ok(());
                 }
                 let after = edit.workflow.auto_close_after().map_err(Error::internal)?.unwrap_or_default();

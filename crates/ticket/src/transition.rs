@@ -191,7 +191,7 @@ impl Tickets {
         edit.save_in(tx, self.access(), event, payload).await?;
         self.recount_dependents_in(tx, edit).await?;
         self.make_in(tx, edit, key, prepared).await?;
-        timer::schedule_in(tx, &workflow, &edit.after)
+        timer::schedule_in(tx, edit)
     }
 
     fn check_allowed<'w>(

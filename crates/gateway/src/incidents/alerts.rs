@@ -7,7 +7,6 @@ use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Oneo
 use incident::alert::{self as domain, Matcher, MatcherTest, SeverityMapping};
 use incident::{ALERT, ALERT_RULE};
 use kernel::Id;
-use kernel::clock::format_duration;
 use kernel::id::prefix;
 use predicate::Predicate;
 use store::query::{OrderTerm, Row};
@@ -287,12 +286,12 @@ impl AlertRule {
 
     /// How long after its first alert an incident is joined; as long as it is open, when null.
     pub fn window(&self) -> Result<Option<Duration>> {
-        Ok(self.says()?.window.map(length))
+        Ok(self.says()?.window.map(Duration::of_seconds))
     }
 
     /// How long after it was resolved an incident is reopened.
     pub fn flap_window(&self) -> Result<Duration> {
-        Ok(length(self.says()?.flap_window))
+        Ok(Duration::of_seconds(self.says()?.flap_window))
     }
 
     /// The resolution code with which an incident is resolved when its last alert is over; it waits for a person, when null.
@@ -357,10 +356,6 @@ impl AlertRule {
     pub fn updated_at(&self) -> DateTime {
         DateTime(self.0.time("updatedAt"))
     }
-}
-
-fn length(seconds: i64) -> Duration {
-    Duration(format_duration(chrono::Duration::seconds(seconds)))
 }
 
 connection! {

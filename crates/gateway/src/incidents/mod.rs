@@ -2,6 +2,9 @@
 
 pub mod alerts;
 pub mod intake;
+pub mod major;
+pub mod major_mutations;
+pub mod major_queries;
 pub mod mutations;
 pub mod queries;
 pub mod types;

@@ -14,7 +14,6 @@ use crate::incidents::Incident;
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
 use crate::scalars::{Markdown, patch, reference};
-use crate::tickets::queries::ticket_ref;
 use crate::tickets::words::{Impact, IncidentOrigin, Priority, Urgency};
 
 /// A priority to set against the matrix.
@@ -240,16 +239,21 @@ fn update_command(input: IncidentUpdateInput) -> kernel::Result<incident::Update
 
 /// The incident that an `id` names.
 fn incident_ref(id: &ID) -> kernel::Result<ticket::TicketRef> {
-    let reference = ticket_ref(id)?;
+    incident_at("id", id)
+}
+
+/// The incident that an input names at this path.
+pub(super) fn incident_at(path: &'static str, id: &ID) -> kernel::Result<ticket::TicketRef> {
+    let reference = ticket::TicketRef::parse(id, path)?;
     let number = ticket::TicketKind::Incident.number_prefix();
     match &reference {
         ticket::TicketRef::Number(text) if !text.starts_with(&format!("{number}-")) => {
             let message = format!("`{text}` is no incident's number; those begin with `{number}-`");
-            Err(Problem::constraint(["id"], message, "id", None).into())
+            Err(Problem::constraint([path], message, "id", None).into())
         }
         ticket::TicketRef::Id(id) if id.prefix != ticket::TicketKind::Incident.id_prefix() => {
             let message = format!("expected an id that starts with `inc_`, got one that starts with `{}_`", id.prefix);
-            Err(Problem::constraint(["id"], message, "id", None).into())
+            Err(Problem::constraint([path], message, "id", None).into())
         }
         _ => Ok(reference),
     }

@@ -3,6 +3,7 @@
 use kernel::id::prefix;
 use store::query::Row;
 
+use crate::incidents::major::MajorIncident;
 use crate::scalars::{DateTime, Markdown};
 use crate::tickets::object::ticket_object;
 use crate::tickets::types::TicketRow;
@@ -63,6 +64,11 @@ ticket_object! {
         /// When an alert of it was told last. Null without alerts, and without `ticket.internal`.
         pub async fn last_seen_at(&self) -> Option<DateTime> {
             self.0.0.get("lastSeenAt").as_time().map(DateTime)
+        }
+
+        /// What makes it a major incident; null for one that nobody ever proposed as such.
+        pub async fn major_incident(&self) -> Option<MajorIncident> {
+            MajorIncident::of(&self.0.0)
         }
     }
 }

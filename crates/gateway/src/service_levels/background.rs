@@ -2,7 +2,6 @@
 
 use access::Changed;
 use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
-use kernel::clock::format_duration;
 use sla::apply::{Application, ClockChange};
 use sla::simulate::{Figure, Simulation, Worst};
 use store::query::Row;
@@ -133,7 +132,7 @@ impl SlaOverrun {
 
     /// How long over time, in working time.
     fn over(&self) -> Duration {
-        Duration(format_duration(chrono::Duration::seconds(self.0.over)))
+        Duration::of_seconds(self.0.over)
     }
 }
 

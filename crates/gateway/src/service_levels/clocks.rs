@@ -145,7 +145,7 @@ impl SlaClock {
 
     /// The target in force, in working time.
     pub fn target(&self) -> Duration {
-        Duration(format_duration(chrono::Duration::seconds(self.row.int("target"))))
+        Duration::of_seconds(self.row.int("target"))
     }
 
     /// The calendar whose time counts.

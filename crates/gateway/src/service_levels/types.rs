@@ -409,7 +409,7 @@ impl SlaTarget {
 
     /// How long, in working time.
     pub fn target(&self) -> Duration {
-        Duration(format_duration(chrono::Duration::seconds(self.0.target)))
+        Duration::of_seconds(self.0.target)
     }
 
     /// Another calendar than the policy's.
@@ -472,7 +472,7 @@ impl SlaEscalation {
 }
 
 fn length(seconds: i64) -> Duration {
-    Duration(format_duration(chrono::Duration::seconds(seconds)))
+    Duration::of_seconds(seconds)
 }
 
 /// What an escalation does.

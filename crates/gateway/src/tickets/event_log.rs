@@ -57,6 +57,12 @@ pub fn record_of(platform: &Platform, event: &store::Event) -> Option<&'static R
     platform.tickets.kinds().get(kind).ok().map(|rules| rules.record())
 }
 
+/// An event of the log as it was read with its ticket, and when it happened.
+pub(crate) fn listed(ctx: &Ctx, platform: &Platform, row: &Row) -> Option<(kernel::Timestamp, Event)> {
+    let cursor = platform.access.store().cursors().seal_log(ctx.tenant, row.int("position"));
+    Some((row.time("occurredAt"), from_row(ctx, platform, row, cursor)?))
+}
+
 /// An event of the log as it was read with its ticket.
 fn from_row(ctx: &Ctx, platform: &Platform, row: &Row, cursor: String) -> Option<Event> {
     let stored: Vec<Change> = match row.get("changes") {

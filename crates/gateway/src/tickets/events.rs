@@ -13,6 +13,7 @@ use crate::configuration::ConfigurationItem;
 use crate::configuration::types::LinkDirection;
 use crate::context::{platform, viewer};
 use crate::incidents::alerts::AlertOutcome;
+use crate::incidents::major::{MajorIncidentAction, StatusUpdate, TimelineNote};
 use crate::loaders;
 use crate::people::{Actor, User};
 use crate::scalars::{Cursor, DateTime, Json, id_of};
@@ -285,10 +286,48 @@ events! {
                 i32::try_from(told).unwrap_or(i32::MAX)
             }
 
-            /// What became of each alert; at most 500.
+            /// What became of each alert; at most 20.
             pub async fn alerts(&self) -> Vec<AlertReceived> {
                 let alerts = self.0.payload.get("alerts").and_then(JsonValue::as_array);
                 alerts.into_iter().flatten().filter_map(AlertReceived::of).collect()
+            }
+        }
+        /// Somebody says that an incident is a major one.
+        MajorIncidentProposed {}
+        /// An incident is a major one from now on.
+        MajorIncidentAccepted {}
+        /// An incident that was proposed is no major one.
+        MajorIncidentRejected {}
+        /// Who leads a major incident, what it means for the business, or how often it is told of changed.
+        MajorIncidentUpdated {}
+        /// Something was told of a major incident.
+        StatusUpdatePosted {
+            /// The status update; null when it is not meant for the viewer.
+            pub async fn status_update(&self, ctx: &Context<'_>) -> Result<Option<StatusUpdate>> {
+                let Some(id) = self.0.payload_id("statusUpdate") else { return Ok(None) };
+                Ok(loaders::status_update(ctx, id).await?.map(StatusUpdate::from_row))
+            }
+        }
+        /// A major incident should have been told of by now. For those who work on it.
+        StatusUpdateDue {}
+        /// Somebody noted something on the timeline of a major incident. For those who work on it.
+        TimelineNoteAdded {
+            /// The note; null when the viewer may not read it.
+            pub async fn note(&self, ctx: &Context<'_>) -> Result<Option<TimelineNote>> {
+                let Some(id) = self.0.payload_id("note") else { return Ok(None) };
+                Ok(loaders::timeline_note(ctx, id).await?.map(TimelineNote::from_row))
+            }
+        }
+        /// The review of a major incident was written. For those who work on it.
+        MajorIncidentReviewUpdated {}
+        /// The review of a major incident was completed.
+        MajorIncidentReviewCompleted {}
+        /// Something is to be done after a major incident. For those who work on it.
+        MajorIncidentActionAdded {
+            /// The action; null when the viewer may not read it.
+            pub async fn action(&self, ctx: &Context<'_>) -> Result<Option<MajorIncidentAction>> {
+                let Some(id) = self.0.payload_id("action") else { return Ok(None) };
+                Ok(loaders::major_action(ctx, id).await?.map(MajorIncidentAction::from_row))
             }
         }
         /// The configuration items that a ticket is about changed. For those who work on the ticket.
@@ -532,6 +571,8 @@ events! {
         AlertRuleCreated
         /// A rule of alerts changed.
         AlertRuleUpdated
+        /// What a tenant sets for its major incidents changed.
+        MajorIncidentSettingsUpdated
         /// An agreement on service levels was added.
         ServiceAgreementCreated
         /// An agreement on service levels changed.

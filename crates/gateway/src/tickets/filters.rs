@@ -13,6 +13,7 @@ use crate::custom_fields::CustomFieldFilter;
 use crate::filters::{
     BooleanFilter, DateTimeFilter, IdFilter, IntFilter, StringFilter, StringListFilter, combine, enum_filter,
 };
+use crate::incidents::major::MajorIncidentState;
 use crate::people::{TeamFilter, UserFilter};
 use crate::tickets::events::TicketEventKind;
 use crate::tickets::words::{
@@ -26,6 +27,7 @@ enum_filter!(ImpactFilter, Impact);
 enum_filter!(UrgencyFilter, Urgency);
 enum_filter!(PriorityFilter, Priority);
 enum_filter!(IncidentOriginFilter, IncidentOrigin);
+enum_filter!(MajorIncidentStateFilter, MajorIncidentState);
 enum_filter!(SlaStateFilter, SlaState);
 
 /// Compares the state of a ticket.
@@ -216,6 +218,12 @@ pub struct IncidentFilter {
     pub firing_alerts: Option<IntFilter>,
     /// When an alert of it was told last. For those who work on tickets.
     pub last_seen_at: Option<DateTimeFilter>,
+    /// Whether it is a major one: how far that is decided.
+    pub major_incident_state: Option<MajorIncidentStateFilter>,
+    /// When the next status update of a major incident is due.
+    pub next_update_due_at: Option<DateTimeFilter>,
+    /// When the review of a major incident was completed.
+    pub reviewed_at: Option<DateTimeFilter>,
     /// All of these hold.
     pub and: Option<Vec<IncidentFilter>>,
     /// At least one of these holds. An empty list is no condition.
@@ -238,6 +246,9 @@ impl IncidentFilter {
             self.occurrences.map_or_else(Predicate::always, |filter| filter.on("occurrences")),
             self.firing_alerts.map_or_else(Predicate::always, |filter| filter.on("firingAlerts")),
             self.last_seen_at.map_or_else(Predicate::always, |filter| filter.on("lastSeenAt")),
+            self.major_incident_state.map_or_else(Predicate::always, |filter| filter.on("majorIncidentState")),
+            self.next_update_due_at.map_or_else(Predicate::always, |filter| filter.on("nextUpdateDueAt")),
+            self.reviewed_at.map_or_else(Predicate::always, |filter| filter.on("reviewedAt")),
         ]);
         combine(own, self.and, self.or, self.not, Self::predicate)
     }
