@@ -22,6 +22,7 @@ pub mod m0013_agreements;
 pub mod m0014_alerts;
 pub mod m0015_clocks_of_tickets;
 pub mod m0016_major_incidents;
+pub mod m0017_acknowledgement;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -49,6 +50,7 @@ pub const ALL: &[SqlMigration] = &[
     m0014_alerts::MIGRATION,
     m0015_clocks_of_tickets::MIGRATION,
     m0016_major_incidents::MIGRATION,
+    m0017_acknowledgement::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

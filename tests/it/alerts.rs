@@ -221,6 +221,31 @@ async fn as_many_as_one_call_may_carry_are_taken_and_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_incident_that_a_person_opens_may_have_a_key_of_its_own() {
+    each_engine(async |installation, company| {
+        let admin = rules(installation, &company).await;
+        let requester = installation.client(&company.requester.token);
+        let input = |key: &str| json!({ "title": "Backup failed", "deduplicationKey": key, "requester": { "email": company.requester.email } });
+        let own = json!({ "title": "x", "deduplicationKey": "backup" });
+        assert_eq!(requester.user_error("incidentCreate", own).await["permission"], "ticket.internal");
+        for (key, code) in [("k".repeat(513), "LIMIT"), (" ".to_owned(), "VALIDATION")] {
+            let refused = admin.user_error("incidentCreate", input(&key)).await;
+            assert_eq!((&refused["code"], &refused["path"]), (&json!(code), &json!(["deduplicationKey"])));
+        }
+        let opened = admin.done("incidentCreate", input("alert:backup"), "incident { id number deduplicationKey }").await;
+        assert_eq!(opened["incident"]["deduplicationKey"], "alert:backup");
+        let taken = admin.user_error("incidentCreate", input("alert:backup")).await;
+        assert_eq!((&taken["code"], &taken["path"]), (&json!("CONFLICT"), &json!(["deduplicationKey"])));
+        let told = tell(&admin, vec![alert("backup", "FIRING", &[])]).await;
+        assert_eq!(outcomes(&told), ["JOINED"], "alerts with the key are its own");
+        assert_eq!(told[0]["incident"]["number"], opened["incident"]["number"]);
+        crate::company_life::resolve(&admin, &opened["incident"]).await;
+        admin.done("incidentCreate", input("alert:backup"), "incident { id }").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_has_so_many_rules_that_are_not_retired_and_no_more() {
     each_engine(async |installation, company| {
         let admin = installation.client(&company.admin.token);

@@ -134,3 +134,65 @@ async fn questions_are_bounded_and_take_one_statement() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_tickets_were_taken_up_handed_on_and_resolved() {
+    each_engine(async |installation, company| {
+        let client = |person: &tests::company::Person| installation.client(&person.token);
+        let (admin, requester) = (client(&company.admin), client(&company.requester));
+        let later = |minutes| installation.clock.advance(Duration::minutes(minutes));
+        let open = async |team: Option<&str>| {
+            let mut input = json!({ "title": "x", "requester": { "email": company.requester.email } });
+            if let Some(team) = team {
+                input["team"] = json!({ "slug": team });
+            }
+            incident_with(&admin, input).await
+        };
+        // Taken up at once and resolved; taken up after ten minutes, handed on and resolved; resolved and reopened; never taken up;
+        // given up.
+        let (first, second, third) = (open(Some("network")).await, open(None).await, open(Some("network")).await);
+        let (_, given_up) = (open(None).await, open(None).await);
+        later(10);
+        assign(&admin, &second, "network", None).await;
+        assign(&admin, &second, "workplace", None).await;
+        later(20);
+        for ticket in [&first, &second, &third] {
+            resolve(&admin, ticket).await;
+        }
+        admin.done("incidentReopen", json!({ "id": third["id"] }), "incident { id }").await;
+        resolve(&admin, &third).await;
+        admin.done("ticketTransition", json!({ "id": given_up["id"], "transition": "cancel" }), "ticket { id }").await;
+
+        let query = "{ ticketStats(groupBy: []) { groups { count resolved reopened reassigned firstContactResolved \
+            firstContactResolutionRate timeToAcknowledge { count mean p50 longest } timeToResolve { count mean } } } }";
+        let seen = admin.ask(query, json!({})).await["ticketStats"]["groups"][0].take();
+        assert_eq!(
+            seen,
+            json!({
+                "count": 5, "resolved": 3, "reopened": 1, "reassigned": 1, "firstContactResolved": 1,
+                "firstContactResolutionRate": 1.0 / 3.0,
+                "timeToAcknowledge": { "count": 3, "mean": "PT3M20S", "p50": "PT0S", "longest": "PT10M" },
+                "timeToResolve": { "count": 3, "mean": "PT30M" },
+            })
+        );
+        let theirs = requester.ask(query, json!({})).await["ticketStats"]["groups"][0].take();
+        assert_eq!(
+            (&theirs["resolved"], &theirs["reopened"], &theirs["reassigned"], &theirs["firstContactResolved"]),
+            (&json!(3), &json!(1), &Value::Null, &Value::Null),
+            "what they may not read is not counted for them"
+        );
+        let alone = "{ ticketStats(groupBy: [TEAM]) { groups { count timeToAcknowledge { count } } } }";
+        let groups = admin.ask(alone, json!({})).await["ticketStats"]["groups"].take();
+        assert_eq!(
+            groups,
+            json!([
+                { "count": 2, "timeToAcknowledge": { "count": 2 } },
+                { "count": 2, "timeToAcknowledge": null },
+                { "count": 1, "timeToAcknowledge": { "count": 1 } },
+            ])
+        );
+        let untaken = "{ tickets(filter: { acknowledgedAt: { isNull: true } }) { totalCount } }";
+        assert_eq!(admin.ask(untaken, json!({})).await["tickets"]["totalCount"], 2);
+    })
+    .await;
+}

@@ -477,3 +477,34 @@ async fn a_transition_asks_for_approval_which_holds_back_another_and_creates_tas
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resolved_ticket_is_reopened_within_the_window() {
+    each_engine(async |installation, company| {
+        let (admin, agent) = (installation.client(&company.admin.token), installation.client(&company.agent.token));
+        let mut document = default_document(&admin).await;
+        document["reopenWindow"] = json!("PT0S");
+        let wrong = admin.call("workflowValidate", json!({ "kind": "INCIDENT", "document": document }), "valid").await;
+        assert_eq!(wrong["userErrors"][0]["path"], json!(["document", "reopenWindow"]), "{wrong}");
+        document["reopenWindow"] = json!("P2D");
+        publish(&admin, &document).await;
+        let shown = "{ workflow(key: \"incident\") { published { reopenWindow } } }";
+        assert_eq!(admin.ask(shown, json!({})).await["workflow"]["published"]["reopenWindow"], "P2D");
+        let requester = json!({ "email": company.requester.email });
+        let input = json!({ "title": "x", "team": { "slug": "network" }, "requester": requester });
+        let ticket = incident_with(&agent, input).await;
+        let reopen = json!({ "id": ticket["id"] });
+        resolve(&agent, &ticket).await;
+        installation.clock.advance(chrono::Duration::days(2));
+        agent.done("incidentReopen", reopen.clone(), "incident { id }").await;
+        resolve(&agent, &ticket).await;
+        installation.clock.advance(chrono::Duration::days(2) + chrono::Duration::seconds(1));
+        let late = agent.user_error("incidentReopen", reopen).await;
+        assert_eq!(late["code"], "TRANSITION_REFUSED");
+        assert!(late["reasons"][0].as_str().expect("a reason").contains("`P2D`"), "{late}");
+        let open = transitions(&agent, &ticket).await;
+        let allowed: Vec<_> = open.as_array().unwrap().iter().filter(|found| found["allowed"] == true).collect();
+        assert_eq!(allowed.len(), 1, "it can still be closed: {open}");
+    })
+    .await;
+}

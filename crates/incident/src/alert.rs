@@ -109,10 +109,7 @@ impl AlertReport {
         if let Some(description) = &self.description {
             ticket::commands::check_long_text(&mut problems, "description", description);
         }
-        line(&mut problems, "key", &self.key, MAX_ALERT_KEY);
-        if self.key.trim().is_empty() {
-            problems.add(UserError::validation(["key"], "an alert needs a key by which it is known again"));
-        }
+        check_key(&mut problems, "key", &self.key);
         for (field, text) in [("severity", &self.severity), ("source", &self.source), ("url", &self.url)] {
             if let Some(text) = text {
                 line(&mut problems, field, text, MAX_LABEL_VALUE);
@@ -127,6 +124,14 @@ impl AlertReport {
             line(&mut problems, "labels", value, MAX_LABEL_VALUE);
         }
         problems.check()
+    }
+}
+
+/// Checks a key by which the same thing is meant again.
+pub(crate) fn check_key(problems: &mut Problems, field: &str, key: &str) {
+    line(problems, field, key, MAX_ALERT_KEY);
+    if key.trim().is_empty() {
+        problems.add(UserError::validation([field], "a key is needed by which it is known again"));
     }
 }
 

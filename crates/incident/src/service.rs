@@ -10,7 +10,9 @@ mod status_updates;
 pub use alerts::{AlertResult, Ingested};
 pub use status_updates::{STATUS_UPDATE_DUE, TELL_CHILDREN};
 
-use access::permission::{TICKET_ASSIGN, TICKET_CREATE, TICKET_CREATE_ON_BEHALF, TICKET_OVERRIDE_PRIORITY};
+use access::permission::{
+    TICKET_ASSIGN, TICKET_CREATE, TICKET_CREATE_ON_BEHALF, TICKET_INTERNAL, TICKET_OVERRIDE_PRIORITY,
+};
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Error, Id, Patch, Result, UserError, id};
 use predicate::{Predicate, Value};
@@ -51,9 +53,35 @@ impl Incidents {
         self.tickets
             .write(ctx, "incidentCreate", move |tx| {
                 let (incidents, command, number) = (incidents.clone(), command.clone(), number.clone());
-                Box::pin(async move { incidents.create_in(tx, command, number).await })
+                Box::pin(async move {
+                    incidents.check_key_in(tx, command.deduplication_key.as_deref()).await?;
+                    let row = incidents.create_in(tx, command, number).await?;
+                    incidents.authorise_key(tx.ctx(), &row)?;
+                    Ok(row)
+                })
             })
             .await
+    }
+
+    /// Refuses a key that an open incident has.
+    async fn check_key_in(&self, tx: &Tx, key: Option<&str>) -> Result<()> {
+        let Some(key) = key else { return Ok(()) };
+        let (open, catalogue) = (Predicate::eq("openKey", key), self.tickets.access().catalogue());
+        if query::exists(tx, tx.ctx().tenant, &INCIDENT, &open, catalogue).await? {
+            let message = "an open incident has this key already; `alertIngest` counts on it";
+            return Err(UserError::taken(["deduplicationKey"], message).into());
+        }
+        Ok(())
+    }
+
+    /// Refuses a key from those who could not read it.
+    fn authorise_key(&self, ctx: &Ctx, incident: &Row) -> Result<()> {
+        let policy = predicate::Policy::When(predicate::Rule::Permission(TICKET_INTERNAL));
+        if incident.get("deduplicationKey").is_null() || self.tickets.access().allows(ctx, &INCIDENT, &policy, incident)
+        {
+            return Ok(());
+        }
+        Err(UserError::forbidden(TICKET_INTERNAL).into())
     }
 
     pub(crate) async fn create_in(&self, tx: &mut Tx, command: CreateIncident, number: String) -> Result<Row> {
@@ -384,6 +412,7 @@ fn check_create(ctx: &Ctx, command: &mut CreateIncident) -> Result<()> {
     for (given, permission) in [
         (true, TICKET_CREATE),
         (command.team.is_some() || command.assignee.is_some(), TICKET_ASSIGN),
+        (command.deduplication_key.is_some(), TICKET_INTERNAL),
         (command.priority_override.is_some(), TICKET_OVERRIDE_PRIORITY),
     ] {
         if given && !ctx.grants.holds(permission) {
@@ -398,6 +427,9 @@ fn check_create(ctx: &Ctx, command: &mut CreateIncident) -> Result<()> {
     check_override(&mut problems, command.priority_override.as_ref());
     command.tags = normalise_tags(&mut problems, std::mem::take(&mut command.tags));
     command.items.check(&mut problems);
+    if let Some(key) = &command.deduplication_key {
+        crate::alert::check_key(&mut problems, "deduplicationKey", key);
+    }
     if command.external_refs.len() > MAX_EXTERNAL_REFS {
         let message =
             format!("{} references are given; at most {MAX_EXTERNAL_REFS} are allowed", command.external_refs.len());

@@ -115,7 +115,8 @@ impl ServiceLevels {
             record: &SLA_CLOCK,
             filter: filter.and(ended(request.since, request.until)),
             group_by: request.dimensions.iter().map(group).chain([outcome]).collect(),
-            between: None,
+            between: Vec::new(),
+            matching: Vec::new(),
             limit: 2 * MAX_GROUPS as u32 + 2,
         };
         let rows = query::statistics(&reader, &self.access().scoped(ctx, &visible), &wanted).await?;

@@ -54,7 +54,8 @@ impl ServiceLevels {
             record: &TICKET,
             filter: condition.clone(),
             group_by: Vec::new(),
-            between: None,
+            between: Vec::new(),
+            matching: Vec::new(),
             limit: 1,
         };
         let groups = query::statistics(&reader, &scoped, &wanted).await?;

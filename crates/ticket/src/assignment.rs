@@ -156,8 +156,11 @@ pub(crate) fn count_reassignment(edit: &mut Edit) {
 pub fn start_if_new(edit: &mut Edit) {
     let workflow = edit.workflow.clone();
     if let Some(to) = taken_along(edit).map(|transition| transition.to.clone()) {
-        edit.set("stateCategory", workflow.category(&to).as_str());
+        let category = workflow.category(&to);
+        edit.set("stateCategory", category.as_str());
         edit.set("state", to);
+        let opened = edit.after.time("createdAt");
+        crate::transition::record_outcome(&mut edit.after, StateCategory::New, category, opened);
     }
 }
 

@@ -126,6 +126,7 @@ pub static TICKET: RecordType = RecordType {
         silent(fact("updatedAt", "updated_at", FieldType::Time)),
         nullable(fact("resolvedAt", "resolved_at", FieldType::Time)),
         nullable(fact("closedAt", "closed_at", FieldType::Time)),
+        nullable(fact("acknowledgedAt", "acknowledged_at", FieldType::Time)),
         nullable(fact("firstRespondedAt", "first_responded_at", FieldType::Time)),
         // The clock of a service level agreement that is due next; kept by whoever keeps the clocks.
         nullable(fact("slaDueAt", "sla_due_at", FieldType::Time)),

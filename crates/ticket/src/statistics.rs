@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan, Zoned};
 use kernel::{Ctx, Result, Timestamp, UserError};
-use predicate::{Predicate, Use};
+use predicate::{Operand, Path, Predicate, Test, Use};
 use store::query::{self, Group, GroupBy, Statistics};
 
 use crate::fields::TICKET;
@@ -91,7 +91,51 @@ pub struct StatisticsRequest {
     /// Until when; now when absent.
     pub until: Option<Timestamp>,
     /// Whether to tell how long tickets took from being opened to being resolved.
-    pub with_durations: bool,
+    pub with_resolution: bool,
+    /// Whether to tell how long tickets took from being opened to being taken up.
+    pub with_acknowledgement: bool,
+    /// Whether to count those that were resolved, reopened and handed on.
+    pub with_counts: bool,
+}
+
+/// What the times of an answer's groups are of, in this order, as far as they were asked for: until resolved, until taken up.
+fn between(request: &StatisticsRequest) -> Vec<(&'static str, &'static str)> {
+    let mut wanted = Vec::new();
+    wanted.extend(request.with_resolution.then_some(("createdAt", "resolvedAt")));
+    wanted.extend(request.with_acknowledgement.then_some(("createdAt", "acknowledgedAt")));
+    wanted
+}
+
+/// What the counts of an answer's groups are of, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Those that are resolved or closed.
+    Resolved,
+    /// Those that were ever reopened.
+    Reopened,
+    /// Those that another team or another person was ever put on. For viewers who may read that.
+    Reassigned,
+    /// Those that are resolved or closed and were never handed on nor reopened. For viewers who may read that.
+    FirstContact,
+}
+
+impl Counted {
+    /// All of them.
+    pub const ALL: [Counted; 4] = [Counted::Resolved, Counted::Reopened, Counted::Reassigned, Counted::FirstContact];
+
+    fn condition(self) -> Predicate {
+        let some = |field: &str| Predicate::Is(Path::field(field), Test::Gt(Operand::Value(0.into())));
+        match self {
+            Counted::Resolved => Predicate::Is(Path::field("resolvedAt"), Test::IsNull(false)),
+            Counted::Reopened => some("reopenCount"),
+            Counted::Reassigned => some("reassignmentCount"),
+            Counted::FirstContact => Predicate::all([
+                Counted::Resolved.condition(),
+                Predicate::eq("reopenCount", 0),
+                Predicate::eq("reassignmentCount", 0),
+            ]),
+        }
+    }
 }
 
 /// Figures, and where the intervals of the instant among the dimensions begin and end.
@@ -99,6 +143,8 @@ pub struct StatisticsRequest {
 pub struct StatisticsAnswer {
     /// The largest groups, largest first.
     pub groups: Vec<Group>,
+    /// What their counts are of: those that the viewer may know.
+    pub counted: Vec<Counted>,
     /// Whether there are more.
     pub truncated: bool,
     /// Where intervals begin, and at last where the last one ends; empty without an instant.
@@ -135,24 +181,36 @@ impl Tickets {
             }
         }
         let catalogue = self.access().catalogue();
-        let filter = self.bound(&reader, ctx, request.filter).await.map_err(|error| error.within("filter"))?;
+        let filter = self.bound(&reader, ctx, request.filter.clone()).await.map_err(|error| error.within("filter"))?;
         let filter = access::visibility::filter(ctx, catalogue, &visible, &TICKET, filter, Use::Query)
             .map_err(|error| error.within("filter"))?;
+        let mut counted = Vec::new();
+        let mut matching = Vec::new();
+        for count in Counted::ALL.into_iter().filter(|_| request.with_counts) {
+            let condition = count.condition();
+            // A count of what the viewer's role reads on no ticket is not answered.
+            if let Ok(masked) = access::visibility::filter(ctx, catalogue, &visible, &TICKET, condition, Use::Query) {
+                counted.push(count);
+                matching.push(masked);
+            }
+        }
         let group = |name: &String| match INSTANTS.iter().find(|instant| *instant == name) {
             Some(field) => GroupBy::Interval { field, bounds: bounds.clone() },
             None => GroupBy::Field(name.clone()),
         };
+        let between = between(&request);
         let wanted = Statistics {
             record: &TICKET,
             filter,
             group_by: dimensions.iter().map(group).collect(),
-            between: request.with_durations.then_some(("createdAt", "resolvedAt")),
+            between,
+            matching,
             limit: MAX_GROUPS as u32 + 1,
         };
         let mut groups = query::statistics(&reader, &self.access().scoped(ctx, &visible), &wanted).await?;
         let truncated = groups.len() > MAX_GROUPS;
         groups.truncate(MAX_GROUPS);
-        Ok(StatisticsAnswer { groups, truncated, bounds })
+        Ok(StatisticsAnswer { groups, counted, truncated, bounds })
     }
 }
 

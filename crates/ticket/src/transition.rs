@@ -108,6 +108,7 @@ impl Tickets {
         let values = ViewerValues { viewer: ctx.actor.id, teams: &ctx.grants.teams, now: ctx.now() };
         let unmet = transition.guards.iter().filter(|guard| !evaluate(&resolve(guard.predicate.clone(), &values), row));
         reasons.extend(unmet.map(|guard| guard.reason.clone()));
+        reasons.extend(too_late(workflow, transition, row, ctx.now()));
         reasons.extend(rules.refusals(transition, workflow.category(&transition.to), row));
         reasons
     }
@@ -395,6 +396,16 @@ fn check_names(transition: &Transition, inputs: &Map<String, Json>, problems: &m
     }
 }
 
+/// Why a resolved ticket cannot be reopened any more.
+fn too_late(workflow: &Workflow, transition: &Transition, row: &Row, now: Timestamp) -> Option<String> {
+    let window = workflow.reopened_within().ok().flatten()?;
+    let resolved = row.get("resolvedAt").as_time()?;
+    let reopens = !workflow.category(&transition.to).is_done() && workflow.category(&row.text("state")).is_done();
+    let text = workflow.reopen_window.as_deref().unwrap_or_default();
+    (reopens && now > resolved + window)
+        .then(|| format!("it was resolved more than `{text}` ago: open another one, and link the two"))
+}
+
 /// What a transition changes on a ticket of any kind.
 fn apply(
     transition: &Transition,
@@ -417,8 +428,12 @@ fn apply(
     record_outcome(row, from, to, now);
 }
 
-/// Notes when a ticket was resolved and closed, and that it was reopened.
+/// Notes when a ticket was taken up, resolved and closed, and that it was reopened.
 pub(crate) fn record_outcome(row: &mut Row, from: StateCategory, to: StateCategory, at: Timestamp) {
+    // Whoever gives it up has not taken it up.
+    if !matches!(to, StateCategory::New | StateCategory::Canceled) && row.get("acknowledgedAt").is_null() {
+        row.set("acknowledgedAt", at.into());
+    }
     match to {
         _ if from == to => {}
         StateCategory::Resolved => {

@@ -66,6 +66,9 @@ pub struct IncidentCreateInput {
     pub external_refs: Option<Vec<ExternalRefInput>>,
     /// How it came in; `API` when absent.
     pub origin: Option<IncidentOrigin>,
+    /// By which alerts mean the same incident: at most 512 bytes. Where an open incident has it already, none is opened. Needs
+    /// `ticket.internal`.
+    pub deduplication_key: Option<String>,
     /// The same key and input give the stored answer.
     pub idempotency_key: Option<String>,
     /// Do everything, answer, and roll back.
@@ -210,7 +213,7 @@ fn create_command(input: IncidentCreateInput) -> kernel::Result<incident::Create
             .map(|external| (external.source, external.key))
             .collect(),
         origin: input.origin.unwrap_or(IncidentOrigin::Api).into(),
-        deduplication_key: None,
+        deduplication_key: input.deduplication_key,
     })
 }
 

@@ -125,6 +125,8 @@ pub struct TicketConditions {
     pub resolved_at: Option<DateTimeFilter>,
     /// When it was closed or canceled.
     pub closed_at: Option<DateTimeFilter>,
+    /// When somebody took it up.
+    pub acknowledged_at: Option<DateTimeFilter>,
     /// When an agent first answered in public.
     pub first_responded_at: Option<DateTimeFilter>,
     /// When the clock of a service level agreement is over time that is due next, such as `{ lt: "PT1H" }`.
@@ -169,6 +171,7 @@ impl TicketConditions {
             time(self.updated_at, "updatedAt"),
             time(self.resolved_at, "resolvedAt"),
             time(self.closed_at, "closedAt"),
+            time(self.acknowledged_at, "acknowledgedAt"),
             time(self.first_responded_at, "firstRespondedAt"),
             time(self.sla_due_at, "slaDueAt"),
             self.sla_state.map_or_else(Predicate::always, |filter| filter.on("slaState")),
@@ -373,6 +376,8 @@ pub enum TicketOrderField {
     ReassignmentCount,
     /// When the clock of a service level agreement is over time that is due next.
     SlaDueAt,
+    /// When somebody took it up.
+    AcknowledgedAt,
     /// When an agent first answered in public.
     FirstRespondedAt,
     /// A custom field, which `customField` names.
@@ -392,6 +397,7 @@ impl TicketOrderField {
             TicketOrderField::ReopenCount => "reopenCount",
             TicketOrderField::ReassignmentCount => "reassignmentCount",
             TicketOrderField::SlaDueAt => "slaDueAt",
+            TicketOrderField::AcknowledgedAt => "acknowledgedAt",
             TicketOrderField::FirstRespondedAt => "firstRespondedAt",
             TicketOrderField::CustomField => UNBOUND,
         }

@@ -284,6 +284,11 @@ macro_rules! ticket_object {
                 self.0.time("closedAt")
             }
 
+            /// When somebody took it up: it first left the category `NEW`, and was not canceled.
+            pub async fn acknowledged_at(&self) -> Option<$crate::scalars::DateTime> {
+                self.0.time("acknowledgedAt")
+            }
+
             /// When an agent first answered in public.
             pub async fn first_responded_at(&self) -> Option<$crate::scalars::DateTime> {
                 self.0.time("firstRespondedAt")

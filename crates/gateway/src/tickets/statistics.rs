@@ -10,7 +10,7 @@ use predicate::{Value, keyed};
 use serde_json::{Value as Raw, json};
 use store::query::{Durations, Group};
 use ticket::custom_field::{self as domain, CustomFieldType, UNBOUND};
-use ticket::statistics::{Interval, StatisticsAnswer, StatisticsRequest};
+use ticket::statistics::{Counted as Counts, Interval, StatisticsAnswer, StatisticsRequest};
 
 use crate::configuration::types::Service;
 use crate::context::{platform, viewer};
@@ -143,6 +143,9 @@ pub enum StatsInterval {
     Year,
 }
 
+/// The fields of a group that are counts of their own.
+const COUNTS: &[&str] = &["resolved", "reopened", "reassigned", "firstContactResolved", "firstContactResolutionRate"];
+
 /// Figures of tickets, as far as the viewer may see them.
 #[derive(SimpleObject)]
 pub struct TicketStats {
@@ -158,8 +161,26 @@ pub struct TicketStats {
 pub struct TicketStatsGroup {
     keys: Vec<(TicketDimension, TicketStatsKey)>,
     count: i64,
-    durations: Option<Durations>,
+    to_resolve: Option<Durations>,
+    to_acknowledge: Option<Durations>,
+    counts: Vec<(Counts, i64)>,
     filter: Raw,
+}
+
+impl TicketStatsGroup {
+    fn counted(&self, wanted: Counts) -> Option<i64> {
+        self.counts.iter().find(|(known, _)| *known == wanted).map(|(_, count)| *count)
+    }
+
+    /// How many of those that are resolved, from 0 to 1.
+    fn rate(&self, wanted: Counts) -> Option<f64> {
+        let resolved = self.counted(Counts::Resolved).filter(|count| *count > 0)?;
+        Some(self.counted(wanted)? as f64 / resolved as f64)
+    }
+}
+
+fn shown(count: i64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// The figures of one group.
@@ -177,7 +198,38 @@ impl TicketStatsGroup {
 
     /// From being opened to being resolved, of those that are; null when none is.
     fn time_to_resolve(&self) -> Option<DurationStats> {
-        self.durations.map(DurationStats::of)
+        self.to_resolve.map(DurationStats::of)
+    }
+
+    /// From being opened to being taken up (`acknowledgedAt`), of those that were; null when none was.
+    fn time_to_acknowledge(&self) -> Option<DurationStats> {
+        self.to_acknowledge.map(DurationStats::of)
+    }
+
+    /// How many are resolved or closed.
+    fn resolved(&self) -> Option<i32> {
+        self.counted(Counts::Resolved).map(shown)
+    }
+
+    /// How many were ever reopened.
+    fn reopened(&self) -> Option<i32> {
+        self.counted(Counts::Reopened).map(shown)
+    }
+
+    /// How many another team or another person was ever put on. Null for those who may not read `reassignmentCount`.
+    fn reassigned(&self) -> Option<i32> {
+        self.counted(Counts::Reassigned).map(shown)
+    }
+
+    /// How many were resolved at first contact: they are resolved or closed, and were never handed on nor reopened. Null for those who
+    /// may not read `reassignmentCount`.
+    fn first_contact_resolved(&self) -> Option<i32> {
+        self.counted(Counts::FirstContact).map(shown)
+    }
+
+    /// How many of those that are resolved were resolved at first contact, from 0 to 1; null when none is resolved.
+    fn first_contact_resolution_rate(&self) -> Option<f64> {
+        self.rate(Counts::FirstContact)
     }
 
     /// The tickets under the figure: a `TicketFilter`, as a variable of `tickets(filter:)`.
@@ -342,7 +394,14 @@ impl TicketStats {
             let own = keys.iter().map(|(dimension, key)| dimension.condition(key));
             let asked = (!asked.is_null()).then(|| asked.clone());
             let filter = json!({ "and": asked.into_iter().chain(own).collect::<Vec<_>>() });
-            TicketStatsGroup { keys, count: group.count, durations: group.durations, filter }
+            TicketStatsGroup {
+                keys,
+                count: group.count,
+                to_resolve: group.durations.first().copied().flatten(),
+                to_acknowledge: group.durations.get(1).copied().flatten(),
+                counts: answer.counted.iter().copied().zip(group.matching.iter().copied()).collect(),
+                filter,
+            }
         };
         let total: i64 = answer.groups.iter().map(|group| group.count).sum();
         Self {
@@ -452,6 +511,8 @@ impl StatisticsQueries {
             TimePoint::At(at) => at,
             TimePoint::Relative(seconds) => viewer.now() + chrono::Duration::seconds(seconds),
         };
+        let groups = ctx.look_ahead().field("groups");
+        let asks = |fields: &[&str]| fields.iter().any(|field| groups.field(field).exists());
         let asked_by = dimensions(ctx, &viewer, &group_by, custom_fields.unwrap_or_default()).await?;
         let request = StatisticsRequest {
             filter: filter.unwrap_or_default().predicate().map_err(|error| error.within("filter"))?,
@@ -460,7 +521,9 @@ impl StatisticsQueries {
             time_zone: time_zone.map_or_else(|| "UTC".to_owned(), |zone| zone.0),
             since: since.map(at),
             until: until.map(at),
-            with_durations: ctx.look_ahead().field("groups").field("timeToResolve").exists(),
+            with_resolution: asks(&["timeToResolve", "timeToAcknowledge"]),
+            with_acknowledgement: asks(&["timeToAcknowledge"]),
+            with_counts: asks(COUNTS),
         };
         let answer = platform(ctx).tickets.statistics(&viewer, request).await?;
         Ok(TicketStats::of(&asked, &asked_by, &answer))

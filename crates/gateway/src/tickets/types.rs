@@ -153,6 +153,11 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
     field(name = "updated_at", ty = "DateTime", desc = "When its own fields changed last."),
     field(name = "resolved_at", ty = "Option<DateTime>", desc = "When it was resolved; null again after a reopening."),
     field(name = "closed_at", ty = "Option<DateTime>", desc = "When it was closed or canceled."),
+    field(
+        name = "acknowledged_at",
+        ty = "Option<DateTime>",
+        desc = "When somebody took it up: it first left the category `NEW`, and was not canceled."
+    ),
     field(name = "first_responded_at", ty = "Option<DateTime>", desc = "When an agent first answered in public."),
     field(
         name = "sla_due_at",

@@ -21,6 +21,8 @@ pub struct WorkflowDocumentInput {
     pub transitions: Vec<WorkflowTransitionInput>,
     /// How long a ticket stays resolved before its transition `close` is taken by itself, such as `P5D`; never when absent.
     pub auto_close: Option<Duration>,
+    /// How long after it was resolved a ticket can be reopened, such as `P3D`; as long as it is resolved, when absent.
+    pub reopen_window: Option<Duration>,
     /// The codes that say how a ticket was resolved, at most 50.
     pub resolution_codes: Option<Vec<ResolutionCodeInput>>,
 }
@@ -280,6 +282,7 @@ impl WorkflowDocumentInput {
             states: self.states.into_iter().map(state).collect(),
             transitions: self.transitions.into_iter().map(transition).collect(),
             auto_close: self.auto_close.map(|length| length.0),
+            reopen_window: self.reopen_window.map(|length| length.0),
             resolution_codes: self.resolution_codes.unwrap_or_default().into_iter().map(code).collect(),
         }
     }

@@ -138,6 +138,11 @@ impl WorkflowVersion {
         self.0.auto_close.clone().map(Duration)
     }
 
+    /// How long after it was resolved a ticket can be reopened; null: as long as it is resolved.
+    pub fn reopen_window(&self) -> Option<Duration> {
+        self.0.reopen_window.clone().map(Duration)
+    }
+
     /// The codes that say how a ticket was resolved, at most 50.
     pub fn resolution_codes(&self) -> Vec<ResolutionCode> {
         let codes = self.0.resolution_codes.iter();

@@ -384,7 +384,7 @@ impl<'a> Compiler<'a> {
         }))
     }
 
-    fn condition(&mut self, predicate: &Predicate, negated: bool) -> Expr {
+    pub(super) fn condition(&mut self, predicate: &Predicate, negated: bool) -> Expr {
         match predicate {
             Predicate::All(parts) | Predicate::Any(parts) => {
                 let conjunctive = matches!(predicate, Predicate::All(_)) != negated;

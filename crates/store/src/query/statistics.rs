@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use kernel::{Error, Result, Timestamp};
 use predicate::{Catalogue, Field, FieldType, Path, Predicate, RecordType, Value, keyed};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, PostgresQueryBuilder, SqliteQueryBuilder};
+use sea_orm::sea_query::{Alias, CaseStatement, Expr, ExprTrait, Func, PostgresQueryBuilder, SqliteQueryBuilder};
 use sea_orm::{DbBackend, Statement, Value as Bound};
 
 use super::Scoped;
@@ -36,8 +36,10 @@ pub struct Statistics {
     pub filter: Predicate,
     /// In which groups.
     pub group_by: Vec<GroupBy>,
-    /// Also of the time between the instants in these two fields.
-    pub between: Option<(&'static str, &'static str)>,
+    /// Also of the times between the instants in two fields each.
+    pub between: Vec<(&'static str, &'static str)>,
+    /// Also how many of the group match: checked, resolved and masked.
+    pub matching: Vec<Predicate>,
     /// How many groups at most: the largest.
     pub limit: u32,
 }
@@ -49,8 +51,10 @@ pub struct Group {
     pub keys: Vec<Value>,
     /// How many rows.
     pub count: i64,
-    /// The times between, where there are any.
-    pub durations: Option<Durations>,
+    /// The times between, for each part of `between`, where there are any.
+    pub durations: Vec<Option<Durations>>,
+    /// How many match, for each part of `matching`.
+    pub matching: Vec<i64>,
 }
 
 /// Times between two instants, in whole seconds. Percentiles are values that occur (nearest rank).
@@ -117,29 +121,33 @@ fn compile(backend: DbBackend, scoped: &Scoped<'_>, wanted: &Statistics, fields:
     let groups: Vec<String> = (0..keys.len()).map(|place| format!("g{place}")).collect();
     let comma = |list: &[String]| list.iter().map(|part| format!("{part}, ")).collect::<String>();
     let partition = if keys.is_empty() { String::new() } else { format!("PARTITION BY {}", keys.join(", ")) };
-    let durations = match wanted.between {
-        None => String::new(),
-        Some(_) => {
-            let rank = |percent: u32| format!("MAX(CASE WHEN place = (timed * {percent} + 99) / 100 THEN d END)");
-            format!(
-                ", MAX(timed) AS timed, CAST(SUM(d) AS bigint) / MAX(timed) AS mean, {} AS p50, {} AS p90, {} AS p95, MAX(d) AS longest",
-                rank(50),
-                rank(90),
-                rank(95)
-            )
-        }
-    };
-    let inner = match wanted.between {
-        None => format!("SELECT {}1 AS one FROM {sql}", comma(&named)),
-        Some(_) => format!(
-            "SELECT {}x.d AS d, COUNT(x.d) OVER ({partition}) AS timed, \
-             ROW_NUMBER() OVER ({partition} ORDER BY x.d IS NULL, x.d) AS place FROM {sql}",
-            comma(&named)
-        ),
-    };
+    let mut figures = String::new();
+    let mut read = String::new();
+    // Writing to a string cannot fail.
+    for n in 0..wanted.between.len() {
+        let rank = |percent: u32| format!("MAX(CASE WHEN place{n} = (timed{n} * {percent} + 99) / 100 THEN d{n} END)");
+        let _ = write!(
+            figures,
+            ", MAX(timed{n}) AS timed{n}, CAST(SUM(d{n}) AS bigint) / NULLIF(MAX(timed{n}), 0) AS mean{n}, {} AS p50_{n}, {} AS p90_{n}, \
+             {} AS p95_{n}, MAX(d{n}) AS longest{n}",
+            rank(50),
+            rank(90),
+            rank(95)
+        );
+        let _ = write!(
+            read,
+            "x.d{n} AS d{n}, COUNT(x.d{n}) OVER ({partition}) AS timed{n}, \
+             ROW_NUMBER() OVER ({partition} ORDER BY x.d{n} IS NULL, x.d{n}) AS place{n}, "
+        );
+    }
+    for n in 0..wanted.matching.len() {
+        let _ = write!(figures, ", CAST(SUM(m{n}) AS bigint) AS matching{n}");
+        let _ = write!(read, "x.m{n} AS m{n}, ");
+    }
+    let inner = format!("SELECT {}{read}1 AS one FROM {sql}", comma(&named));
     let group_by = if groups.is_empty() { String::new() } else { format!(" GROUP BY {}", groups.join(", ")) };
     let sql = format!(
-        "SELECT {}COUNT(*) AS rows_of{durations} FROM ({inner}) AS y{group_by} ORDER BY COUNT(*) DESC{} LIMIT {}",
+        "SELECT {}COUNT(*) AS rows_of{figures} FROM ({inner}) AS y{group_by} ORDER BY COUNT(*) DESC{} LIMIT {}",
         comma(&groups),
         groups.iter().map(|group| format!(", {group} IS NULL, {group}")).collect::<String>(),
         wanted.limit
@@ -164,15 +172,19 @@ fn rows(
         let value = compiler.masked(&path.relations, target, field);
         statement.expr_as(value, Alias::new(format!("g{place}")));
     }
-    if let Some((from, to)) = wanted.between {
+    for (n, (from, to)) in wanted.between.iter().enumerate() {
         let instant =
             |name: &str| wanted.record.field(name).ok_or_else(|| Error::internal(format!("no field `{name}`")));
         let (from, to) = (instant(from)?, instant(to)?);
         let from = compiler.masked(&[], wanted.record, from);
         let to = compiler.masked(&[], wanted.record, to);
-        statement.expr_as(seconds(backend, to).sub(seconds(backend, from)), Alias::new("d"));
+        statement.expr_as(seconds(backend, to).sub(seconds(backend, from)), Alias::new(format!("d{n}")));
     }
-    if fields.is_empty() && wanted.between.is_none() {
+    for (n, matching) in wanted.matching.iter().enumerate() {
+        let holds = compiler.condition(matching, false);
+        statement.expr_as(CaseStatement::new().case(holds, 1).finally(0), Alias::new(format!("m{n}")));
+    }
+    if fields.is_empty() && wanted.between.is_empty() && wanted.matching.is_empty() {
         statement.expr_as(Expr::val(1), Alias::new("one"));
     }
     compiler.join(&mut statement);
@@ -228,19 +240,22 @@ fn decode(row: &ResultRow, wanted: &Statistics, fields: &[Place]) -> Result<Grou
     });
     let keys = keys.collect::<Result<Vec<_>>>()?;
     let number = |name: &str| row.try_get::<Option<i64>>(name).map_err(database_error);
-    let durations = match wanted.between {
-        Some(_) => match number("timed")?.filter(|timed| *timed > 0) {
-            Some(count) => Some(Durations {
+    let mut durations = Vec::with_capacity(wanted.between.len());
+    for n in 0..wanted.between.len() {
+        let figure = |name: &str| Ok::<_, Error>(number(&format!("{name}{n}"))?.unwrap_or_default());
+        durations.push(match figure("timed")? {
+            0 => None,
+            count => Some(Durations {
                 count,
-                mean: number("mean")?.unwrap_or_default(),
-                p50: number("p50")?.unwrap_or_default(),
-                p90: number("p90")?.unwrap_or_default(),
-                p95: number("p95")?.unwrap_or_default(),
-                longest: number("longest")?.unwrap_or_default(),
+                mean: figure("mean")?,
+                p50: figure("p50_")?,
+                p90: figure("p90_")?,
+                p95: figure("p95_")?,
+                longest: figure("longest")?,
             }),
-            None => None,
-        },
-        None => None,
-    };
-    Ok(Group { keys, count: number("rows_of")?.unwrap_or_default(), durations })
+        });
+    }
+    let matching = (0..wanted.matching.len()).map(|n| Ok(number(&format!("matching{n}"))?.unwrap_or_default()));
+    let matching = matching.collect::<Result<Vec<_>>>()?;
+    Ok(Group { keys, count: number("rows_of")?.unwrap_or_default(), durations, matching })
 }

@@ -63,6 +63,9 @@ pub(super) fn structure(workflow: &Workflow, problems: &mut Problems) {
     if let Err(message) = workflow.auto_close_after() {
         problems.add(UserError::constraint(["autoClose"], message, "duration", None));
     }
+    if let Err(message) = workflow.reopened_within() {
+        problems.add(UserError::constraint(["reopenWindow"], message, "duration", None));
+    }
 }
 
 /// Keys are words of their own, and each stands once.

@@ -34,6 +34,7 @@ pub fn difference(before: &Workflow, after: &Workflow) -> Vec<Difference> {
     for (path, before, after) in [
         ("initial", json!(before.initial), json!(after.initial)),
         ("autoClose", json!(before.auto_close), json!(after.auto_close)),
+        ("reopenWindow", json!(before.reopen_window), json!(after.reopen_window)),
     ] {
         compare(path.to_owned(), &before, &after, &mut found);
     }

@@ -55,6 +55,9 @@ pub struct Workflow {
     /// How long a ticket stays resolved before it closes by itself; ISO 8601. It can be reopened until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_close: Option<String>,
+    /// How long after it was resolved a ticket can be reopened; ISO 8601. As long as it is resolved, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopen_window: Option<String>,
     /// The codes that say how a ticket was resolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resolution_codes: Vec<ResolutionCode>,
@@ -225,9 +228,15 @@ impl Workflow {
     /// # Errors
     /// A text that is no ISO 8601 duration of days or less.
     pub fn auto_close_after(&self) -> Result<Option<chrono::Duration>, String> {
-        let Some(text) = &self.auto_close else { return Ok(None) };
-        let length = kernel::parse_duration(text).filter(|length| *length > chrono::Duration::zero());
-        length.map(Some).ok_or_else(|| format!("`autoClose` is no ISO 8601 duration: `{text}`"))
+        length_of("autoClose", self.auto_close.as_deref())
+    }
+
+    /// How long after it was resolved a ticket can be reopened.
+    ///
+    /// # Errors
+    /// As [`Workflow::auto_close_after`].
+    pub fn reopened_within(&self) -> Result<Option<chrono::Duration>, String> {
+        length_of("reopenWindow", self.reopen_window.as_deref())
     }
 
     /// A state by its key.
@@ -249,6 +258,12 @@ impl Workflow {
     pub fn category(&self, state: &str) -> StateCategory {
         self.state(state).map_or(StateCategory::New, |state| state.category)
     }
+}
+
+fn length_of(field: &str, text: Option<&str>) -> Result<Option<chrono::Duration>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let length = kernel::parse_duration(text).filter(|length| *length > chrono::Duration::zero());
+    length.map(Some).ok_or_else(|| format!("`{field}` is no ISO 8601 duration: `{text}`"))
 }
 
 #[cfg(test)]
