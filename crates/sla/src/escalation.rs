@@ -10,7 +10,6 @@ use kernel::{Ctx, Patch, Result, Timestamp};
 use predicate::Value;
 use serde_json::{Value as Json, json};
 use store::Tx;
-use store::query;
 use ticket::commands::AssignTicket;
 use ticket::events::UPDATED;
 use ticket::model::{CommentVisibility, Priority};
@@ -18,11 +17,11 @@ use ticket::{Edit, TicketRef, Tickets};
 
 use crate::clock::Clock;
 use crate::events::ESCALATED;
-use crate::fields::SLA_CLOCK;
 use crate::model::Phase;
 use crate::policy::{Action, Escalation, MetricRule, Policy};
 use crate::reaction::{breach_event, clock_event, sort, timer};
 use crate::regime::basis_of;
+use crate::rows;
 use crate::service::ServiceLevels;
 use crate::stored::{BREACH, Fired, StoredClock};
 
@@ -40,37 +39,38 @@ pub(crate) fn is_late(due: Timestamp, now: Timestamp) -> bool {
 
 /// Something of a clock that is due at an instant.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Due {
-    /// [`crate::policy::EscalationTime::key`], or [`BREACH`].
-    pub(crate) key: String,
+pub(crate) struct Due<'p> {
     /// When.
     pub(crate) at: Timestamp,
     /// What, if it is not the breach.
-    pub(crate) escalation: Option<Escalation>,
+    pub(crate) escalation: Option<&'p Escalation>,
 }
 
-/// What of a clock has not fired yet, the earliest first, if nothing happens to it.
-fn outstanding(policies: &[impl AsRef<Policy>], stored: &StoredClock) -> Vec<Due> {
-    let clock = &stored.clock;
-    let Some(rule) = rule_of(policies, clock).filter(|_| clock.phase == Phase::Running) else { return Vec::new() };
-    let time = rule.targets.iter().map(|target| &target.time).find(|time| (time.id, time.version) == clock.calendar);
-    let Some(time) = time else { return Vec::new() };
-    let mut outstanding: Vec<Due> = rule
-        .escalations
-        .iter()
-        .map(|escalation| (escalation.at.key(), escalation))
-        .filter(|(key, _)| !stored.has_fired(key))
-        .filter_map(|(key, escalation)| {
-            let at = clock.instant_of(escalation.at.elapsed(clock.target), &time.calendar)?;
-            Some(Due { key, at, escalation: Some(escalation.clone()) })
-        })
-        .collect();
-    if let Some(due) = clock.due_at.filter(|_| !stored.has_fired(BREACH)) {
-        // The due instant itself is in time.
-        outstanding.push(Due { key: BREACH.to_owned(), at: due + Duration::microseconds(1), escalation: None });
+impl Due<'_> {
+    /// What it is called among what has fired: [`crate::policy::EscalationTime::key`], or [`BREACH`].
+    pub(crate) fn key(&self) -> String {
+        self.escalation.map_or_else(|| BREACH.to_owned(), |escalation| escalation.at.key())
     }
-    outstanding.sort_by_key(|due| due.at);
-    outstanding
+}
+
+/// What of a clock has not fired yet, if nothing happens to it, in no particular order.
+fn outstanding<'p>(policies: &'p [impl AsRef<Policy>], stored: &StoredClock) -> impl Iterator<Item = Due<'p>> {
+    let clock = &stored.clock;
+    let rule = rule_of(policies, clock).filter(|_| clock.phase == Phase::Running);
+    let time = rule.and_then(|rule| {
+        let mut times = rule.targets.iter().map(|target| &target.time);
+        times.find(|time| (time.id, time.version) == clock.calendar)
+    });
+    let escalations = rule.zip(time).into_iter().flat_map(move |(rule, time)| {
+        rule.escalations.iter().filter_map(move |escalation| {
+            let at = clock.instant_of(escalation.at.elapsed(clock.target), &time.calendar)?;
+            Some(Due { at, escalation: Some(escalation) })
+        })
+    });
+    // The due instant itself is in time.
+    let breach = clock.due_at.filter(|_| time.is_some());
+    let breach = breach.map(|due| Due { at: due + Duration::microseconds(1), escalation: None });
+    escalations.chain(breach).filter(|due| stored.fired.is_empty() || !stored.has_fired(&due.key()))
 }
 
 fn rule_of<'p>(policies: &'p [impl AsRef<Policy>], clock: &Clock) -> Option<&'p MetricRule> {
@@ -78,16 +78,16 @@ fn rule_of<'p>(policies: &'p [impl AsRef<Policy>], clock: &Clock) -> Option<&'p 
     policy.metrics.iter().find(|rule| rule.metric == clock.metric)
 }
 
-/// What of a clock is due at `now` and has not fired.
-pub(crate) fn due(policies: &[impl AsRef<Policy>], stored: &StoredClock, now: Timestamp) -> Vec<Due> {
-    let mut all = outstanding(policies, stored);
-    all.retain(|due| due.at <= now);
+/// What of a clock is due at `now` and has not fired, the earliest first.
+pub(crate) fn due<'p>(policies: &'p [impl AsRef<Policy>], stored: &StoredClock, now: Timestamp) -> Vec<Due<'p>> {
+    let mut all: Vec<Due<'p>> = outstanding(policies, stored).filter(|due| due.at <= now).collect();
+    all.sort_by_key(|due| due.at);
     all
 }
 
 /// When the next of these clocks has something due.
 pub(crate) fn next(policies: &[impl AsRef<Policy>], clocks: &[StoredClock]) -> Option<Timestamp> {
-    clocks.iter().filter_map(|stored| outstanding(policies, stored).first().map(|due| due.at)).min()
+    clocks.iter().flat_map(|stored| outstanding(policies, stored)).map(|due| due.at).min()
 }
 
 impl ServiceLevels {
@@ -115,13 +115,12 @@ impl ServiceLevels {
         let Some(basis) = basis_of(&edit.before) else { return Ok(()) };
         edit.hold_in(tx).await?;
         let policies = self.policies(&*tx, &ctx, &basis).await?;
-        let rows = self.all_clocks_of(&*tx, &ctx, &[edit.before.id()]).await?;
-        let mut clocks = rows.iter().map(StoredClock::from_row).collect::<Result<Vec<_>>>()?;
+        let mut clocks = rows::clocks_of(&*tx, ctx.tenant, edit.before.id()).await?;
         sort(&mut clocks);
-        let mut fired: Vec<(usize, Due)> = Vec::new();
+        let mut fired: Vec<(usize, Due<'_>)> = Vec::new();
         for (place, stored) in clocks.iter_mut().enumerate() {
             for due in due(&policies, stored, now) {
-                stored.fired.push(Fired { key: due.key.clone(), due_at: due.at, fired_at: Some(now) });
+                stored.fired.push(Fired { key: due.key(), due_at: due.at, fired_at: Some(now) });
                 fired.push((place, due));
             }
             stored.clock.tick(now);
@@ -134,23 +133,23 @@ impl ServiceLevels {
             return Ok(());
         }
         let changed: Vec<_> = fired.iter().map(|(place, _)| clocks[*place].id).collect();
-        let rows = clocks.iter().filter(|stored| changed.contains(&stored.id)).map(StoredClock::to_row);
-        query::put_all_in(tx, ctx.tenant, &SLA_CLOCK, &rows.collect::<Vec<_>>()).await?;
+        let changed = clocks.iter().filter(|stored| changed.contains(&stored.id)).collect::<Vec<_>>();
+        rows::update_in(tx, &changed).await?;
         let beside = edit.event(self.access(), ESCALATED, Json::Null);
         for (place, due) in &fired {
             let stored = &clocks[*place];
-            tx.emit(match &due.escalation {
+            tx.emit(match due.escalation {
                 None => breach_event(stored, stored.clock.breached_at.unwrap_or(due.at), now, &beside),
                 Some(escalation) => {
                     let actions = serde_json::to_value(&escalation.actions).unwrap_or_default();
                     let late = is_late(due.at, now);
-                    let told = json!({ "at": due.key, "dueAt": due.at, "late": late, "actions": actions });
+                    let told = json!({ "at": due.key(), "dueAt": due.at, "late": late, "actions": actions });
                     clock_event(ESCALATED, stored, &beside, told)
                 }
             });
         }
         for (_, due) in &fired {
-            for action in due.escalation.iter().flat_map(|escalation| &escalation.actions) {
+            for action in due.escalation.into_iter().flat_map(|escalation| &escalation.actions) {
                 self.act_in(tx, &mut edit, action).await?;
             }
         }

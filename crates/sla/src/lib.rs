@@ -29,6 +29,7 @@ pub mod simulate;
 pub mod stored;
 pub mod verify;
 
+mod rows;
 mod tables;
 
 pub use clock::{Clock, Moment, Summary, What};

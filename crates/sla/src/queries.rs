@@ -5,15 +5,16 @@ use calendar::CalendarDocument;
 use kernel::id::prefix;
 use kernel::{Ctx, Error, PageDirection, Result, UserError, Uuid};
 use predicate::{Predicate, RecordType};
-use store::ConnectionTrait;
 use store::query::{self, Row};
+use store::{ConnectionTrait, Tx};
 
 use crate::clock::MAX_CLOCKS;
 use crate::commands::{CalendarRef, PolicyRef};
 use crate::fields::{CALENDAR, CALENDAR_VERSION, SLA_CLOCK, SLA_POLICY, SLA_POLICY_VERSION};
 use crate::policy::PolicyDocument;
+use crate::rows;
 use crate::service::ServiceLevels;
-use crate::stored::document;
+use crate::stored::{StoredClock, document};
 
 impl CalendarRef {
     fn condition(&self) -> Option<Predicate> {
@@ -175,5 +176,13 @@ impl ServiceLevels {
         let (all, forward) = (Predicate::always(), PageDirection::Forward);
         let limit = MAX_CLOCKS as u32;
         query::by_parents(connection, &scoped, &SLA_CLOCK, "ticket", tickets, &all, forward, limit, &[]).await
+    }
+
+    /// The same as they are computed with, for a write: of one ticket, as nearly always, without the general way.
+    pub(crate) async fn stored_clocks_in(&self, tx: &Tx, ctx: &Ctx, tickets: &[Uuid]) -> Result<Vec<StoredClock>> {
+        match tickets {
+            [ticket] => rows::clocks_of(tx, ctx.tenant, *ticket).await,
+            tickets => self.all_clocks_of(tx, ctx, tickets).await?.iter().map(StoredClock::from_row).collect(),
+        }
     }
 }

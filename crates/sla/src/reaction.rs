@@ -23,6 +23,7 @@ use crate::model::PolicyKind;
 use crate::moment::{Happened, fold, fold_all};
 use crate::policy::Policy;
 use crate::regime::Basis;
+use crate::rows;
 use crate::service::ServiceLevels;
 use crate::stored::{BREACH, Fired, StoredClock};
 use crate::tables::{self, TicketLine};
@@ -96,8 +97,11 @@ impl ServiceLevels {
         }
         let lines: Vec<TicketLine> = courses.iter().filter_map(Course::changed_line).collect();
         tables::write_lines_in(tx, &lines).await?;
-        let rows: Vec<_> = courses.iter().flat_map(Course::changed_clocks).map(StoredClock::to_row).collect();
-        query::put_all_in(tx, ctx.tenant, &SLA_CLOCK, &rows).await?;
+        let (moved, others): (Vec<_>, Vec<_>) =
+            courses.iter().flat_map(Course::changed_clocks).partition(|(_, moved)| *moved);
+        rows::update_in(tx, &moved.iter().map(|(stored, _)| *stored).collect::<Vec<_>>()).await?;
+        let others: Vec<_> = others.iter().map(|(stored, _)| stored.to_row()).collect();
+        query::put_all_in(tx, ctx.tenant, &SLA_CLOCK, &others).await?;
         for course in &courses {
             course.schedule(tx);
             course.answer(tx);
@@ -162,8 +166,7 @@ impl ServiceLevels {
         if there.is_empty() {
             return Ok(());
         }
-        for row in self.all_clocks_of(tx, ctx, &there).await? {
-            let stored = StoredClock::from_row(&row)?;
+        for stored in self.stored_clocks_in(tx, ctx, &there).await? {
             if let Some(course) = courses.iter_mut().find(|course| course.ticket == stored.ticket) {
                 course.before.push(stored);
             }
@@ -252,7 +255,7 @@ impl Course {
     fn leave_the_past(&mut self, now: Timestamp) {
         for stored in &mut self.clocks {
             let due = escalation::due(&self.policies, stored, now);
-            stored.fired.extend(due.into_iter().map(|due| Fired { key: due.key, due_at: due.at, fired_at: None }));
+            stored.fired.extend(due.into_iter().map(|due| Fired { key: due.key(), due_at: due.at, fired_at: None }));
         }
     }
 
@@ -264,8 +267,13 @@ impl Course {
         tables::delete_clocks_in(tx, &gone.collect::<Vec<_>>()).await
     }
 
-    fn changed_clocks(&self) -> impl Iterator<Item = &StoredClock> {
-        self.clocks.iter().filter(|new| self.before.iter().all(|old| old != *new))
+    /// The clocks that are not as they were stored, and of each whether it is still the same one.
+    fn changed_clocks(&self) -> impl Iterator<Item = (&StoredClock, bool)> {
+        self.clocks.iter().filter_map(|new| match self.before.iter().find(|old| old.id == new.id) {
+            Some(old) if old == new => None,
+            Some(old) => Some((new, new.continues(old))),
+            None => Some((new, false)),
+        })
     }
 
     fn changed_line(&self) -> Option<TicketLine> {

@@ -49,6 +49,17 @@ impl StoredClock {
         self.fired.iter().any(|fired| fired.key == key)
     }
 
+    /// Whether it is the same clock at a later time: of what is stored of it only that has changed which is
+    /// [written](crate::rows::update_in) of such a one.
+    pub(crate) fn continues(&self, earlier: &Self) -> bool {
+        let fixed = |stored: &Self| {
+            let clock = &stored.clock;
+            let place = (stored.id, stored.ticket, clock.policy, clock.metric, clock.ordinal);
+            (place, clock.policy_version, clock.kind, clock.about, clock.started_at)
+        };
+        fixed(self) == fixed(earlier)
+    }
+
     /// The row that is written.
     pub fn to_row(&self) -> Row {
         let clock = &self.clock;

@@ -3,7 +3,12 @@
 use chrono::{DateTime, Utc};
 use kernel::Uuid;
 use rusqlite::types::Value as Stored;
-use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, StatementBuilder, TryGetable, sqlx};
+use sea_orm::{
+    DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, StatementBuilder, TryGetable, TryGetableFromJson,
+    sqlx,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::sqlite::SqliteRow;
 use crate::time;
@@ -174,4 +179,20 @@ column! {
     Uuid: Stored::Blob(value) => Uuid::from_slice(value).ok();
     DateTime<Utc>: Stored::Text(value) => time::parse(value);
     serde_json::Value: Stored::Text(value) => serde_json::from_str(value).ok();
+}
+
+/// What a column of JSON was written from, read without a general JSON value in between.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Document<T>(pub T);
+
+impl<T: DeserializeOwned> TryGetableFromJson for Document<T> {}
+
+impl<T: DeserializeOwned> Column for Document<T> {
+    fn of_sqlite(stored: &Stored) -> Option<Self> {
+        match stored {
+            Stored::Text(text) => serde_json::from_str(text).ok(),
+            _ => None,
+        }
+    }
 }

@@ -169,21 +169,36 @@ pub(crate) fn backoff(limits: &Limits, failures: u32) -> Duration {
     half + Duration::from_micros(random::below(half.as_micros() as u64 + 1))
 }
 
-/// Which jobs may be claimed now ($1), as seen from the job table under the name `candidate`.
-fn due(first_kind: usize, kinds: usize) -> String {
-    let places = (first_kind..first_kind + kinds).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
-    format!(
-        "candidate.kind IN ({places}) \
-         AND ((candidate.state = 'PENDING' AND candidate.run_at <= $1) \
-           OR (candidate.state = 'RUNNING' AND candidate.lease_until <= $1)) \
-         AND NOT EXISTS (SELECT 1 FROM job AS running WHERE candidate.state = 'PENDING' \
-           AND running.tenant_id = candidate.tenant_id AND running.kind = candidate.kind \
-           AND running.unique_key = candidate.unique_key AND running.state = 'RUNNING')"
-    )
+/// Which jobs may be claimed now ($1), as seen from the job table under the name `candidate`: those whose worker is gone, and
+/// those that are due and whose key nobody works on. Two conditions, so that each walks along an index of its own, in its order,
+/// and ends at the limit, however many jobs are due at once; PostgreSQL need not know how many that are. So the kind is nothing
+/// that an index could be asked for, and the keys in work are one set, made once.
+struct Claimable {
+    abandoned: String,
+    due: String,
+}
+
+impl Claimable {
+    fn new(first_kind: usize, kinds: usize) -> Self {
+        let places = (first_kind..first_kind + kinds).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+        let of_kinds = format!("candidate.kind || '' IN ({places})");
+        let abandoned = format!("candidate.state = 'RUNNING' AND candidate.lease_until <= $1 AND {of_kinds}");
+        let due = format!(
+            "candidate.state = 'PENDING' AND candidate.run_at <= $1 AND {of_kinds} AND (candidate.unique_key IS NULL \
+             OR (candidate.tenant_id, candidate.kind, candidate.unique_key) NOT IN \
+               (SELECT running.tenant_id, running.kind, running.unique_key FROM job AS running \
+                WHERE running.state = 'RUNNING' AND running.unique_key IS NOT NULL))"
+        );
+        Self { abandoned, due }
+    }
 }
 
 async fn any_due(reader: &Reader, now: Timestamp, kinds: &[&'static str]) -> Result<bool> {
-    let sql = format!("SELECT 1 FROM job AS candidate WHERE {} LIMIT 1", due(2, kinds.len()));
+    let Claimable { abandoned, due } = Claimable::new(2, kinds.len());
+    let sql = format!(
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM job AS candidate WHERE {abandoned}) \
+         OR EXISTS (SELECT 1 FROM job AS candidate WHERE {due})"
+    );
     let mut values: Vec<Bound> = vec![now.into()];
     values.extend(kinds.iter().map(|kind| Bound::from(*kind)));
     let statement = Statement::from_sql_and_values(reader.engine().backend(), sql, values);
@@ -191,20 +206,23 @@ async fn any_due(reader: &Reader, now: Timestamp, kinds: &[&'static str]) -> Res
 }
 
 async fn claim_in(tx: &Tx, kinds: &[&'static str], limit: usize, lease: Duration) -> Result<Vec<Job>> {
-    const FIRST_KIND: usize = 5;
+    const FIRST_KIND: usize = 4;
     let skip = match tx.engine() {
         Engine::Sqlite => "",
         Engine::Postgres => " FOR UPDATE OF candidate SKIP LOCKED",
     };
+    let Claimable { abandoned, due } = Claimable::new(FIRST_KIND, kinds.len());
     let sql = format!(
-        "WITH due AS MATERIALIZED (SELECT tenant_id, id FROM job AS candidate WHERE {} ORDER BY run_at LIMIT $2{skip}) \
-         UPDATE job SET state = 'RUNNING', attempts = attempts + 1, lease_owner = $3, lease_until = $4 FROM due \
-         WHERE job.tenant_id = due.tenant_id AND job.id = due.id \
-         RETURNING job.tenant_id, job.id, job.kind, job.unique_key, job.run_at, job.payload, job.attempts",
-        due(FIRST_KIND, kinds.len())
+        "WITH abandoned AS MATERIALIZED (SELECT tenant_id, id FROM job AS candidate WHERE {abandoned} \
+           ORDER BY lease_until LIMIT {limit}{skip}), \
+         due AS MATERIALIZED (SELECT tenant_id, id FROM job AS candidate WHERE {due} ORDER BY run_at LIMIT {limit}{skip}), \
+         claimed AS (SELECT tenant_id, id FROM abandoned UNION ALL SELECT tenant_id, id FROM due LIMIT {limit}) \
+         UPDATE job SET state = 'RUNNING', attempts = attempts + 1, lease_owner = $2, lease_until = $3 FROM claimed \
+         WHERE job.tenant_id = claimed.tenant_id AND job.id = claimed.id \
+         RETURNING job.tenant_id, job.id, job.kind, job.unique_key, job.run_at, job.payload, job.attempts"
     );
     let owner = tx.new_id();
-    let mut values: Vec<Bound> = vec![tx.now().into(), (limit as i64).into(), owner.into(), (tx.now() + lease).into()];
+    let mut values: Vec<Bound> = vec![tx.now().into(), owner.into(), (tx.now() + lease).into()];
     values.extend(kinds.iter().map(|kind| Bound::from(*kind)));
     let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.engine().backend(), sql, values)).await.db()?;
     rows.iter().map(|row| read(row, owner)).collect()
@@ -315,13 +333,20 @@ impl Worker {
         let worker = Arc::new(self);
         let limits = &worker.store.inner.limits;
         let mut running = JoinSet::new();
+        // Whether there were as many to claim as were asked for.
+        let mut more = false;
         while !shutdown.is_cancelled() {
+            // All that have ended meanwhile make room at once: a claim for several costs as much as one for one.
+            while running.try_join_next().is_some() {}
             let free = limits.job_concurrency.saturating_sub(running.len());
-            let claimed = worker.claim(free).await.unwrap_or_else(|error| {
+            let claimed = worker.claim(free, more).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "jobs could not be claimed; the next poll tries again");
                 Vec::new()
             });
             let busy = !claimed.is_empty();
+            if free > 0 {
+                more = claimed.len() == free;
+            }
             for job in claimed {
                 running.spawn(Arc::clone(&worker).run(job));
             }
@@ -360,9 +385,13 @@ impl Worker {
         Ok(())
     }
 
-    async fn claim(&self, free: usize) -> Result<Vec<Job>> {
+    /// Claims up to so many jobs; `sure` of finding some, it does not look first.
+    async fn claim(&self, free: usize, sure: bool) -> Result<Vec<Job>> {
+        if free == 0 || self.kinds.is_empty() {
+            return Ok(Vec::new());
+        }
         // Looking costs nobody anything; claiming is a write.
-        if free == 0 || self.kinds.is_empty() || !any_due(&self.reader, self.store.clock().now(), &self.kinds).await? {
+        if !sure && !any_due(&self.reader, self.store.clock().now(), &self.kinds).await? {
             return Ok(Vec::new());
         }
         let (kinds, lease) = (self.kinds.clone(), self.store.inner.limits.job_lease);

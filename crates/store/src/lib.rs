@@ -45,7 +45,7 @@ use tracing::Instrument;
 
 pub use config::{Engine, Limits, Location, StoreConfig};
 pub use connect::{OLDEST_SQLITE, connect_alone, disconnect, exclusively};
-pub use connection::{Column, ConnectionTrait, Done, ResultRow};
+pub use connection::{Column, ConnectionTrait, Document, Done, ResultRow};
 pub use cursor::CursorSealer;
 pub use error::{DbResult, UniqueViolation, is_foreign_key_violation, is_unique_violation, to_error, unique_violation};
 pub use event::{Audience, Change, Event, NewEvent};

@@ -366,17 +366,24 @@ impl Tx {
     /// Database errors of the first that failed; those behind it did not run.
     pub(crate) async fn execute_each<S: StatementBuilder>(&self, statements: &[S]) -> Result<(), DbErr> {
         let built = statements.iter().map(|statement| statement.build(&self.engine.backend()));
+        self.execute_each_raw(&built.collect::<Vec<_>>()).await
+    }
+
+    /// The same for statements as they are sent.
+    ///
+    /// # Errors
+    /// Database errors of the first that failed; those behind it did not run.
+    pub async fn execute_each_raw(&self, statements: &[Statement]) -> Result<(), DbErr> {
         let Session::Group(shared) = &self.session else {
-            for statement in built {
-                self.execute_raw(statement).await?;
+            for statement in statements {
+                self.execute_raw(statement.clone()).await?;
             }
             return Ok(());
         };
-        let built: Vec<Statement> = built.collect();
-        let sql = built.first().map_or("", |first| &first.sql);
+        let sql = statements.first().map_or("", |first| &first.sql);
         let work = shared.run(|connection| {
             let mut rows = 0;
-            for statement in &built {
+            for statement in statements {
                 rows += connection.execute(statement)?.rows_affected();
             }
             Ok(Done::new(rows))
