@@ -21,6 +21,8 @@ pub mod m0012_operations;
 pub mod m0013_agreements;
 pub mod m0014_alerts;
 pub mod m0015_clocks_of_tickets;
+pub mod m0020_problems;
+pub mod m0021_reactions;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -47,6 +49,8 @@ pub const ALL: &[SqlMigration] = &[
     m0013_agreements::MIGRATION,
     m0014_alerts::MIGRATION,
     m0015_clocks_of_tickets::MIGRATION,
+    m0020_problems::MIGRATION,
+    m0021_reactions::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

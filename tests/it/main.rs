@@ -19,6 +19,7 @@ mod journey;
 mod lifecycle;
 mod links;
 mod non_interference;
+mod problems;
 mod queues;
 mod replicas;
 mod revocation;

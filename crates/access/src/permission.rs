@@ -53,6 +53,8 @@ permissions! {
     APPROVAL_DECIDE_ON_BEHALF = "approval.decideOnBehalf",
     /// Tell of alerts, which open, count on and resolve incidents as the rules of alerts say.
     ALERT_INGEST = "alert.ingest",
+    /// Open problems, link incidents with them, and publish workarounds.
+    PROBLEM_MANAGE = "problem.manage",
     /// Share saved filters: `TEAM` with one's teams, `TENANT` with everybody; and change those of others that are shared so.
     FILTER_SHARE = "filter.share",
     /// See users' e-mail addresses, time zones and roles.
@@ -173,6 +175,7 @@ static AGENT_ROLE: BuiltInRole = BuiltInRole {
         (USER_READ, Scope::Tenant),
         (CONFIGURATION_READ, Scope::Tenant),
         (AGREEMENT_READ, Scope::Tenant),
+        (PROBLEM_MANAGE, Scope::Tenant),
     ],
 };
 
@@ -221,6 +224,7 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (CONFIGURATION_MANAGE, Scope::Tenant),
         (AGREEMENT_READ, Scope::Tenant),
         (AGREEMENT_MANAGE, Scope::Tenant),
+        (PROBLEM_MANAGE, Scope::Tenant),
     ],
 };
 

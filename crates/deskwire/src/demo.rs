@@ -4,6 +4,7 @@
 //! through the last days: so its history looks like one.
 
 mod agreements;
+mod problems;
 mod service_levels;
 
 use access::{
@@ -199,6 +200,7 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     load_incidents(platform).await?;
     agreements::load(platform, &ctx).await?;
     load_alert_rule(platform, &ctx).await?;
+    problems::load(platform, &ctx).await?;
     Ok(tenant)
 }
 

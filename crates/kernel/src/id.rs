@@ -44,6 +44,10 @@ pub mod prefix {
     pub const ALERT_RULE: &str = "alr";
     /// Task.
     pub const TASK: &str = "tsk";
+    /// Problem.
+    pub const PROBLEM: &str = "prb";
+    /// Rule that finds problems.
+    pub const PROBLEM_DETECTION_RULE: &str = "pdr";
     /// Comment.
     pub const COMMENT: &str = "com";
     /// Approval.
@@ -117,6 +121,8 @@ pub mod prefix {
         SERVICE_REVIEW,
         SERVICE_IMPROVEMENT,
         OPERATION,
+        PROBLEM,
+        PROBLEM_DETECTION_RULE,
     ];
 }
 
