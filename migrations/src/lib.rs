@@ -23,6 +23,8 @@ pub mod m0014_alerts;
 pub mod m0015_clocks_of_tickets;
 pub mod m0016_major_incidents;
 pub mod m0017_acknowledgement;
+pub mod m0020_problems;
+pub mod m0021_reactions;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -51,6 +53,8 @@ pub const ALL: &[SqlMigration] = &[
     m0015_clocks_of_tickets::MIGRATION,
     m0016_major_incidents::MIGRATION,
     m0017_acknowledgement::MIGRATION,
+    m0020_problems::MIGRATION,
+    m0021_reactions::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -117,6 +117,14 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     let other = incident_with(&admin, json!({ "title": "Another" })).await;
     let task = json!({ "parent": other["id"], "title": "Look into it", "description": "Soon.", "team": { "slug": "network" } });
     let task = admin.done("taskCreate", task, "task { id }").await["task"]["id"].take();
+    let problem = json!({
+        "title": "Sessions", "description": "Why?", "symptom": "Drops.", "rootCause": "A timer.", "workaround": "A cable.", "knownError": true,
+        "team": { "slug": "network" }, "requester": { "email": company.requester.email },
+    });
+    let problem = admin.done("problemCreate", problem, "problem { id }").await["problem"]["id"].take();
+    admin.done("problemPublishWorkaround", json!({ "id": problem }), "problem { id }").await;
+    let linked = json!({ "problem": problem, "incidents": { "ids": [other["id"]] } });
+    admin.done("problemLinkIncidents", linked, "problem { id }").await;
     let lead = client(&company.lead);
     let mut filters = Vec::new();
     for (by, sharing) in [
@@ -160,6 +168,7 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("Team", "network", company.network.clone()),
             ("Category", "vpn", company.vpn.clone()),
             ("Task", "of team network, added by the administrator", id(&task)),
+            ("Problem", "of team network, known to be an error", id(&problem)),
             ("Service", "remote access", id(&service)),
             ("ConfigurationItem", "the VPN gateway", id(gateway)),
             ("Approval", "asking another requester", id(&approval["approval"]["id"])),

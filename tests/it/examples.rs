@@ -13,6 +13,7 @@ const NOT_NOW: &[(&str, &str)] = &[
     ("incident", "null"),
     ("incident-reopen", "TRANSITION_REFUSED"),
     ("incident-update", "CONFLICT"),
+    ("problem-reopen", "TRANSITION_REFUSED"),
     ("session-create", "VALIDATION"),
     ("session-revoke", "VALIDATION"),
     ("ticket-transition", "TRANSITION_REFUSED"),

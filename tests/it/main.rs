@@ -20,6 +20,7 @@ mod lifecycle;
 mod links;
 mod major_incidents;
 mod non_interference;
+mod problems;
 mod queues;
 mod replicas;
 mod revocation;

@@ -14,6 +14,7 @@ use crate::shapes;
 const RECORDS: &[(&str, &str)] = &[
     ("Incident", "incident"),
     ("Task", "task"),
+    ("Problem", "problem"),
     ("Ticket", "ticket"),
     ("User", "actor"),
     ("ServiceAccount", "actor"),
@@ -125,6 +126,9 @@ const COMPUTED: &[(&str, &str)] = &[
     ("ServiceReview.breached", "computed from the row, for whoever sees the review"),
     ("ServiceReview.attainment", "computed from the row, for whoever sees the review"),
     ("ServiceReview.actions", "rows of `serviceReviewAction`, by its row rule"),
+    ("Problem.incidents", "rows of `ticketLink`, by its row rule"),
+    ("Problem.affectedUserCount", "rows of `ticketLink`, by its row rule"),
+    ("Incident.problems", "rows of `ticketLink`, by its row rule"),
     ("Operation.progress", "computed from the row, for whoever sees the operation"),
 ];
 
@@ -159,7 +163,7 @@ fn every_field_of_a_record_has_a_policy() {
         for (field, non_null) in fields(&schema, object) {
             let computed = COMPUTED.iter().find(|(known, _)| {
                 *known == format!("{object}.{field}")
-                    || (["Incident", "Task"].contains(object) && *known == format!("Ticket.{field}"))
+                    || (["Incident", "Task", "Problem"].contains(object) && *known == format!("Ticket.{field}"))
             });
             if let Some((known, _)) = computed {
                 used.insert(*known);
@@ -251,6 +255,7 @@ fn every_object_type_is_known() {
         "AlertIngestResult",
         "AlertReceived",
         "TimelineEntry",
+        "ProblemLinkResult",
         "ServiceLevelCheck",
         "ServiceLevelCheckPart",
         "ServiceReviewFigure",
@@ -286,6 +291,7 @@ fn every_filter_and_every_order_has_a_policy() {
         ("TicketFilter", "ticket"),
         ("IncidentFilter", "incident"),
         ("TaskFilter", "task"),
+        ("ProblemFilter", "problem"),
         ("UserFilter", "actor"),
         ("TeamFilter", "team"),
         ("CategoriesFilter", "category"),
@@ -307,7 +313,10 @@ fn every_filter_and_every_order_has_a_policy() {
     for (filter, name) in filters {
         for field in comparisons(&schema, filter) {
             match field.as_str() {
-                "state" if filter.starts_with("Ticket") || ["IncidentFilter", "TaskFilter"].contains(&filter) => {
+                "state"
+                    if filter.starts_with("Ticket")
+                        || ["IncidentFilter", "TaskFilter", "ProblemFilter"].contains(&filter) =>
+                {
                     for inner in comparisons(&schema, "TicketStateFilter") {
                         let field = match inner.as_str() {
                             "key" => "state",

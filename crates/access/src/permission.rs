@@ -55,6 +55,8 @@ permissions! {
     ALERT_INGEST = "alert.ingest",
     /// Say that an incident is a major one, or that it is not, lead it, tell of it and look back at it.
     INCIDENT_MANAGE_MAJOR = "incident.manageMajor",
+    /// Open problems, link incidents with them, and publish workarounds.
+    PROBLEM_MANAGE = "problem.manage",
     /// Share saved filters: `TEAM` with one's teams, `TENANT` with everybody; and change those of others that are shared so.
     FILTER_SHARE = "filter.share",
     /// See users' e-mail addresses, time zones and roles.
@@ -175,6 +177,7 @@ static AGENT_ROLE: BuiltInRole = BuiltInRole {
         (USER_READ, Scope::Tenant),
         (CONFIGURATION_READ, Scope::Tenant),
         (AGREEMENT_READ, Scope::Tenant),
+        (PROBLEM_MANAGE, Scope::Tenant),
     ],
 };
 
@@ -225,6 +228,7 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (CONFIGURATION_MANAGE, Scope::Tenant),
         (AGREEMENT_READ, Scope::Tenant),
         (AGREEMENT_MANAGE, Scope::Tenant),
+        (PROBLEM_MANAGE, Scope::Tenant),
     ],
 };
 

@@ -5,6 +5,7 @@
 
 mod agreements;
 mod major_incident;
+mod problems;
 mod service_levels;
 
 use access::{
@@ -200,6 +201,7 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     load_incidents(platform).await?;
     agreements::load(platform, &ctx).await?;
     load_alert_rule(platform, &ctx).await?;
+    problems::load(platform, &ctx).await?;
     Ok(tenant)
 }
 

@@ -59,8 +59,11 @@ impl Prepared {
         };
         let serving = tokio::spawn(gateway::platform::serve(platform.clone(), door, listener, shutdown.clone())?);
         let jobs = config.jobs.then(|| {
-            let (store, handlers, shutdown) = (store.clone(), platform.job_handlers(), shutdown.clone());
-            tokio::spawn(async move { store.run_jobs(handlers, shutdown).await })
+            let (store, handlers, follower) = (store.clone(), platform.job_handlers(), platform.follower());
+            let (working, following) = (shutdown.clone(), shutdown.clone());
+            tokio::spawn(async move {
+                tokio::join!(store.run_jobs(handlers, working), follower.follow(following));
+            })
         });
         Ok(Server { address, platform, store, shutdown, serving, jobs })
     }

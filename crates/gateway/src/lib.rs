@@ -25,6 +25,7 @@ pub mod operations;
 mod payload;
 pub mod people;
 pub mod platform;
+pub mod problems;
 pub mod scalars;
 pub mod schema;
 pub mod service_levels;

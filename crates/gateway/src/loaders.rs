@@ -221,6 +221,36 @@ pub async fn links(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec
     Ok(Loaders::one(ctx, LinksKey(ticket)).await?.unwrap_or_default())
 }
 
+/// The links with the first or last `limit` incidents of a problem, in the order in which they were linked.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn incidents_of(
+    ctx: &Context<'_>,
+    problem: Uuid,
+    direction: PageDirection,
+    limit: u32,
+) -> async_graphql::Result<Vec<Row>> {
+    let key = EffectsKey { problem, newest: direction == PageDirection::Backward, limit };
+    Ok(Loaders::one(ctx, key).await?.unwrap_or_default())
+}
+
+/// The links with the problems of an incident.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn problems_of(ctx: &Context<'_>, incident: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, CausesKey(incident)).await?.unwrap_or_default())
+}
+
+/// How many people requested the incidents of a problem.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn affected_users(ctx: &Context<'_>, problem: Uuid) -> async_graphql::Result<usize> {
+    Ok(Loaders::one(ctx, AffectedKey(problem)).await?.unwrap_or_default())
+}
+
 /// The relations of a configuration item, those that leave from it first, each with the item at the other end.
 ///
 /// # Errors
@@ -476,7 +506,7 @@ impl Batch {
 
 /// What a ticket of any kind is read with: its edges, and the fields of its kind, without which they would read as absent.
 const TICKET_RELATIONS: &[&str] =
-    &["category", "requester", "openedBy", "service", "team", "assignee", "incident", "task"];
+    &["category", "requester", "openedBy", "service", "team", "assignee", "incident", "task", "problem"];
 
 /// Declares a key that is an id, and the record that it is the id of.
 macro_rules! by_id {
@@ -581,6 +611,9 @@ belonging!(MajorReviewKey, Row, |batch, incidents| {
 belonging!(MajorActionsKey, Row, |batch, incidents| {
     by_field("incident", batch.platform.incidents.major_actions_of(&batch.ctx()?, incidents).await?)
 });
+belonging!(CausesKey, Row, |batch, incidents| {
+    by_field("source", batch.platform.problems.problems_of(&batch.ctx()?, incidents).await?)
+});
 belonging!(ApprovalsKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.approvals_of(&batch.ctx()?, tickets).await?)
 });
@@ -671,6 +704,43 @@ impl Loader<TasksKey> for Batch {
             answer.extend(groups.into_iter().map(|(ticket, rows)| (TasksKey { ticket, newest, limit }, rows)));
         }
         Ok(answer)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct EffectsKey {
+    problem: Uuid,
+    newest: bool,
+    limit: u32,
+}
+
+impl Loader<EffectsKey> for Batch {
+    type Value = Vec<Row>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[EffectsKey]) -> Result<HashMap<EffectsKey, Vec<Row>>> {
+        let mut answer = HashMap::new();
+        for ((newest, limit), problems) in grouped(keys.iter().map(|key| ((key.newest, key.limit), key.problem))) {
+            let direction = if newest { PageDirection::Backward } else { PageDirection::Forward };
+            let rows = self.platform.problems.incidents_of(&self.ctx()?, &problems, direction, limit).await?;
+            let groups = by_field("target", rows).into_iter();
+            answer.extend(groups.map(|(problem, rows)| (EffectsKey { problem, newest, limit }, rows)));
+        }
+        Ok(answer)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct AffectedKey(Uuid);
+
+impl Loader<AffectedKey> for Batch {
+    type Value = usize;
+    type Error = Error;
+
+    async fn load(&self, keys: &[AffectedKey]) -> Result<HashMap<AffectedKey, usize>> {
+        let problems: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let counts = self.platform.problems.affected_users(&self.ctx()?, &problems).await?;
+        Ok(counts.into_iter().map(|(problem, count)| (AffectedKey(problem), count)).collect())
     }
 }
 

@@ -13,6 +13,8 @@ use futures_util::stream::BoxStream;
 use incident::{IncidentRules, Incidents};
 use kernel::{Ctx, Error, Result};
 use predicate::{Catalogue, RecordType};
+use problem::{ProblemRules, Problems, review};
+use reactions::Follower;
 use sla::{ServiceLevels, apply, escalation, simulate};
 use store::{JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::approval::{self, delegation};
@@ -45,6 +47,8 @@ pub struct Platform {
     pub tickets: Tickets,
     /// Incidents.
     pub incidents: Incidents,
+    /// Problems.
+    pub problems: Problems,
     /// Calendars, policies and clocks.
     pub levels: ServiceLevels,
     /// Agreements, requirements, reviews and improvements.
@@ -65,6 +69,7 @@ pub fn records() -> Vec<&'static RecordType> {
         .chain(sla::fields::ALL.iter().copied())
         .chain(agreement::ALL.iter().copied())
         .chain(incident::ALL.iter().copied())
+        .chain(problem::ALL.iter().copied())
         .collect()
 }
 
@@ -92,11 +97,15 @@ pub fn contract() -> Result<Contract> {
 pub fn levels(access: Access, contract: &Contract) -> Result<ServiceLevels> {
     let incidents = IncidentRules::new().map_err(Error::internal)?;
     let tasks = TaskRules::new().map_err(Error::internal)?;
+    let problems = ProblemRules::new().map_err(Error::internal)?;
     let store = access.store().clone();
-    let tickets = Tickets::new(access, Kinds::new(vec![Arc::new(incidents), Arc::new(tasks)]));
+    let tickets = Tickets::new(access, Kinds::new(vec![Arc::new(incidents), Arc::new(tasks), Arc::new(problems)]));
     tickets.register_documents(Arc::new(ApiDocuments::new(contract)?));
     let levels = ServiceLevels::new(tickets);
-    store.react_with(vec![Arc::new(levels.clone())]);
+    let problems = Problems::new(levels.tickets().clone());
+    let mut reacting: Vec<Arc<dyn store::Reaction>> = vec![Arc::new(levels.clone())];
+    reacting.extend(reactions::in_transaction(&problems));
+    store.react_with(reacting);
     Ok(levels)
 }
 
@@ -111,10 +120,16 @@ impl Platform {
         let levels = levels(access.clone(), &contract)?;
         let tickets = levels.tickets().clone();
         let incidents = Incidents::new(tickets.clone());
+        let problems = Problems::new(tickets.clone());
         let agreements = Agreements::new(levels.clone());
         let hub = LiveHub::start(store).await?;
         let info = Arc::new(Info { version: env!("CARGO_PKG_VERSION"), limits });
-        Ok(Self { access, tickets, incidents, levels, agreements, hub, info, contract })
+        Ok(Self { access, tickets, incidents, problems, levels, agreements, hub, info, contract })
+    }
+
+    /// What follows the log: run it beside the jobs.
+    pub fn follower(&self) -> Follower {
+        Follower::new(self.tickets.clone(), reactions::after_commit(&self.problems))
     }
 
     /// What becomes of each kind of durable job.
@@ -123,6 +138,7 @@ impl Platform {
         let (expiring, delegating, escalating) = (self.clone(), self.clone(), self.clone());
         let (simulating, applying, forgetting) = (self.clone(), self.clone(), self.clone());
         let (reminding, telling) = (self.clone(), self.clone());
+        let (reviewing, following) = (self.clone(), self.follower());
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
             .recurring(access::SWEEP_SESSIONS, move |store, _| {
@@ -174,6 +190,18 @@ impl Platform {
                 async move {
                     let ctx = platform.access.system_ctx(job.tenant, approval::EXPIRE);
                     platform.tickets.expire_approval(&ctx, &job.payload).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(reactions::RETRY, move |_, job| {
+                let follower = following.clone();
+                async move { follower.retry(&job).await }
+            })
+            .on(review::REVIEW_RISK, move |_, job| {
+                let platform = reviewing.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, review::REVIEW_RISK);
+                    platform.problems.tell_of_review(&ctx, &job.payload).await?;
                     Ok(JobOutcome::Done)
                 }
             })

@@ -33,6 +33,9 @@ use crate::people::queries::PeopleQueries;
 use crate::people::types::ServiceAccount;
 use crate::people::{Actor, Team, User};
 use crate::platform::Platform;
+use crate::problems::Problem;
+use crate::problems::mutations::ProblemMutations;
+use crate::problems::queries::ProblemQueries;
 use crate::service_levels::attainment::ClockQueries;
 use crate::service_levels::background::ServiceLevelOperations;
 use crate::service_levels::mutations::ServiceLevelMutations;
@@ -75,6 +78,7 @@ pub struct Query(
     AgreementQueries,
     AlertQueries,
     MajorIncidentQueries,
+    ProblemQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -96,6 +100,7 @@ pub struct Mutation(
     AgreementMutations,
     AlertMutations,
     MajorIncidentMutations,
+    ProblemMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -112,6 +117,8 @@ pub enum Node {
     Incident(Incident),
     /// A task.
     Task(Task),
+    /// A problem.
+    Problem(Problem),
     /// A user.
     User(User),
     /// A service account.
@@ -283,11 +290,15 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         // An id with the prefix of another kind names nothing.
         prefix::INCIDENT => loaders::ticket(ctx, id.uuid).await?.and_then(|row| match Ticket::from_row(row) {
             Ticket::Incident(incident) => Some(Node::Incident(incident)),
-            Ticket::Task(_) => None,
+            _ => None,
         }),
         prefix::TASK => loaders::ticket(ctx, id.uuid).await?.and_then(|row| match Ticket::from_row(row) {
             Ticket::Task(task) => Some(Node::Task(task)),
-            Ticket::Incident(_) => None,
+            _ => None,
+        }),
+        prefix::PROBLEM => loaders::ticket(ctx, id.uuid).await?.and_then(|row| match Ticket::from_row(row) {
+            Ticket::Problem(problem) => Some(Node::Problem(problem)),
+            _ => None,
         }),
         prefix::USER | prefix::SERVICE_ACCOUNT => match loaders::actor(ctx, id.uuid).await?.map(Actor::from_row) {
             Some(Actor::User(user)) if id.prefix == prefix::USER => Some(Node::User(user)),

@@ -54,6 +54,10 @@ pub mod prefix {
     pub const MAJOR_INCIDENT_ACTION: &str = "mia";
     /// Task.
     pub const TASK: &str = "tsk";
+    /// Problem.
+    pub const PROBLEM: &str = "prb";
+    /// Rule that finds problems.
+    pub const PROBLEM_DETECTION_RULE: &str = "pdr";
     /// Comment.
     pub const COMMENT: &str = "com";
     /// Approval.
@@ -132,6 +136,8 @@ pub mod prefix {
         SERVICE_REVIEW,
         SERVICE_IMPROVEMENT,
         OPERATION,
+        PROBLEM,
+        PROBLEM_DETECTION_RULE,
     ];
 }
 

@@ -195,4 +195,4 @@ fn facts_with_texts(record: &'static RecordType, catalogue: &Catalogue, row: &Ro
 }
 
 /// Long texts: told in history, not repeated in the facts of each event.
-const HISTORY_ONLY: &[&str] = &["description", "resolutionNotes"];
+const HISTORY_ONLY: &[&str] = &["description", "resolutionNotes", "symptom", "rootCause", "workaround"];

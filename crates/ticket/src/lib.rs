@@ -20,6 +20,7 @@ pub mod commands;
 pub mod comment;
 pub mod custom_field;
 pub mod document;
+pub mod draft;
 pub mod edit;
 pub mod error;
 pub mod events;
@@ -45,6 +46,7 @@ mod tables;
 
 pub use affected::AffectedItems;
 pub use commands::*;
+pub use draft::{TicketDraft, TicketPatch};
 pub use edit::Edit;
 pub use kind::KindRules;
 pub use model::*;

@@ -10,7 +10,7 @@
 
 use access::permission::TICKET_UPDATE;
 use kernel::error::Problems;
-use kernel::{Ctx, Error, ErrorCode, Id, Result, UserError, Uuid};
+use kernel::{Ctx, Error, ErrorCode, Id, Result, Timestamp, UserError, Uuid};
 use predicate::{Policy, Predicate, Rule};
 use serde_json::{Map, Value as Json, json};
 use store::query::{self, Row};
@@ -20,7 +20,7 @@ use crate::commands::LinkTickets;
 use crate::edit::Edit;
 use crate::events;
 use crate::fields::LINK;
-use crate::model::{LinkType, MAX_LINKS, MAX_WATCHERS, StateCategory, TicketKind};
+use crate::model::{LinkType, MAX_CAUSED, MAX_LINKS, MAX_WATCHERS, StateCategory, TicketKind};
 use crate::queries::TicketRef;
 use crate::service::{Outcome, Tickets};
 use crate::tables;
@@ -103,6 +103,55 @@ impl Tickets {
         Ok(source.after)
     }
 
+    /// Says of many tickets that this one is their cause, with a handful of statements for all of them. Whoever calls this has made
+    /// sure that the viewer may, and holds the tickets since before they were loaded ([`Tickets::hold_in`]). Answers for each what
+    /// was done, in their order.
+    ///
+    /// # Errors
+    /// Database errors; a lost race is run again.
+    pub async fn link_effects_in(&self, tx: &mut Tx, effects: &[Edit], cause: &Edit) -> Result<Vec<EffectLinked>> {
+        let (kind, to) = (LinkType::CausedBy, cause.before.id());
+        let ids: Vec<Uuid> = effects.iter().map(|effect| effect.before.id()).collect();
+        let arriving = Predicate::eq("target", to).and(Predicate::eq("type", kind.as_str()));
+        let among = arriving.clone().and(Predicate::one_of("source", &ids));
+        let there = self.links_in(tx, among, ids.len()).await?;
+        let there: Vec<Uuid> = there.iter().filter_map(|link| link.get("source").as_id()).collect();
+        let mut counted: Vec<Predicate> = ids.iter().map(|id| bounded_together(*id)).collect();
+        counted.push(arriving);
+        let counts = self.count_links_in(tx, &counted).await?;
+        let (mut caused, now) = (counts.last().copied().unwrap_or_default(), tx.now());
+        let (mut done, mut rows) = (Vec::with_capacity(ids.len()), Vec::new());
+        for (place, id) in ids.iter().enumerate() {
+            let outcome = if *id == to {
+                EffectLinked::Itself
+            } else if there.contains(id) {
+                EffectLinked::Already
+            } else if counts.get(place).copied().unwrap_or_default() >= MAX_LINKS as u64 {
+                EffectLinked::Full { limit: MAX_LINKS, of_cause: false }
+            } else if caused >= MAX_CAUSED as u64 {
+                EffectLinked::Full { limit: MAX_CAUSED, of_cause: true }
+            } else {
+                caused += 1;
+                rows.push(link_row(tx, kind, *id, to, now));
+                EffectLinked::Linked
+            };
+            done.push(outcome);
+        }
+        query::insert_all_in(tx, tx.ctx().tenant, &LINK, &rows).await?;
+        for effect in effects.iter().zip(&done).filter_map(|(effect, done)| done.is_new().then_some(effect)) {
+            self.tell_of_link(tx, events::LINKED, kind, effect, cause);
+        }
+        Ok(done)
+    }
+
+    /// How many links each of these conditions finds, by one statement; what is hidden counts as well.
+    async fn count_links_in(&self, tx: &mut Tx, conditions: &[Predicate]) -> Result<Vec<u64>> {
+        let ctx = tx.ctx().clone();
+        let visible = self.access().catalogue().iter().map(|record| (record.name, Default::default())).collect();
+        let counts = query::count_many(tx, &self.access().scoped(&ctx, &visible), &LINK, conditions).await?;
+        Ok(counts.into_iter().map(|count| count.total).collect())
+    }
+
     fn authorise_link(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
         let policy = Policy::When(Rule::Permission(TICKET_UPDATE));
         match self.access().allows(ctx, edit.rules.record(), &policy, &edit.before) {
@@ -130,11 +179,15 @@ impl Tickets {
 
     async fn insert_link_in(&self, tx: &mut Tx, kind: LinkType, source: &Edit, target: &Edit) -> Result<()> {
         let (from, to) = (source.before.id(), target.before.id());
-        for (path, end) in [("id", from), ("target", to)] {
-            let either = Predicate::eq("source", end).or(Predicate::eq("target", end));
-            if self.links_in(tx, either, MAX_LINKS).await?.len() >= MAX_LINKS {
-                let message = format!("the ticket has {MAX_LINKS} links; that is the limit");
-                return Err(UserError::limit([path], message, MAX_LINKS as u64).into());
+        let of_target = match kind {
+            LinkType::CausedBy => (Predicate::eq("target", to).and(Predicate::eq("type", kind.as_str())), MAX_CAUSED),
+            _ => (bounded_together(to), MAX_LINKS),
+        };
+        for (path, (condition, limit)) in [("id", (bounded_together(from), MAX_LINKS)), ("target", of_target)] {
+            let counted = self.count_links_in(tx, &[condition]).await?;
+            if counted.iter().any(|count| *count >= limit as u64) {
+                let message = format!("the ticket has {limit} links; that is the limit");
+                return Err(UserError::limit([path], message, limit as u64).into());
             }
         }
         if kind == LinkType::ParentOf {
@@ -148,18 +201,8 @@ impl Tickets {
                 format!("a chain of `{}` leads from `{}` to here", kind.as_str(), target.before.text("number"));
             return Err(UserError::constraint(["target"], message, "circle", None).into());
         }
-        let ctx = tx.ctx().clone();
-        let row = Row::new(
-            &LINK,
-            vec![
-                ("id", ctx.new_id().into()),
-                ("source", from.into()),
-                ("target", to.into()),
-                ("type", kind.as_str().into()),
-                ("createdAt", tx.now().into()),
-            ],
-        );
-        query::insert_unique_in(tx, ctx.tenant, &LINK, &row).await
+        let row = link_row(tx, kind, from, to, tx.now());
+        query::insert_unique_in(tx, tx.ctx().tenant, &LINK, &row).await
     }
 
     /// The tickets from which a chain of links leads to this one. None of them gets another link of its own before this write
@@ -293,6 +336,51 @@ impl Tickets {
         };
         self.transition_in(tx, child, &key, inputs).await
     }
+}
+
+/// What became of one ticket that was to be linked with its cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EffectLinked {
+    /// It was linked.
+    Linked,
+    /// It was linked already.
+    Already,
+    /// It is the cause itself.
+    Itself,
+    /// It, or the cause, has as many links as it may have.
+    Full {
+        /// How many those are.
+        limit: usize,
+        /// Whether it is the cause that has them.
+        of_cause: bool,
+    },
+}
+
+impl EffectLinked {
+    /// Whether a link was made.
+    pub const fn is_new(self) -> bool {
+        matches!(self, EffectLinked::Linked)
+    }
+}
+
+/// The links of a ticket that [`MAX_LINKS`] bounds: all but those that make it the cause of others.
+fn bounded_together(ticket: Uuid) -> Predicate {
+    let effect = Predicate::eq("target", ticket).and(!Predicate::eq("type", LinkType::CausedBy.as_str()));
+    Predicate::eq("source", ticket).or(effect)
+}
+
+fn link_row(tx: &Tx, kind: LinkType, source: Uuid, target: Uuid, now: Timestamp) -> Row {
+    Row::new(
+        &LINK,
+        vec![
+            // In the order in which they are made, also within one instant.
+            ("id", tx.ctx().new_id().into()),
+            ("source", source.into()),
+            ("target", target.into()),
+            ("type", kind.as_str().into()),
+            ("createdAt", now.into()),
+        ],
+    )
 }
 
 /// Why something was refused, for people.

@@ -18,8 +18,10 @@ pub const MAX_ITEMS: usize = 50;
 pub const MAX_TASKS: usize = 100;
 /// How many tasks a plan may have.
 pub const MAX_PLAN: usize = 50;
-/// How many links a ticket may have, both ways together.
+/// How many links a ticket may have, both ways together, those that make it the cause of others apart.
 pub const MAX_LINKS: usize = 100;
+/// Of how many others a ticket may be the cause.
+pub const MAX_CAUSED: usize = 1_000;
 /// How many watchers a ticket may have.
 pub const MAX_WATCHERS: usize = 100;
 
@@ -30,6 +32,8 @@ words! {
         Incident = "INCIDENT",
         /// A piece of the work on another ticket.
         Task = "TASK",
+        /// A cause, or a possible cause, of incidents.
+        Problem = "PROBLEM",
     }
 }
 
@@ -178,6 +182,7 @@ impl TicketKind {
         match self {
             TicketKind::Incident => "INC",
             TicketKind::Task => "TSK",
+            TicketKind::Problem => "PRB",
         }
     }
 
@@ -186,6 +191,7 @@ impl TicketKind {
         match self {
             TicketKind::Incident => kernel::id::prefix::INCIDENT,
             TicketKind::Task => kernel::id::prefix::TASK,
+            TicketKind::Problem => kernel::id::prefix::PROBLEM,
         }
     }
 }

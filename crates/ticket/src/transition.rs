@@ -332,12 +332,13 @@ impl Tickets {
     }
 
     /// Puts a waiting ticket back to work, as the system does it: whoever caused it needs no right to the transition.
-    pub(crate) async fn resume_in(&self, tx: &mut Tx, edit: &mut Edit) -> Result<()> {
+    ///
+    /// # Errors
+    /// `INTERNAL` for a workflow that has no way back to work; a lost race is run again.
+    pub async fn resume_in(&self, tx: &mut Tx, edit: &mut Edit) -> Result<()> {
         let (rules, workflow) = (edit.rules.clone(), edit.workflow.clone());
         let state = edit.after.text("state");
-        let to_work =
-            |found: &&Transition| workflow.category(&found.to) == StateCategory::Active && found.required.is_empty();
-        let Some(transition) = workflow.leaving(&state).find(to_work) else {
+        let Some(transition) = edit.way_back().and_then(|key| workflow.transition(&key)) else {
             return Err(Error::internal(format!("no transition leads from `{state}` back to work")));
         };
         edit.proceed();
@@ -348,6 +349,18 @@ impl Tickets {
         let event = rules.transition_event(transition, workflow.category(&state), StateCategory::Active);
         edit.save_in(tx, self.access(), event, payload).await?;
         Ok(())
+    }
+}
+
+impl Edit {
+    /// The key of the transition by which the system puts the ticket back to work; `None` where its workflow has none.
+    pub fn way_back(&self) -> Option<String> {
+        let to_work = |found: &&Transition| {
+            self.workflow.category(&found.to) == StateCategory::Active && found.required.is_empty()
+        };
+        let state = self.after.text("state");
+        let found = self.workflow.leaving(&state).find(to_work);
+        found.map(|transition| transition.key.clone())
     }
 }
 

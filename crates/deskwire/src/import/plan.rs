@@ -114,6 +114,9 @@ impl Plan {
         if kind == TicketKind::Task {
             bail!("`kind` is TASK; tasks belong to tickets and are not imported by themselves");
         }
+        if kind == TicketKind::Problem {
+            bail!("`kind` is PROBLEM; problems cannot be imported yet");
+        }
         let rules = kinds.get(kind).map_err(|error| anyhow!("{error}"))?.clone();
         let column = |name: &str, of: &str| find_column(&columns, name, of);
         if mapping.order.is_empty() {

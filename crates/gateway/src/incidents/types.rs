@@ -70,5 +70,10 @@ ticket_object! {
         pub async fn major_incident(&self) -> Option<MajorIncident> {
             MajorIncident::of(&self.0.0)
         }
+
+        /// The problems that it is caused by, as far as the viewer may see them; at most 100.
+        pub async fn problems(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<Vec<crate::problems::Problem>> {
+            crate::problems::queries::problems_of(ctx, self.0.0.id()).await
+        }
     }
 }

@@ -53,6 +53,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("Incident", OF_TICKETS),
     ("Incident", &["origin", "resolutionCode", "resolutionNotes"]),
     ("Task", OF_TICKETS),
+    ("Problem", OF_TICKETS),
     ("Task", &["openDependencies"]),
     ("TicketState", &["key", "name", "category", "waitingReason", "waitingUntil"]),
     ("Category", &["id", "key", "name", "retired", "version"]),

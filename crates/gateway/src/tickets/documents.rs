@@ -13,7 +13,7 @@ use ticket::TicketKind;
 use ticket::document::{FilterDocuments, check_length};
 
 use crate::door::{Contract, coerce_json};
-use crate::tickets::filters::{IncidentFilter, TaskFilter, TicketFilter};
+use crate::tickets::filters::{IncidentFilter, ProblemFilter, TaskFilter, TicketFilter};
 
 /// The name of the variable that a document is coerced as.
 const VARIABLE: &str = "filter";
@@ -24,6 +24,7 @@ pub struct ApiDocuments {
     of_tickets: ExecutableDocument,
     of_incidents: ExecutableDocument,
     of_tasks: ExecutableDocument,
+    of_problems: ExecutableDocument,
 }
 
 impl ApiDocuments {
@@ -39,8 +40,8 @@ impl ApiDocuments {
                 .map_err(|invalid| Error::internal(format!("no filter `{name}`: {}", invalid.errors)))
         };
         let (of_tickets, of_incidents) = (of_type("TicketFilter")?, of_type("IncidentFilter")?);
-        let of_tasks = of_type("TaskFilter")?;
-        Ok(Self { schema, of_tickets, of_incidents, of_tasks })
+        let (of_tasks, of_problems) = (of_type("TaskFilter")?, of_type("ProblemFilter")?);
+        Ok(Self { schema, of_tickets, of_incidents, of_tasks, of_problems })
     }
 
     /// The input of type `F` that the document is, with defaults as a client's variable gets them.
@@ -66,6 +67,7 @@ impl FilterDocuments for ApiDocuments {
         match kind {
             TicketKind::Incident => self.read::<IncidentFilter>(&self.of_incidents, document)?.predicate(),
             TicketKind::Task => self.read::<TaskFilter>(&self.of_tasks, document)?.predicate(),
+            TicketKind::Problem => self.read::<ProblemFilter>(&self.of_problems, document)?.predicate(),
         }
     }
 }

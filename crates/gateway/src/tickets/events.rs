@@ -278,6 +278,34 @@ events! {
                 Ok(platform(ctx).tickets.comment(&viewer(ctx)?, id).await?.map(Comment::from_row))
             }
         }
+        /// A problem was opened.
+        ProblemCreated {}
+        /// A problem was resolved: its cause is gone.
+        ProblemResolved {}
+        /// A resolved problem was reopened: it was not fixed.
+        ProblemReopened {}
+        /// A problem was closed without having been resolved.
+        ProblemClosed {}
+        /// Incidents were linked with a problem. For those who work on it.
+        ProblemIncidentsLinked {
+            /// Those that were linked, as they are now and as far as the viewer may see them; at most 100.
+            pub async fn incidents(&self, ctx: &Context<'_>) -> Result<Vec<Ticket>> {
+                let told = self.0.payload.get("incidents").and_then(JsonValue::as_array).cloned().unwrap_or_default();
+                let linked = told.iter().filter(|one| one.get("outcome").and_then(JsonValue::as_str) == Some("LINKED"));
+                let named = linked.map(|one| named_ticket(ctx, one.get("incident").and_then(JsonValue::as_str)));
+                Ok(futures_util::future::try_join_all(named).await?.into_iter().flatten().collect())
+            }
+        }
+        /// The workaround of a problem was published.
+        WorkaroundPublished {
+            /// Which publication of the problem it is, from 1.
+            pub async fn publication(&self) -> i32 {
+                let number = self.0.payload.get("publication").and_then(JsonValue::as_i64).unwrap_or_default();
+                i32::try_from(number).unwrap_or(i32::MAX)
+            }
+        }
+        /// The date has come at which an accepted risk is to be looked at again. For those who work on the problem.
+        ProblemRiskReviewDue {}
         /// Alerts came in on an incident: began, were told again, or ended. For those who work on it.
         AlertsReceived {
             /// How often alerts of the incident have been told by then.
@@ -553,6 +581,9 @@ events! {
         }
     }
     records {
+        /// A reaction to an event could not be done, or stood too deep in a chain of them; `changes` name the reaction, the event, its
+        /// kind, and why.
+        ReactionFailed
         /// An operation was started.
         OperationStarted
         /// An operation went on.

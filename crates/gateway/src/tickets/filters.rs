@@ -17,7 +17,7 @@ use crate::incidents::major::MajorIncidentState;
 use crate::people::{TeamFilter, UserFilter};
 use crate::tickets::events::TicketEventKind;
 use crate::tickets::words::{
-    Impact, IncidentOrigin, Priority, SlaState, StateCategory, TicketKind, Urgency, WaitingReason,
+    Impact, IncidentOrigin, Priority, ProblemOrigin, SlaState, StateCategory, TicketKind, Urgency, WaitingReason,
 };
 
 enum_filter!(TicketKindFilter, TicketKind);
@@ -29,6 +29,7 @@ enum_filter!(PriorityFilter, Priority);
 enum_filter!(IncidentOriginFilter, IncidentOrigin);
 enum_filter!(MajorIncidentStateFilter, MajorIncidentState);
 enum_filter!(SlaStateFilter, SlaState);
+enum_filter!(ProblemOriginFilter, ProblemOrigin);
 
 /// Compares the state of a ticket.
 #[derive(Clone, Debug, Default, InputObject)]
@@ -291,6 +292,57 @@ impl TaskFilter {
     }
 }
 
+/// Which problems. All that is given must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct ProblemFilter {
+    /// The comparisons that tickets of all kinds share.
+    #[graphql(flatten)]
+    pub conditions: TicketConditions,
+    /// How it was found.
+    pub origin: Option<ProblemOriginFilter>,
+    /// Whether it is a known error.
+    pub known_error: Option<BooleanFilter>,
+    /// By what it is recognised. For those who work on tickets; not in subscriptions.
+    pub symptom: Option<StringFilter>,
+    /// Why it happens. For those who work on tickets; not in subscriptions.
+    pub root_cause: Option<StringFilter>,
+    /// What helps meanwhile. For those who work on tickets; not in subscriptions.
+    pub workaround: Option<StringFilter>,
+    /// When a workaround was published last. For those who work on tickets.
+    pub workaround_published_at: Option<DateTimeFilter>,
+    /// How it ended.
+    pub resolution_code: Option<StringFilter>,
+    /// When an accepted risk is looked at again.
+    pub risk_review_at: Option<DateTimeFilter>,
+    /// All of these hold.
+    pub and: Option<Vec<ProblemFilter>>,
+    /// At least one of these holds. An empty list is no condition.
+    pub or: Option<Vec<ProblemFilter>>,
+    /// This does not hold.
+    pub not: Option<Box<ProblemFilter>>,
+}
+
+impl ProblemFilter {
+    /// As a condition on problems.
+    ///
+    /// # Errors
+    /// User errors with paths inside the filter.
+    pub fn predicate(self) -> Result<Predicate> {
+        let own = Predicate::all([
+            self.conditions.predicate()?,
+            self.origin.map_or_else(Predicate::always, |filter| filter.on("origin")),
+            self.known_error.map_or_else(Predicate::always, |filter| filter.on("knownError")),
+            self.symptom.map_or_else(Predicate::always, |filter| filter.on("symptom")),
+            self.root_cause.map_or_else(Predicate::always, |filter| filter.on("rootCause")),
+            self.workaround.map_or_else(Predicate::always, |filter| filter.on("workaround")),
+            self.workaround_published_at.map_or_else(Predicate::always, |filter| filter.on("workaroundPublishedAt")),
+            self.resolution_code.map_or_else(Predicate::always, |filter| filter.on("resolutionCode")),
+            self.risk_review_at.map_or_else(Predicate::always, |filter| filter.on("riskReviewAt")),
+        ]);
+        combine(own, self.and, self.or, self.not, Self::predicate)
+    }
+}
+
 /// Which categories. All that is given must hold.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct CategoriesFilter {
@@ -464,4 +516,9 @@ order_input! {
 order_input! {
     /// One term of an order of tasks.
     TaskOrder
+}
+
+order_input! {
+    /// One term of an order of problems.
+    ProblemOrder
 }

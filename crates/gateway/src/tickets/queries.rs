@@ -71,6 +71,21 @@ const KIND_FIELDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("task", &["parent", "openDependencies"]),
+    (
+        "problem",
+        &[
+            "origin",
+            "knownError",
+            "symptom",
+            "rootCause",
+            "workaround",
+            "publishedWorkaround",
+            "workaroundPublishedAt",
+            "resolutionCode",
+            "resolutionNotes",
+            "riskReviewAt",
+        ],
+    ),
 ];
 
 /// The relations that the selection of a ticket asks for.
@@ -204,6 +219,29 @@ impl TicketQueries {
         let rules = platform(ctx).tickets.priority_matrix(&viewer(ctx)?).await?;
         Ok(rules.into_iter().map(PriorityRule::from).collect())
     }
+}
+
+/// Reads an id or a number of a ticket of one kind.
+///
+/// # Errors
+/// A user error at `path` for another kind's.
+pub fn ticket_ref_of(
+    id: &async_graphql::ID,
+    path: &str,
+    kind: ticket::TicketKind,
+) -> kernel::Result<ticket::TicketRef> {
+    let reference = ticket::TicketRef::parse(id, path)?;
+    let (number, prefix) = (kind.number_prefix(), kind.id_prefix());
+    let message = match &reference {
+        ticket::TicketRef::Number(text) if !text.starts_with(&format!("{number}-")) => {
+            format!("expected a number that starts with `{number}-`, got `{text}`")
+        }
+        ticket::TicketRef::Id(id) if id.prefix != prefix => {
+            format!("expected an id that starts with `{prefix}_`, got one that starts with `{}_`", id.prefix)
+        }
+        _ => return Ok(reference),
+    };
+    Err(kernel::UserError::constraint([path], message, "id", None).into())
 }
 
 /// Reads the `id` of an input: an id or a number.

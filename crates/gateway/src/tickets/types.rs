@@ -14,6 +14,7 @@ use crate::custom_fields::CustomFieldValue;
 use crate::incidents::Incident;
 use crate::loaders;
 use crate::people::{Actor, Team, User};
+use crate::problems::Problem;
 use crate::scalars::{Cursor, DateTime, JsonSchema, Markdown, id_of};
 use crate::service_levels::SlaClock;
 use crate::tasks::{Task, TaskConnection};
@@ -180,6 +181,8 @@ pub enum Ticket {
     Incident(Incident),
     /// A task.
     Task(Task),
+    /// A problem.
+    Problem(Problem),
 }
 
 impl Ticket {
@@ -187,6 +190,7 @@ impl Ticket {
     pub fn from_row(row: Row) -> Self {
         match ticket::TicketKind::parse(&row.text("kind")) {
             Some(ticket::TicketKind::Task) => Ticket::Task(Task::from_row(row)),
+            Some(ticket::TicketKind::Problem) => Ticket::Problem(Problem::from_row(row)),
             _ => Ticket::Incident(Incident::from_row(row)),
         }
     }

@@ -39,6 +39,8 @@ word! {
         Incident = "INCIDENT",
         /// A piece of the work on another ticket.
         Task = "TASK",
+        /// A cause, or a possible cause, of incidents.
+        Problem = "PROBLEM",
     }
 }
 
@@ -193,4 +195,14 @@ pub enum TicketAction {
     OverridePriority,
     /// Follow it.
     Watch,
+}
+
+word! {
+    /// How a problem was found.
+    ProblemOrigin = problem::ProblemOrigin {
+        /// Somebody asked why incidents happen.
+        Reactive = "REACTIVE",
+        /// It was found before anybody asked: by a rule, or by looking at trends.
+        Proactive = "PROACTIVE",
+    }
 }
