@@ -178,7 +178,8 @@ mod tests {
         let row = |key: &str, state: &str, count| query::Group {
             keys: vec![key.into(), state.into()],
             count,
-            durations: None,
+            durations: Vec::new(),
+            matching: Vec::new(),
         };
         let rows = vec![row("P1", "MET", 2), row("P3", "BREACHED", 5), row("P1", "BREACHED", 1)];
         let groups = together(rows);
