@@ -71,6 +71,7 @@ CREATE TABLE incident_action (
     incident_id {id} NOT NULL,
     kind {text} NOT NULL,
     title {text} NOT NULL,
+    description {text},
     ticket_id {id},
     created_at {time} NOT NULL,
     PRIMARY KEY (tenant_id, id),

@@ -357,6 +357,18 @@ async fn a_major_incident_is_looked_back_at_before_it_is_closed() {
             lead.done("majorIncidentReviewWrite", of(json!({ "lessons": "Watch certificates.", "expectedVersion": 1 })), review).await;
             let action = json!({ "title": "Watch certificates", "description": "All of them." });
             lead.done("majorIncidentActionAdd", of(action), "action { title ticket { number } } events { __typename }").await;
+            let problem = json!({ "kind": "PROBLEM", "title": "Why do certificates expire?", "description": "Find out." });
+            lead.done("majorIncidentActionAdd", of(problem), "action { kind }").await;
+            let became = "query($id: ID!) { incident(by: { id: $id }) { problems { title description requester { name } } majorIncident { actions { ticket { kind title } } } } }";
+            let seen = async || admin.ask(became, json!({ "id": ticket["id"] })).await["incident"].take();
+            until("the problem", async || !seen().await["majorIncident"]["actions"][1]["ticket"].is_null()).await;
+            let opened = seen().await;
+            let title = "Why do certificates expire?";
+            assert_eq!(opened["majorIncident"]["actions"][1]["ticket"], json!({ "kind": "PROBLEM", "title": title }));
+            assert_eq!(
+                opened["problems"],
+                json!([{ "title": title, "description": "Find out.", "requester": { "name": "Lead" } }])
+            );
             let done = lead.done("majorIncidentReviewComplete", of(json!({})), INCIDENT).await;
             assert_eq!(done["events"], json!([{ "__typename": "MajorIncidentReviewCompleted" }]));
             let again = lead.user_error("majorIncidentReviewWrite", of(json!({ "lessons": null }))).await;
@@ -369,7 +381,10 @@ async fn a_major_incident_is_looked_back_at_before_it_is_closed() {
             assert_eq!(back["review"]["version"], 3);
             assert_eq!(
                 back["actions"],
-                json!([{ "kind": "TASK", "title": "Watch certificates", "ticket": { "title": "Watch certificates", "kind": "TASK", "team": { "slug": "network" } } }])
+                json!([
+                    { "kind": "TASK", "title": "Watch certificates", "ticket": { "title": "Watch certificates", "kind": "TASK", "team": { "slug": "network" } } },
+                    { "kind": "PROBLEM", "title": title, "ticket": { "title": title, "kind": "PROBLEM", "team": null } },
+                ])
             );
             let told: Vec<&str> = back["timeline"].as_array().expect("a timeline").iter().map(|entry| {
                 entry["event"]["__typename"].as_str().or(entry["note"]["body"].as_str()).expect("an event or a note")
@@ -378,7 +393,7 @@ async fn a_major_incident_is_looked_back_at_before_it_is_closed() {
                 told,
                 [
                     "The certificate expired.", "IncidentCreated", "MajorIncidentAccepted", "IncidentResolved",
-                    "MajorIncidentReviewUpdated", "MajorIncidentReviewUpdated", "MajorIncidentActionAdded",
+                    "MajorIncidentReviewUpdated", "MajorIncidentReviewUpdated", "MajorIncidentActionAdded", "MajorIncidentActionAdded", "TicketLinked",
                     "MajorIncidentReviewCompleted",
                 ]
             );

@@ -129,7 +129,7 @@ impl Platform {
 
     /// What follows the log: run it beside the jobs.
     pub fn follower(&self) -> Follower {
-        Follower::new(self.tickets.clone(), reactions::after_commit(&self.problems))
+        Follower::new(self.tickets.clone(), reactions::after_commit(&self.incidents, &self.problems))
     }
 
     /// What becomes of each kind of durable job.

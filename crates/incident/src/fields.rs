@@ -208,6 +208,7 @@ pub static ACTION: RecordType = RecordType {
         quiet(fact("incident", "incident_id", FieldType::Id)),
         shown_only(fact("kind", "kind", FieldType::Enum(ActionKind::NAMES))),
         shown_only(fact("title", "title", FieldType::Text)),
+        shown_only(nullable(fact("description", "description", FieldType::Text))),
         quiet(nullable(fact("ticket", "ticket_id", FieldType::Id))),
         shown_only(fact("createdAt", "created_at", FieldType::Time)),
     ],

@@ -14,6 +14,7 @@
 //!
 //! The table of all reactions is in `ARCHITECTURE.md`.
 
+pub mod action_raised;
 pub mod events;
 pub mod follow;
 pub mod incident_linked;
@@ -23,6 +24,7 @@ pub mod workaround_published;
 
 use std::sync::Arc;
 
+use incident::Incidents;
 use problem::Problems;
 
 pub use follow::{AfterCommit, Follower, MAX_CHAIN, Progress, RETRY};
@@ -34,8 +36,9 @@ pub fn in_transaction(problems: &Problems) -> Vec<Arc<dyn store::Reaction>> {
 }
 
 /// What follows the log.
-pub fn after_commit(problems: &Problems) -> Vec<Arc<dyn AfterCommit>> {
+pub fn after_commit(incidents: &Incidents, problems: &Problems) -> Vec<Arc<dyn AfterCommit>> {
     vec![
+        Arc::new(action_raised::ActionRaised::new(incidents.clone(), problems.clone())),
         Arc::new(workaround_published::WorkaroundPublished::new(problems.clone())),
         Arc::new(incident_linked::IncidentLinked::new(problems.clone())),
         Arc::new(problem_ended::ProblemEnded::new(problems.clone())),

@@ -361,7 +361,12 @@ impl MajorIncidentAction {
         self.0.text("title")
     }
 
-    /// The task or the problem that it became; null when the viewer may not see it.
+    /// What is to be done, in full.
+    pub fn description(&self) -> Option<Markdown> {
+        self.0.optional_text("description").map(Markdown)
+    }
+
+    /// The task or the problem that it became; null when the viewer may not see it, and for a moment while the problem is being opened.
     pub async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
         match self.0.get("ticket").as_id() {
             Some(id) => Ok(loaders::ticket(ctx, id).await?.map(Ticket::from_row)),

@@ -558,7 +558,7 @@ impl MajorIncidentMutations {
         MajorIncidentReviewCompletePayload::of(ctx, &viewer, result)
     }
 
-    /// Has something done after a major incident: a task that belongs to no ticket. Needs what writing the review needs, and
+    /// Has something done after a major incident: a task that belongs to no ticket, or a problem that is opened a moment later. Needs what writing the review needs, and
     /// `ticket.create`.
     async fn major_incident_action_add(
         &self,

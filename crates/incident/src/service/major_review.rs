@@ -206,7 +206,7 @@ impl Incidents {
     }
 
     /// Has something done after a major incident: a task that belongs to no ticket, for the incident may be over. A problem is opened by
-    /// whoever follows the event, in the same transaction.
+    /// whoever follows the event.
     ///
     /// # Errors
     /// As [`Incidents::write_major_review`], but a completed review gets further actions; `FORBIDDEN` without what a task needs;
@@ -243,6 +243,7 @@ impl Incidents {
                 ("incident", edit.before.id().into()),
                 ("kind", command.kind.as_str().into()),
                 ("title", command.draft.title.trim().into()),
+                ("description", command.draft.description.clone().into()),
                 ("ticket", ticket.into()),
                 ("createdAt", tx.now().into()),
             ],
@@ -254,6 +255,24 @@ impl Incidents {
         self.tell_internally(tx, &edit, events::MAJOR_ACTION_ADDED, payload);
         tx.answers_with(RecordRef { id: Id::new(prefix::MAJOR_INCIDENT_ACTION, row.id()), version: 1 });
         Ok(row)
+    }
+
+    /// An action, for whoever makes something of it.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn action_in(&self, tx: &Tx, action: Uuid) -> Result<Option<Row>> {
+        let condition = Some(Predicate::eq("id", action));
+        self.tickets().access().find_unmasked(tx, tx.ctx(), &ACTION, condition).await
+    }
+
+    /// Notes what became of an action.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn action_became_in(&self, tx: &Tx, action: Uuid, ticket: Uuid) -> Result<()> {
+        let values = [("ticket", ticket.into())];
+        query::update_in(tx, tx.ctx().tenant, &ACTION, action, None, &values).await.map(drop)
     }
 
     /// The last [`LAST_STATUS_UPDATES`] status updates of each of these incidents, the oldest first.
