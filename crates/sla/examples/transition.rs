@@ -1,5 +1,6 @@
 //! What clocks cost a transition: the processor time of this process for putting tickets on hold and back to work, without
 //! policies and with three that have four clocks, of which three change; on each engine, without a server around it.
+//! At the end all clocks are computed anew from the log and compared.
 //!
 //! ```text
 //! DESKWIRE_TEST_POSTGRES_URL=postgres://… cargo run --release -p sla --example transition -- [rounds] [sqlite|postgres] [plain|laden]
@@ -82,6 +83,9 @@ async fn measure(world: World, asked: Arc<Asked>) {
             measured.entry(side).or_default().push(each);
         }
     }
+    let verified = levels.verify(&world.root, |_| ()).await.expect("the clocks can be computed anew");
+    assert!(verified.clocks > 0 && verified.differing == 0, "clocks are not what the log says: {verified:?}");
+    println!("{engine}: {} clocks are what the log says", verified.clocks);
     let median = |side: &str| {
         let mut times = measured.get(side).cloned().unwrap_or_default();
         times.sort_by(f64::total_cmp);
