@@ -23,6 +23,7 @@ pub mod m0014_alerts;
 pub mod m0015_clocks_of_tickets;
 pub mod m0020_problems;
 pub mod m0021_reactions;
+pub mod m0022_problem_detection;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -51,6 +52,7 @@ pub const ALL: &[SqlMigration] = &[
     m0015_clocks_of_tickets::MIGRATION,
     m0020_problems::MIGRATION,
     m0021_reactions::MIGRATION,
+    m0022_problem_detection::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

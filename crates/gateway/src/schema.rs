@@ -30,9 +30,10 @@ use crate::people::queries::PeopleQueries;
 use crate::people::types::ServiceAccount;
 use crate::people::{Actor, Team, User};
 use crate::platform::Platform;
-use crate::problems::Problem;
+use crate::problems::detection::{ProblemDetectionMutations, ProblemDetectionQueries};
 use crate::problems::mutations::ProblemMutations;
 use crate::problems::queries::ProblemQueries;
+use crate::problems::{Problem, ProblemDetectionRule};
 use crate::service_levels::attainment::ClockQueries;
 use crate::service_levels::background::ServiceLevelOperations;
 use crate::service_levels::mutations::ServiceLevelMutations;
@@ -75,6 +76,7 @@ pub struct Query(
     AgreementQueries,
     AlertQueries,
     ProblemQueries,
+    ProblemDetectionQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -96,6 +98,7 @@ pub struct Mutation(
     AgreementMutations,
     AlertMutations,
     ProblemMutations,
+    ProblemDetectionMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -146,6 +149,8 @@ pub enum Node {
     Alert(Alert),
     /// A rule of alerts.
     AlertRule(AlertRule),
+    /// A rule that finds problems.
+    ProblemDetectionRule(ProblemDetectionRule),
     /// An agreement on service levels.
     ServiceAgreement(ServiceAgreement),
     /// A service level requirement.
@@ -321,6 +326,10 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         prefix::ALERT => loaders::alert(ctx, id.uuid).await?.map(|row| Node::Alert(Alert::from_row(row))),
         prefix::ALERT_RULE => {
             loaders::alert_rule(ctx, id.uuid).await?.map(|row| Node::AlertRule(AlertRule::from_row(row)))
+        }
+        prefix::PROBLEM_DETECTION_RULE => {
+            let found = loaders::detection_rule(ctx, id.uuid).await?;
+            found.map(|row| Node::ProblemDetectionRule(ProblemDetectionRule::from_row(row)))
         }
         prefix::SERVICE_AGREEMENT => {
             loaders::agreement(ctx, id.uuid).await?.map(|row| Node::ServiceAgreement(ServiceAgreement::from_row(row)))

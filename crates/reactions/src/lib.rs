@@ -17,6 +17,7 @@
 pub mod events;
 pub mod follow;
 pub mod incident_linked;
+pub mod problem_detection;
 pub mod problem_ended;
 mod tables;
 pub mod workaround_published;
@@ -39,6 +40,7 @@ pub fn after_commit(problems: &Problems) -> Vec<Arc<dyn AfterCommit>> {
         Arc::new(workaround_published::WorkaroundPublished::new(problems.clone())),
         Arc::new(incident_linked::IncidentLinked::new(problems.clone())),
         Arc::new(problem_ended::ProblemEnded::new(problems.clone())),
+        Arc::new(problem_detection::ProblemDetection::new(problems.clone())),
     ]
 }
 

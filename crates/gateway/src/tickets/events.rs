@@ -563,6 +563,10 @@ events! {
         AlertRuleCreated
         /// A rule of alerts changed.
         AlertRuleUpdated
+        /// A rule that finds problems was added.
+        ProblemDetectionRuleCreated
+        /// A rule that finds problems changed.
+        ProblemDetectionRuleUpdated
         /// An agreement on service levels was added.
         ServiceAgreementCreated
         /// An agreement on service levels changed.
