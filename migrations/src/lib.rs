@@ -25,6 +25,7 @@ pub mod m0016_major_incidents;
 pub mod m0017_acknowledgement;
 pub mod m0020_problems;
 pub mod m0021_reactions;
+pub mod m0022_problem_detection;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -55,6 +56,7 @@ pub const ALL: &[SqlMigration] = &[
     m0017_acknowledgement::MIGRATION,
     m0020_problems::MIGRATION,
     m0021_reactions::MIGRATION,
+    m0022_problem_detection::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

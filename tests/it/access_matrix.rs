@@ -125,6 +125,9 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     admin.done("problemPublishWorkaround", json!({ "id": problem }), "problem { id }").await;
     let linked = json!({ "problem": problem, "incidents": { "ids": [other["id"]] } });
     admin.done("problemLinkIncidents", linked, "problem { id }").await;
+    let says = json!({ "same": "CONFIGURATION_ITEM", "threshold": 5, "window": "P1D", "requester": { "email": company.lead.email } });
+    let rule = json!({ "key": "device", "name": "One device", "says": says });
+    let rule = admin.done("problemDetectionRuleCreate", rule, "rule { id }").await["rule"]["id"].take();
     let lead = client(&company.lead);
     let mut filters = Vec::new();
     for (by, sharing) in [
@@ -169,6 +172,7 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("Category", "vpn", company.vpn.clone()),
             ("Task", "of team network, added by the administrator", id(&task)),
             ("Problem", "of team network, known to be an error", id(&problem)),
+            ("ProblemDetectionRule", "for one device", id(&rule)),
             ("Service", "remote access", id(&service)),
             ("ConfigurationItem", "the VPN gateway", id(gateway)),
             ("Approval", "asking another requester", id(&approval["approval"]["id"])),

@@ -24,6 +24,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use incident::fields::{ACTION, ALERT, ALERT_RULE, STATUS_UPDATE, TIMELINE_NOTE};
 use kernel::{Ctx, Error, PageDirection, Result, Uuid};
 use predicate::RecordType;
+use problem::DETECTION_RULE;
 use serde_json::Value as Json;
 use sla::fields::{CALENDAR, SLA_POLICY};
 use store::query::{Count, Row};
@@ -241,6 +242,14 @@ pub async fn incidents_of(
 /// As [`actor`].
 pub async fn problems_of(ctx: &Context<'_>, incident: Uuid) -> async_graphql::Result<Vec<Row>> {
     Ok(Loaders::one(ctx, CausesKey(incident)).await?.unwrap_or_default())
+}
+
+/// A rule that finds problems by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn detection_rule(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, DetectionRuleKey(id)).await
 }
 
 /// How many people requested the incidents of a problem.
@@ -543,6 +552,7 @@ by_id!(AlertRuleKey, &ALERT_RULE, &[]);
 by_id!(StatusUpdateKey, &STATUS_UPDATE, &[]);
 by_id!(TimelineNoteKey, &TIMELINE_NOTE, &[]);
 by_id!(MajorActionKey, &ACTION, &[]);
+by_id!(DetectionRuleKey, &DETECTION_RULE, &[]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.
 macro_rules! belonging {

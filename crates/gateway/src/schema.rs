@@ -33,9 +33,10 @@ use crate::people::queries::PeopleQueries;
 use crate::people::types::ServiceAccount;
 use crate::people::{Actor, Team, User};
 use crate::platform::Platform;
-use crate::problems::Problem;
+use crate::problems::detection::{ProblemDetectionMutations, ProblemDetectionQueries};
 use crate::problems::mutations::ProblemMutations;
 use crate::problems::queries::ProblemQueries;
+use crate::problems::{Problem, ProblemDetectionRule};
 use crate::service_levels::attainment::ClockQueries;
 use crate::service_levels::background::ServiceLevelOperations;
 use crate::service_levels::mutations::ServiceLevelMutations;
@@ -79,6 +80,7 @@ pub struct Query(
     AlertQueries,
     MajorIncidentQueries,
     ProblemQueries,
+    ProblemDetectionQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -101,6 +103,7 @@ pub struct Mutation(
     AlertMutations,
     MajorIncidentMutations,
     ProblemMutations,
+    ProblemDetectionMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -159,6 +162,8 @@ pub enum Node {
     MajorIncidentReview(MajorIncidentReview),
     /// What is to be done after a major incident.
     MajorIncidentAction(MajorIncidentAction),
+    /// A rule that finds problems.
+    ProblemDetectionRule(ProblemDetectionRule),
     /// An agreement on service levels.
     ServiceAgreement(ServiceAgreement),
     /// A service level requirement.
@@ -349,6 +354,10 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         prefix::MAJOR_INCIDENT_ACTION => {
             let found = loaders::major_action(ctx, id.uuid).await?;
             found.map(|row| Node::MajorIncidentAction(MajorIncidentAction::from_row(row)))
+        }
+        prefix::PROBLEM_DETECTION_RULE => {
+            let found = loaders::detection_rule(ctx, id.uuid).await?;
+            found.map(|row| Node::ProblemDetectionRule(ProblemDetectionRule::from_row(row)))
         }
         prefix::SERVICE_AGREEMENT => {
             loaders::agreement(ctx, id.uuid).await?.map(|row| Node::ServiceAgreement(ServiceAgreement::from_row(row)))

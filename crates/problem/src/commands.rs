@@ -1,9 +1,12 @@
 //! What can be asked of problems.
 
-use kernel::{Patch, Timestamp};
+use access::{TeamRef, UserRef};
+use kernel::{Id, Patch, Timestamp};
 use predicate::Predicate;
-use ticket::{TicketDraft, TicketPatch, TicketRef};
+use serde_json::Value as Json;
+use ticket::{Impact, TicketDraft, TicketPatch, TicketRef, Urgency};
 
+use crate::detection::DetectionKey;
 use crate::model::ProblemOrigin;
 
 /// How many incidents one call links.
@@ -63,4 +66,64 @@ pub struct LinkIncidents {
     pub problem: TicketRef,
     /// Which incidents.
     pub incidents: Incidents,
+}
+
+/// Points at a rule that finds problems.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DetectionRuleRef {
+    /// By id.
+    Id(Id),
+    /// By key.
+    Key(String),
+}
+
+/// What a rule that finds problems says.
+#[derive(Clone, Debug)]
+pub struct DetectionDraft {
+    /// What the incidents have in common.
+    pub same: DetectionKey,
+    /// How many incidents make a problem.
+    pub threshold: i32,
+    /// Within how long, in seconds.
+    pub window: i64,
+    /// Among which incidents, as a filter document; among all, when absent.
+    pub condition: Option<Json>,
+    /// How many the candidate is said to affect.
+    pub impact: Impact,
+    /// How long the candidate can wait.
+    pub urgency: Urgency,
+    /// Who has the candidates, as their requester.
+    pub requester: UserRef,
+    /// The team that works on them.
+    pub team: Option<TeamRef>,
+}
+
+/// Add a rule that finds problems.
+#[derive(Clone, Debug)]
+pub struct CreateDetectionRule {
+    /// Unique in the tenant: lower-case letters, digits and hyphens.
+    pub key: String,
+    /// For people.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// What it says.
+    pub draft: DetectionDraft,
+}
+
+/// Change a rule that finds problems.
+#[derive(Clone, Debug)]
+pub struct UpdateDetectionRule {
+    /// Which.
+    pub rule: DetectionRuleRef,
+    /// A new name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Patch<String>,
+    /// What it says, as a whole.
+    pub draft: Option<DetectionDraft>,
+    /// A retired rule finds nothing any more.
+    pub retired: Option<bool>,
+    /// Refuse when the rule has another version.
+    pub expected_version: Option<i32>,
 }

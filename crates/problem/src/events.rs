@@ -1,5 +1,11 @@
 //! The events of problems, beside those of tickets.
 
+/// A rule that finds problems was added.
+pub const DETECTION_RULE_CREATED: &str = "ProblemDetectionRuleCreated";
+/// A rule that finds problems changed.
+pub const DETECTION_RULE_UPDATED: &str = "ProblemDetectionRuleUpdated";
+/// What the log calls rules that find problems.
+pub const SUBJECT_DETECTION_RULE: &str = "problemDetectionRule";
 /// A problem was opened.
 pub const CREATED: &str = "ProblemCreated";
 /// A problem was resolved: its cause is gone.

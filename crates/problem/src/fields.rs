@@ -1,6 +1,6 @@
 //! The record types of this crate: each field once, with its column and a policy for every use.
 
-use access::permission::TICKET_UPDATE;
+use access::permission::{CONFIGURATION_READ, SETTINGS_MANAGE, TICKET_UPDATE};
 use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Rule};
 use ticket::fields::{OWN, READ, READ_INTERNAL, TEAM, TICKET, fact};
 
@@ -10,6 +10,9 @@ use crate::model::ProblemOrigin;
 const INTERNAL: Policy = Policy::When(READ_INTERNAL);
 /// Those who may change what a ticket says.
 const UPDATE: Policy = Policy::When(Rule::Permission(TICKET_UPDATE));
+
+/// Those who keep the tenant's settings.
+const MANAGE: Policy = Policy::When(Rule::Permission(SETTINGS_MANAGE));
 
 const fn nullable(field: Field) -> Field {
     Field { nullable: true, ..field }
@@ -21,6 +24,14 @@ const fn internal(field: Field) -> Field {
 
 const fn written(field: Field) -> Field {
     Field { write: UPDATE, ..field }
+}
+
+const fn managed(field: Field) -> Field {
+    Field { write: MANAGE, ..field }
+}
+
+const fn silent(field: Field) -> Field {
+    Field { event: Policy::Never, ..field }
 }
 
 /// Not carried by events, and not ordered by.
@@ -63,6 +74,10 @@ pub static PROBLEM: RecordType = RecordType {
         nullable(written(fact("riskReviewAt", "risk_review_at", FieldType::Time))),
         // The date of the review that was told of last.
         hidden(nullable(fact("riskReviewTold", "risk_review_told", FieldType::Time))),
+        // The rule that found it, and what that found; the same while it is open, for the database alone.
+        internal(nullable(quiet(fact("detectionRule", "detection_rule_id", FieldType::Id)))),
+        hidden(nullable(fact("detectionKey", "detection_key", FieldType::Text))),
+        hidden(nullable(fact("openDetectionKey", "open_detection_key", FieldType::Text))),
     ],
     relations: &[],
     row: READ,
@@ -88,5 +103,27 @@ pub static WORKAROUND_POST: RecordType = RecordType {
     team: &[],
 };
 
+/// A rule that finds problems.
+pub static DETECTION_RULE: RecordType = RecordType {
+    name: "problemDetectionRule",
+    table: "problem_detection_rule",
+    base: None,
+    fields: &[
+        quiet(fact("id", "id", FieldType::Id)),
+        silent(fact("key", "key", FieldType::Text)),
+        silent(managed(fact("name", "name", FieldType::Text))),
+        nullable(shown_only(managed(fact("description", "description", FieldType::Text)))),
+        shown_only(managed(fact("document", "document", FieldType::Json))),
+        silent(managed(fact("retired", "retired", FieldType::Bool))),
+        silent(fact("version", "version", FieldType::Int)),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+        silent(fact("updatedAt", "updated_at", FieldType::Time)),
+    ],
+    relations: &[],
+    row: Rule::Permission(CONFIGURATION_READ),
+    own: &[],
+    team: &[],
+};
+
 /// All record types of this crate.
-pub static ALL: &[&RecordType] = &[&PROBLEM, &WORKAROUND_POST];
+pub static ALL: &[&RecordType] = &[&PROBLEM, &WORKAROUND_POST, &DETECTION_RULE];

@@ -22,6 +22,7 @@
 //! **Events**: [`events`]. **Permissions**: those of tickets, and `problem.manage`.
 
 pub mod commands;
+pub mod detection;
 pub mod events;
 pub mod fields;
 pub mod model;
@@ -30,8 +31,11 @@ pub mod review;
 pub mod rules;
 pub mod service;
 
-pub use commands::{CreateProblem, Incidents, LinkIncidents, UpdateProblem};
-pub use fields::{ALL, PROBLEM, WORKAROUND_POST};
+pub use commands::{
+    CreateDetectionRule, CreateProblem, DetectionDraft, DetectionRuleRef, Incidents, LinkIncidents,
+    UpdateDetectionRule, UpdateProblem,
+};
+pub use fields::{ALL, DETECTION_RULE, PROBLEM, WORKAROUND_POST};
 pub use model::ProblemOrigin;
 pub use rules::ProblemRules;
-pub use service::{LinkOutcome, LinkRefusal, LinkedIncident, LinkedIncidents, Problems};
+pub use service::{DetectionRule, LinkOutcome, LinkRefusal, LinkedIncident, LinkedIncidents, Problems, Simulated};

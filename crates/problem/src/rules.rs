@@ -81,6 +81,8 @@ impl KindRules for ProblemRules {
         problems: &mut Complaints,
     ) {
         let to = workflow.category(&transition.to);
+        // While it is open, no other problem stands for what its rule found.
+        row.set("openDetectionKey", if to.is_done() { Value::Null } else { row.get("detectionKey").clone() });
         let mut take = |name: &str| inputs.remove(name).filter(|json| !json.is_null());
         let (code, review) = (take("resolutionCode"), take("riskReviewAt"));
         if let Some(notes) = take("resolutionNotes") {

@@ -1,8 +1,12 @@
 //! Use cases of problems: authorise, load, decide, write, tell.
 
+mod detecting;
+mod detection_rules;
 mod linking;
 mod workaround;
 
+pub use detecting::Simulated;
+pub use detection_rules::DetectionRule;
 pub use linking::{LinkOutcome, LinkRefusal, LinkedIncident, LinkedIncidents};
 
 use access::permission::PROBLEM_MANAGE;
@@ -66,18 +70,24 @@ impl Problems {
         self.tickets
             .write(ctx, "problemCreate", move |tx| {
                 let (problems, command, number) = (problems.clone(), command.clone(), number.clone());
-                Box::pin(async move { Ok(problems.create_in(tx, &command, number).await?.after) })
+                Box::pin(async move { Ok(problems.create_in(tx, &command, number, Vec::new()).await?.after) })
             })
             .await
     }
 
-    /// Opens a problem inside a write.
+    /// Opens a problem inside a write. `found` are the fields of one that a rule found.
     ///
     /// # Errors
     /// As [`Problems::create`].
-    pub async fn create_in(&self, tx: &mut Tx, command: &CreateProblem, number: String) -> Result<Edit> {
+    pub(crate) async fn create_in(
+        &self,
+        tx: &mut Tx,
+        command: &CreateProblem,
+        number: String,
+        found: Vec<(&'static str, Value)>,
+    ) -> Result<Edit> {
         let rules = self.tickets.kinds().get(TicketKind::Problem)?.clone();
-        let own = vec![
+        let mut own = vec![
             ("origin", command.origin.as_str().into()),
             ("symptom", command.symptom.clone().into()),
             ("rootCause", command.root_cause.clone().into()),
@@ -86,6 +96,7 @@ impl Problems {
             ("publication", 0.into()),
         ];
         check_recognisable(&Row::new(&PROBLEM, own.clone()))?;
+        own.extend(found);
         self.tickets.open_in(tx, &rules, &command.draft, number, own, events::CREATED).await
     }
 

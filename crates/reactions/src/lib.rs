@@ -18,6 +18,7 @@ pub mod action_raised;
 pub mod events;
 pub mod follow;
 pub mod incident_linked;
+pub mod problem_detection;
 pub mod problem_ended;
 mod tables;
 pub mod workaround_published;
@@ -42,6 +43,7 @@ pub fn after_commit(incidents: &Incidents, problems: &Problems) -> Vec<Arc<dyn A
         Arc::new(workaround_published::WorkaroundPublished::new(problems.clone())),
         Arc::new(incident_linked::IncidentLinked::new(problems.clone())),
         Arc::new(problem_ended::ProblemEnded::new(problems.clone())),
+        Arc::new(problem_detection::ProblemDetection::new(problems.clone())),
     ]
 }
 

@@ -66,6 +66,27 @@ impl Tickets {
         Ok(predicate)
     }
 
+    /// A condition on tickets of a kind that is kept as a document and asked of the database for the system, which may read
+    /// everything. There is no viewer in it; its relative times are those of whenever it is used.
+    ///
+    /// # Errors
+    /// `LIMIT` for a document that is too long; `VALIDATION` with paths inside the document.
+    pub async fn kept_filter(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        kind: TicketKind,
+        document: &Json,
+    ) -> Result<Predicate> {
+        check_length(document)?;
+        let definitions = self.custom_fields(connection, ctx).await?;
+        let predicate = bind(&definitions, self.documents()?.of_kind(kind, document)?)?;
+        let record = self.kinds().get(kind)?.record();
+        predicate::check(&predicate, record, self.access().catalogue(), Use::Query, &|_, _| false)?;
+        refuse_viewers(&predicate)?;
+        Ok(predicate)
+    }
+
     /// Who reads filter documents.
     ///
     /// # Errors

@@ -238,6 +238,8 @@ impl Tickets {
         tx.emit(edit.event(self.access(), event, Json::Null));
         self.set_items_in(tx, &edit, &draft.items).await?;
         tx.answers_with(edit.reference());
+        // Whoever goes on with it goes on from what was written.
+        edit.proceed();
         Ok(edit)
     }
 

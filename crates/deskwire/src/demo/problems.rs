@@ -6,7 +6,8 @@ use configuration::ServiceRef;
 use gateway::platform::Platform;
 use kernel::Ctx;
 use predicate::Predicate;
-use problem::{CreateProblem, Incidents, LinkIncidents, ProblemOrigin};
+use problem::detection::DetectionKey;
+use problem::{CreateDetectionRule, CreateProblem, DetectionDraft, Incidents, LinkIncidents, ProblemOrigin};
 use serde_json::json;
 use ticket::{Impact, TicketDraft, TicketRef, Urgency};
 
@@ -39,5 +40,22 @@ pub(super) async fn load(platform: &Platform, ctx: &Ctx) -> Result<()> {
         step(platform, ctx, &problem, transition, json!({})).await?;
     }
     platform.problems.publish_workaround(ctx, problem, None).await?;
+    let draft = DetectionDraft {
+        same: DetectionKey::ServiceAndCategory,
+        threshold: 5,
+        window: 7 * 86_400,
+        condition: None,
+        impact: Impact::Medium,
+        urgency: Urgency::Medium,
+        requester: lead(),
+        team: None,
+    };
+    let command = CreateDetectionRule {
+        key: "recurring".to_owned(),
+        name: "Five of a kind in a week".to_owned(),
+        description: Some("Somebody should ask why.".to_owned()),
+        draft,
+    };
+    platform.problems.create_detection_rule(ctx, command).await?;
     Ok(())
 }

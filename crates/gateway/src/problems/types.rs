@@ -78,6 +78,19 @@ ticket_object! {
             self.0.time("riskReviewAt")
         }
 
+        /// The rule that found it; null when nobody's did, without `ticket.internal`, and without `configuration.read`.
+        pub async fn detection_rule(
+            &self,
+            ctx: &async_graphql::Context<'_>,
+        ) -> async_graphql::Result<Option<crate::problems::ProblemDetectionRule>> {
+            match self.0.0.get("detectionRule").as_id() {
+                Some(id) => {
+                    Ok(loaders::detection_rule(ctx, id).await?.map(crate::problems::ProblemDetectionRule::from_row))
+                }
+                None => Ok(None),
+            }
+        }
+
         /// The incidents that it causes, as far as the viewer may see them, in the order in which they were linked.
         pub async fn incidents(
             &self,

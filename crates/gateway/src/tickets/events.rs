@@ -604,6 +604,10 @@ events! {
         AlertRuleUpdated
         /// What a tenant sets for its major incidents changed.
         MajorIncidentSettingsUpdated
+        /// A rule that finds problems was added.
+        ProblemDetectionRuleCreated
+        /// A rule that finds problems changed.
+        ProblemDetectionRuleUpdated
         /// An agreement on service levels was added.
         ServiceAgreementCreated
         /// An agreement on service levels changed.

@@ -84,6 +84,7 @@ const KIND_FIELDS: &[(&str, &[&str])] = &[
             "resolutionCode",
             "resolutionNotes",
             "riskReviewAt",
+            "detectionRule",
         ],
     ),
 ];
