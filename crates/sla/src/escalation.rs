@@ -21,9 +21,9 @@ use crate::model::Phase;
 use crate::policy::{Action, Escalation, MetricRule, Policy};
 use crate::reaction::{breach_event, clock_event, sort, timer};
 use crate::regime::basis_of;
-use crate::rows;
 use crate::service::ServiceLevels;
 use crate::stored::{BREACH, Fired, StoredClock};
+use crate::tables;
 
 /// The job that looks after a ticket's clocks.
 pub const TIMER: &str = "sla.timer";
@@ -115,7 +115,7 @@ impl ServiceLevels {
         let Some(basis) = basis_of(&edit.before) else { return Ok(()) };
         edit.hold_in(tx).await?;
         let policies = self.policies(&*tx, &ctx, &basis).await?;
-        let mut clocks = rows::clocks_of(&*tx, ctx.tenant, edit.before.id()).await?;
+        let mut clocks = tables::clocks_of(&*tx, ctx.tenant, edit.before.id()).await?;
         sort(&mut clocks);
         let mut fired: Vec<(usize, Due<'_>)> = Vec::new();
         for (place, stored) in clocks.iter_mut().enumerate() {
@@ -134,7 +134,7 @@ impl ServiceLevels {
         }
         let changed: Vec<_> = fired.iter().map(|(place, _)| clocks[*place].id).collect();
         let changed = clocks.iter().filter(|stored| changed.contains(&stored.id)).collect::<Vec<_>>();
-        rows::update_in(tx, &changed).await?;
+        tables::update_clocks_in(tx, &changed).await?;
         let beside = edit.event(self.access(), ESCALATED, Json::Null);
         for (place, due) in &fired {
             let stored = &clocks[*place];

@@ -29,7 +29,6 @@ pub mod simulate;
 pub mod stored;
 pub mod verify;
 
-mod rows;
 mod tables;
 
 pub use clock::{Clock, Moment, Summary, What};

@@ -12,9 +12,9 @@ use crate::clock::MAX_CLOCKS;
 use crate::commands::{CalendarRef, PolicyRef};
 use crate::fields::{CALENDAR, CALENDAR_VERSION, SLA_CLOCK, SLA_POLICY, SLA_POLICY_VERSION};
 use crate::policy::PolicyDocument;
-use crate::rows;
 use crate::service::ServiceLevels;
 use crate::stored::{StoredClock, document};
+use crate::tables;
 
 impl CalendarRef {
     fn condition(&self) -> Option<Predicate> {
@@ -181,7 +181,7 @@ impl ServiceLevels {
     /// The same as they are computed with, for a write: of one ticket, as nearly always, without the general way.
     pub(crate) async fn stored_clocks_in(&self, tx: &Tx, ctx: &Ctx, tickets: &[Uuid]) -> Result<Vec<StoredClock>> {
         match tickets {
-            [ticket] => rows::clocks_of(tx, ctx.tenant, *ticket).await,
+            [ticket] => tables::clocks_of(tx, ctx.tenant, *ticket).await,
             tickets => self.all_clocks_of(tx, ctx, tickets).await?.iter().map(StoredClock::from_row).collect(),
         }
     }

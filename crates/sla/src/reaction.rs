@@ -23,7 +23,6 @@ use crate::model::PolicyKind;
 use crate::moment::{Happened, fold, fold_all};
 use crate::policy::Policy;
 use crate::regime::Basis;
-use crate::rows;
 use crate::service::ServiceLevels;
 use crate::stored::{BREACH, Fired, StoredClock};
 use crate::tables::{self, TicketLine};
@@ -99,7 +98,7 @@ impl ServiceLevels {
         tables::write_lines_in(tx, &lines).await?;
         let (moved, others): (Vec<_>, Vec<_>) =
             courses.iter().flat_map(Course::changed_clocks).partition(|(_, moved)| *moved);
-        rows::update_in(tx, &moved.iter().map(|(stored, _)| *stored).collect::<Vec<_>>()).await?;
+        tables::update_clocks_in(tx, &moved.iter().map(|(stored, _)| *stored).collect::<Vec<_>>()).await?;
         let others: Vec<_> = others.iter().map(|(stored, _)| stored.to_row()).collect();
         query::put_all_in(tx, ctx.tenant, &SLA_CLOCK, &others).await?;
         for course in &courses {

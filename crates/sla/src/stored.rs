@@ -50,7 +50,7 @@ impl StoredClock {
     }
 
     /// Whether it is the same clock at a later time: of what is stored of it only that has changed which is
-    /// [written](crate::rows::update_in) of such a one.
+    /// [written](crate::tables::update_clocks_in) of such a one.
     pub(crate) fn continues(&self, earlier: &Self) -> bool {
         let fixed = |stored: &Self| {
             let clock = &stored.clock;
