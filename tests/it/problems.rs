@@ -346,6 +346,9 @@ async fn what_is_wrong_is_refused_and_named() {
             let error = agent.user_error(mutation, input.clone()).await;
             assert_eq!((&error["code"], &error["path"]), (&json!(code), &path), "{mutation} {input}: {error}");
         }
+        let long = problem(&agent, json!({ "workaround": "x".repeat(60 * 1024 + 1) })).await;
+        let error = agent.user_error("problemPublishWorkaround", json!({ "id": long["id"] })).await;
+        assert_eq!(error["constraint"], "maxBytes", "with what stands above it, it would fit no comment");
         // Who may not, may not; and what one does not see is not there.
         let refused = requester.user_error("problemCreate", json!({ "title": "x" })).await;
         assert_eq!((&refused["code"], &refused["permission"]), (&json!("FORBIDDEN"), &json!("problem.manage")));
@@ -737,6 +740,14 @@ async fn a_rule_is_tried_on_the_past_and_checked() {
         assert_eq!(admin.user_error("problemDetectionRuleUpdate", stale).await["code"], "CONFLICT");
         let dry = json!({ "rule": { "key": "rule" }, "says": says(json!({ "threshold": 9 })), "dryRun": true });
         assert_eq!(admin.done("problemDetectionRuleUpdate", dry, "rule { threshold }").await["rule"]["threshold"], 9);
+        let range = |since: &str, until: &str| json!({ "says": says(json!({})), "since": since, "until": until });
+        for (since, until, code) in [
+            ("2024-01-01T00:00:00Z", "2025-01-02T00:00:00Z", "LIMIT"),
+            ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z", "VALIDATION"),
+        ] {
+            let error = admin.user_error("problemDetectionSimulate", range(since, until)).await;
+            assert_eq!((&error["code"], &error["path"]), (&json!(code), &json!(["since"])));
+        }
         let agent = installation.client(&company.agent.token);
         let list = "{ problemDetectionRules { nodes { key threshold retired } } problemDetectionRule(by: { key: \"rule\" }) { key } }";
         let seen = agent.ask(list, json!({})).await;
@@ -748,6 +759,12 @@ async fn a_rule_is_tried_on_the_past_and_checked() {
         ] {
             let refused = agent.user_error(mutation, input).await;
             assert_eq!((&refused["code"], &refused["permission"]), (&json!("FORBIDDEN"), &json!("settings.manage")), "{mutation}");
+        }
+        for number in 1..=50 {
+            let input = json!({ "key": format!("rule-{number}"), "name": "Rule", "says": says(json!({})) });
+            let answer = admin.call("problemDetectionRuleCreate", input, "rule { id }").await;
+            let code = answer["userErrors"][0]["code"].as_str();
+            assert_eq!(code, (number == 50).then_some("LIMIT"), "the fifty-first is one too many: {answer}");
         }
         let requester = installation.client(&company.requester.token);
         assert_eq!(requester.ask(list, json!({})).await["problemDetectionRules"]["nodes"], json!([]));

@@ -32,7 +32,7 @@ pub enum ProblemIncidentsInput {
     /// These, by their ids or numbers, 1 to 100.
     Ids(Vec<ID>),
     /// Those that a filter finds; the first 100 that are not linked yet.
-    Filter(IncidentFilter),
+    Filter(Box<IncidentFilter>),
 }
 
 /// Says of incidents that a problem is their cause.

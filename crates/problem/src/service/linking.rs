@@ -143,7 +143,7 @@ impl Problems {
         };
         let results = self.link_wanted_in(tx, &problem, &wanted).await?;
         if !results.is_empty() {
-            let told: Vec<Json> = results.iter().map(LinkedIncident::to_json).collect();
+            let told: Vec<Json> = results.iter().copied().map(LinkedIncident::to_json).collect();
             self.tell(tx, &problem, INCIDENTS_LINKED, json!({ "incidents": told, "hasMore": has_more }));
         }
         tx.answers_with(problem.reference());
@@ -260,7 +260,7 @@ impl LinkedIncident {
         Self { incident: incident.filter(|_| refusal != Some(LinkRefusal::NotFound)), outcome, refusal }
     }
 
-    fn to_json(&self) -> Json {
+    fn to_json(self) -> Json {
         let incident = self.incident.map(|id| Id::new(TicketKind::Incident.id_prefix(), id).to_string());
         json!({
             "incident": incident, "outcome": self.outcome.as_str(), "refusal": self.refusal.map(LinkRefusal::as_str),
@@ -297,7 +297,7 @@ mod tests {
             LinkedIncident::of(id, Some(full), false),
             LinkedIncident::of(None, None, false),
         ];
-        let told: Vec<Json> = results.iter().map(LinkedIncident::to_json).collect();
+        let told: Vec<Json> = results.iter().copied().map(LinkedIncident::to_json).collect();
         assert_eq!(results_of(&json!({ "incidents": told })), results);
         assert_eq!(results.map(|result| result.outcome.as_str()), ["LINKED", "ALREADY_LINKED", "REFUSED", "REFUSED"]);
     }

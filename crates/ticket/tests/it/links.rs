@@ -1,9 +1,11 @@
 //! Links: their rules, circles, duplicates, and two at once.
 
 use access::{RoleInput, UserCreate};
+use incident::INCIDENT;
 use kernel::ErrorCode;
-use store::query::Row;
-use ticket::{LinkTickets, LinkType, MAX_LINKS, Outcome};
+use store::query::{Row, insert_all_in};
+use ticket::fields::LINK;
+use ticket::{LinkTickets, LinkType, MAX_CAUSED, MAX_LINKS, Outcome};
 
 use crate::setup::{World, by_id, in_each_world, inputs_of, kinds, lacks, new, refusal, transition, user};
 
@@ -157,6 +159,47 @@ async fn a_ticket_has_so_many_links() {
                 _ => _ = linked.unwrap(),
             }
         }
+    })
+    .await;
+}
+
+/// Links of many tickets with their cause, as writes before have left them.
+async fn caused(world: &World, cause: &Row, count: usize) {
+    let (first, tenant) = (world.open_for_network("an effect").await, world.root.tenant);
+    let like = world.see(&first).await;
+    let (mut tickets, mut links) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        let mut ticket = like.clone();
+        ticket.set("id", world.root.new_id().into());
+        ticket.set("number", format!("INC-{}", 500_000 + number).into());
+        let ends = [("source", ticket.id().into()), ("target", cause.id().into())];
+        let kind = [("id", world.root.new_id().into()), ("type", LinkType::CausedBy.as_str().into())];
+        let values = ends.into_iter().chain(kind).chain([("createdAt", world.now().into())]);
+        links.push(Row::new(&LINK, values.collect()));
+        tickets.push(ticket);
+    }
+    let written = world.store.write(&world.root, "test.caused", move |tx| {
+        let (tickets, links) = (tickets.clone(), links.clone());
+        Box::pin(async move {
+            insert_all_in(tx, tenant, &INCIDENT, &tickets).await?;
+            insert_all_in(tx, tenant, &LINK, &links).await
+        })
+    });
+    written.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_the_cause_of_many_beside_its_links() {
+    in_each_world(|world| async move {
+        let cause = world.open_for_network("cause").await;
+        caused(&world, &cause, MAX_CAUSED - 1).await;
+        let (last, more) = (world.open_for_network("last").await, world.open_for_network("more").await);
+        world.link("ada", &last, LinkType::CausedBy, &cause).await.unwrap();
+        let refused = world.link("ada", &more, LinkType::CausedBy, &cause).await;
+        assert_eq!(told(refused), (ErrorCode::Limit, "target".into()));
+        // They take no room from its other links.
+        world.link("ada", &cause, LinkType::RelatesTo, &more).await.unwrap();
+        world.link("ada", &more, LinkType::Blocks, &cause).await.unwrap();
     })
     .await;
 }
