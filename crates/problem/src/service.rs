@@ -79,7 +79,7 @@ impl Problems {
     ///
     /// # Errors
     /// As [`Problems::create`].
-    pub(crate) async fn create_in(
+    pub async fn create_in(
         &self,
         tx: &mut Tx,
         command: &CreateProblem,

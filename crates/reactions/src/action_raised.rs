@@ -49,7 +49,7 @@ impl ActionRaised {
             workaround: None,
             known_error: false,
         };
-        let mut problem = self.problems.create_in(tx, &command, number).await?;
+        let mut problem = self.problems.create_in(tx, &command, number, Vec::new()).await?;
         problem.proceed();
         self.problems.link_wanted_in(tx, &problem, &[Some(incident.id())]).await?;
         self.incidents.action_became_in(tx, action.id(), problem.before.id()).await?;
