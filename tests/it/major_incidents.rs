@@ -357,6 +357,7 @@ async fn a_major_incident_is_looked_back_at_before_it_is_closed() {
             lead.done("majorIncidentReviewWrite", of(json!({ "lessons": "Watch certificates.", "expectedVersion": 1 })), review).await;
             let action = json!({ "title": "Watch certificates", "description": "All of them." });
             lead.done("majorIncidentActionAdd", of(action), "action { title ticket { number } } events { __typename }").await;
+            installation.clock.advance(chrono::Duration::minutes(1));
             let problem = json!({ "kind": "PROBLEM", "title": "Why do certificates expire?", "description": "Find out." });
             lead.done("majorIncidentActionAdd", of(problem), "action { kind }").await;
             let became = "query($id: ID!) { incident(by: { id: $id }) { problems { title description requester { name } } majorIncident { actions { ticket { kind title } } } } }";

@@ -134,7 +134,7 @@ impl Incidents {
         tickets.set_custom_fields_in(tx, &mut edit, &command.custom_fields, true).await?;
         let workflow = tickets.workflow_for(tx, &ctx, rules.as_ref(), &edit.after).await?;
         edit.begin(&workflow);
-        ticket::assignment::start_if_new(&mut edit);
+        ticket::assignment::start_if_new(&mut edit, tx.now());
         tickets.require_custom_fields_in(tx, &edit).await?;
         query::insert_unique_in(tx, ctx.tenant, &INCIDENT, &edit.after).await?;
         edit.insert_custom_fields_in(tx).await?;

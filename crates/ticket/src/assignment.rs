@@ -1,7 +1,7 @@
 //! Who works on a ticket: a team, and one of its members.
 
 use access::TeamRef;
-use kernel::{Ctx, Patch, Result, UserError};
+use kernel::{Ctx, Patch, Result, Timestamp, UserError};
 use serde_json::Map;
 use store::Tx;
 use store::query::Row;
@@ -65,7 +65,7 @@ impl Tickets {
             !matches!(effect, Effect::SetField { field, .. } if said.contains(field))
         });
         self.take_effects_in(tx, edit, &transition, &mut Map::new()).await?;
-        start_if_new(edit);
+        start_if_new(edit, tx.now());
         self.prepare_in(tx, edit, &transition).await
     }
 
@@ -153,14 +153,13 @@ pub(crate) fn count_reassignment(edit: &mut Edit) {
 }
 
 /// A new ticket that comes with a team or an assignee begins where the transition leads to.
-pub fn start_if_new(edit: &mut Edit) {
+pub fn start_if_new(edit: &mut Edit, at: Timestamp) {
     let workflow = edit.workflow.clone();
     if let Some(to) = taken_along(edit).map(|transition| transition.to.clone()) {
         let category = workflow.category(&to);
         edit.set("stateCategory", category.as_str());
         edit.set("state", to);
-        let opened = edit.after.time("createdAt");
-        crate::transition::record_outcome(&mut edit.after, StateCategory::New, category, opened);
+        crate::transition::record_outcome(&mut edit.after, StateCategory::New, category, at);
     }
 }
 

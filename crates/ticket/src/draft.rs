@@ -230,7 +230,7 @@ impl Tickets {
         self.set_custom_fields_in(tx, &mut edit, &draft.custom_fields, true).await?;
         let workflow = self.workflow_for(tx, &ctx, rules.as_ref(), &edit.after).await?;
         edit.begin(&workflow);
-        start_if_new(&mut edit);
+        start_if_new(&mut edit, tx.now());
         self.require_custom_fields_in(tx, &edit).await?;
         query::insert_unique_in(tx, ctx.tenant, record, &edit.after).await?;
         edit.insert_custom_fields_in(tx).await?;
