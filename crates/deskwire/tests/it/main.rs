@@ -225,10 +225,10 @@ async fn the_demo_is_loaded_once_with_forty_incidents_in_every_state() {
             assert!(lines.next().is_some());
             let administrator = printed.unwrap().split_whitespace().last().unwrap().to_owned();
             let query =
-                "{ tickets(first: 100) { totalCount nodes { state { key } comments(first: 1) { totalCount } } } }";
+                "{ incidents(first: 100) { totalCount nodes { state { key } comments(first: 1) { totalCount } } } }";
             let answer = server.ask(Some(&administrator), query).await;
-            assert_eq!(answer["data"]["tickets"]["totalCount"], 40, "{answer}");
-            let nodes = answer["data"]["tickets"]["nodes"].as_array().unwrap();
+            assert_eq!(answer["data"]["incidents"]["totalCount"], 40, "{answer}");
+            let nodes = answer["data"]["incidents"]["nodes"].as_array().unwrap();
             for state in ["new", "assigned", "in_progress", "on_hold", "resolved", "closed", "canceled"] {
                 assert!(nodes.iter().any(|node| node["state"]["key"] == state), "none is {state}");
             }
