@@ -165,9 +165,15 @@ impl Company {
             ("updatedAt", self.time()),
             ("resolvedAt", absent(self.time())),
             ("closedAt", absent(self.time())),
+            ("acknowledgedAt", absent(self.time())),
+            ("firstRespondedAt", absent(self.time())),
             ("origin", word(&["PORTAL", "API", "EMAIL"])),
             ("resolutionCode", absent(text())),
             ("resolutionNotes", absent(text())),
+            ("majorIncidentState", absent(word(&["PROPOSED", "ACCEPTED", "REJECTED"]))),
+            ("majorDecidedAt", absent(self.time())),
+            ("nextUpdateDueAt", absent(self.time())),
+            ("reviewedAt", absent(self.time())),
         ];
         let custom: Vec<_> = CUSTOM.iter().map(|(_, _, slot, _)| absent(self.slot(slot))).collect();
         let (names, values): (Vec<_>, Vec<_>) = fields.into_iter().unzip();

@@ -306,10 +306,12 @@ async fn what_belongs_to_a_ticket_is_seen_alike_in_sql_and_in_memory() {
             assert!(rows.len() > TICKETS / 4);
             let strategy = (company.viewer(&world.root), company.predicate(record, catalogue, relations));
             let telling = AtomicU32::new(0);
-            check(CASES / 3, &strategy, async |(ctx, asked)| {
+            check(CASES / 2, &strategy, async |(ctx, asked)| {
                 agrees(&world, &rows, record, relations, &ctx, &asked, &telling).await
             });
-            assert!(telling.into_inner() > cases(CASES / 3) / 8, "too few cases told some rows from others");
+            let telling = telling.into_inner();
+            // Most viewers see little of this, and most predicates tell nothing of it: about one case in ten does.
+            assert!(telling > cases(CASES / 2) / 15, "too few cases told some rows from others: {telling}");
         }
     })
     .await;
