@@ -1,7 +1,7 @@
 // What the scalars of the schema take, for a reference that knows them by name alone.
 
 import assert from "node:assert/strict";
-import { GraphQLError, isScalarType, isSpecifiedScalarType, valueFromASTUntyped } from "graphql";
+import { GraphQLError, Kind, isScalarType, isSpecifiedScalarType, valueFromASTUntyped } from "graphql";
 
 const INSTANT = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 /** Days have 24 hours; months and years have no length. */
@@ -32,6 +32,9 @@ const TAKES = {
   URL: text,
 };
 
+/** The scalars that take any value. */
+const ANYTHING = new Set(["JSON", "JSONSchema"]);
+
 /** The schema, whose scalars take what they take on the server. */
 export function withScalars(schema) {
   for (const type of Object.values(schema.getTypeMap())) {
@@ -42,7 +45,11 @@ export function withScalars(schema) {
       if (!takes(value)) throw new GraphQLError(`${type.name} does not take ${JSON.stringify(value)}`);
       return value;
     };
-    type.parseLiteral = (node, variables) => type.parseValue(valueFromASTUntyped(node, variables));
+    type.parseLiteral = (node, variables) => {
+      // A word without quotes is a value of an enum, which only those scalars take that take anything.
+      if (node.kind === Kind.ENUM && !ANYTHING.has(type.name)) throw new GraphQLError(`${type.name} takes no word`);
+      return type.parseValue(valueFromASTUntyped(node, variables));
+    };
   }
   return schema;
 }
