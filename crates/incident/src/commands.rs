@@ -4,7 +4,7 @@ use access::{TeamRef, UserRef};
 use configuration::ServiceRef;
 use kernel::{Id, Patch, Timestamp};
 use ticket::custom_field::SetCustomField;
-use ticket::{AffectedItems, Impact, PriorityOverride, TaskDraft, TicketRef, Urgency};
+use ticket::{AffectedItems, Impact, PriorityOverride, TaskDraft, TicketDraft, TicketPatch, TicketRef, Urgency};
 
 use crate::alert::{Matcher, SeverityMapping};
 use crate::major::{ActionKind, Step, UpdateAudience};
@@ -47,6 +47,28 @@ pub struct CreateIncident {
     pub deduplication_key: Option<String>,
 }
 
+impl CreateIncident {
+    /// What any ticket says.
+    pub(crate) fn draft(&self) -> TicketDraft {
+        TicketDraft {
+            title: self.title.clone(),
+            description: self.description.clone(),
+            requester: self.requester.clone(),
+            impact: self.impact,
+            urgency: self.urgency,
+            priority_override: self.priority_override.clone(),
+            category: self.category.clone(),
+            service: self.service.clone(),
+            items: self.items.clone(),
+            team: self.team.clone(),
+            assignee: self.assignee.clone(),
+            tags: self.tags.clone(),
+            custom_fields: self.custom_fields.clone(),
+            external_refs: self.external_refs.clone(),
+        }
+    }
+}
+
 /// Change an incident. Absent fields stay.
 #[derive(Clone, Debug)]
 pub struct UpdateIncident {
@@ -76,6 +98,25 @@ pub struct UpdateIncident {
     pub custom_fields: Vec<SetCustomField>,
     /// Refuse when the incident has another version.
     pub expected_version: Option<i32>,
+}
+
+impl UpdateIncident {
+    /// What changes on any ticket.
+    pub(crate) fn patch(&self) -> TicketPatch {
+        TicketPatch {
+            title: self.title.clone(),
+            description: self.description.clone(),
+            requester: self.requester.clone(),
+            impact: self.impact,
+            urgency: self.urgency,
+            priority_override: self.priority_override.clone(),
+            category: self.category.clone(),
+            service: self.service.clone(),
+            items: self.items.clone(),
+            tags: self.tags.clone(),
+            custom_fields: self.custom_fields.clone(),
+        }
+    }
 }
 
 /// How many rules of alerts a tenant may have that are not retired.

@@ -1,6 +1,5 @@
 //! Deciding on major incidents, and who leads them.
 
-use access::UserRef;
 use access::permission::{INCIDENT_MANAGE_MAJOR, TICKET_INTERNAL};
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Patch, Result, UserError, Uuid};
@@ -78,7 +77,7 @@ impl Incidents {
                 Patch::Keep => {}
                 Patch::Clear => edit.set(field, Value::Null),
                 Patch::Set(reference) => {
-                    if let Some(user) = problems.take(self.active_user_in(tx, reference, field).await)? {
+                    if let Some(user) = problems.take(self.tickets().user_in(tx, reference, field).await)? {
                         edit.set(field, user.id());
                     }
                 }
@@ -90,10 +89,6 @@ impl Incidents {
             Patch::Set(cadence) => edit.set("updateCadence", Value::Int(cadence)),
         }
         Ok(())
-    }
-
-    async fn active_user_in(&self, tx: &mut Tx, reference: &UserRef, path: &'static str) -> Result<Row> {
-        self.tickets().user_in(tx, reference, path).await
     }
 
     async fn set_major_state_in(
