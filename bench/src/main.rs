@@ -1,5 +1,7 @@
 //! The benchmark's program: loads data sets, makes load, compares, reports. `cargo xtask bench` builds and runs it.
 
+mod alerts;
+mod asking;
 mod bare;
 mod capture;
 mod data;
@@ -126,9 +128,12 @@ fn run_rows(arguments: &RunArguments) -> Result<()> {
         Kind::TicketLead,
         Kind::TicketAgents,
         Kind::Queue,
+        Kind::Search,
+        Kind::SearchBroad,
         Kind::Create,
         Kind::Transition,
         Kind::TransitionSla,
+        Kind::Alerts,
         Kind::Fanout,
         Kind::Start,
     ];

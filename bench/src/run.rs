@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 
+use crate::alerts::{self, Alerts};
 use crate::capture::{self, Wanted};
 use crate::fanout;
 use crate::load::{Load, Pace, Workload, histogram};
@@ -17,7 +18,7 @@ use crate::server::{Server, free_address};
 use crate::setup::{Engine, Place, Setup};
 use crate::transition;
 use crate::usage::{Spent, Watched, memory, rest};
-use crate::workload::{Bare, Create, PAGE, Queue, Readers, Ticket};
+use crate::workload::{Bare, Create, PAGE, Queue, Readers, Search, Ticket};
 
 /// Open tickets of the agent's team, at least: a page and more.
 const QUEUE: u64 = 2 * PAGE;
@@ -37,12 +38,18 @@ pub enum Kind {
     TicketAgents,
     /// A page of 50 of an agent's queue.
     Queue,
+    /// A search for two words, one of them rare.
+    Search,
+    /// A search for two words that a tenth of all tickets have.
+    SearchBroad,
     /// An agent opens incidents.
     Create,
     /// A transition past three guards on a ticket with ten custom fields, beside a plain one.
     Transition,
     /// A transition on a ticket with four clocks of three policies, beside one on a ticket without any.
     TransitionSla,
+    /// Calls of ten alerts, of which one is new, beside incidents that are opened by hand.
+    Alerts,
     /// 1,000 subscribers, 40 changes a second.
     Fanout,
     /// From the start of the process until it is ready, and its memory when idle.
@@ -95,12 +102,24 @@ pub fn row(
         Kind::Start => bench.start().map(|row| vec![row]),
         Kind::Fanout => bench.fanout().map(|row| vec![row]),
         Kind::Transition | Kind::TransitionSla => bench.transition(kind, connections).map(|row| vec![row]),
+        Kind::Alerts => bench.alerts(connections).map(|row| vec![row]),
         Kind::Growth => Ok(vec![bench.requests(Kind::Ticket, 1, None)?, bench.requests(Kind::Queue, 1, None)?]),
         Kind::Create if place.engine == Engine::Sqlite => {
             bench.requests(kind, connections.max(SQLITE_WRITERS), rate).map(|row| vec![row])
         }
         _ => bench.requests(kind, connections, rate).map(|row| vec![row]),
     }
+}
+
+/// The rate of what was measured in between.
+fn beside(what: &str, ours: &[Ours], others: &[Ours]) -> Result<Limit> {
+    let ratio = Spread::of(ours.iter().zip(others).map(|(ours, other)| ours.rate / other.rate));
+    Ok(Limit {
+        what: what.to_owned(),
+        rate: Spread::of(others.iter().map(|other| other.rate)).context("no repetitions")?,
+        database_cpu: None,
+        ratio: ratio.context("no repetitions")?,
+    })
 }
 
 struct Bench<'a> {
@@ -132,6 +151,8 @@ impl Bench<'_> {
         let agent = manifest.agent(QUEUE)?;
         Ok(match kind {
             Kind::Queue => Arc::new(Queue::new(agent)),
+            Kind::Search => Arc::new(Search::new(agent, false)),
+            Kind::SearchBroad => Arc::new(Search::new(agent, true)),
             Kind::Create => Arc::new(Create::new(agent)),
             Kind::TicketLead => {
                 let lead = manifest.leads().next().context("the data set has no lead")?.clone();
@@ -153,7 +174,9 @@ impl Bench<'_> {
         }
         // As many connections to the database as pgbench gets.
         let server = self.server(connections)?;
-        let script = if kind == Kind::TicketAgents { None } else { self.script(kind, &server)? };
+        // What is looked for is drawn anew each time, so there is no one script of it.
+        let unscripted = matches!(kind, Kind::TicketAgents | Kind::Search | Kind::SearchBroad);
+        let script = if unscripted { None } else { self.script(kind, &server)? };
         let pgbench = self.setup.pgbench.as_deref().zip(self.place.url()).zip(script.as_ref());
         let limit = |duration: Duration| {
             pgbench
@@ -322,12 +345,7 @@ impl Bench<'_> {
             Spread::of(runs.iter().zip(&plains).map(|(run, plain)| of(run) / of(plain))).context("no repetitions")
         };
         let cpu = |run: &Ours| (run.spent.server + run.spent.database) / run.operations as f64;
-        row.limit = Some(Limit {
-            what: "a plain one".to_owned(),
-            rate: Spread::of(plains.iter().map(|plain| plain.rate)).context("no repetitions")?,
-            database_cpu: None,
-            ratio: of_plain(&first, |run| run.rate)?,
-        });
+        row.limit = beside("a plain one", &first, &plains).map(Some)?;
         let time = |runs: &[Ours]| Ok::<_, anyhow::Error>(of_plain(runs, |run| 1.0 / run.rate)?.median);
         row.further = vec![
             ("time, times a plain one".to_owned(), time(&first)?),
@@ -347,6 +365,32 @@ impl Bench<'_> {
                 ("CPU".to_owned(), of_plain(&settings, cpu)?.median),
             ]);
         }
+        Ok(row)
+    }
+
+    /// Alerts are told before and after incidents are opened.
+    fn alerts(&self, connections: usize) -> Result<Row> {
+        let server = self.server(connections)?;
+        let manifest = self.place.manifest()?;
+        let mut alerts = Load::connect(server.address(), connections, Alerts::prepare(&server, &manifest)?)?;
+        let mut opening = Load::connect(server.address(), connections, self.workload(Kind::Create)?)?;
+        let pace = Pace { connections, duration: self.protocol.duration, rate: None };
+        for load in [&mut alerts, &mut opening] {
+            load.run(Pace { duration: self.protocol.warm_up(), ..pace })?;
+        }
+        let (mut first, mut second, mut opened) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..self.protocol.repetitions {
+            first.push(self.ours(&server, &mut alerts, pace)?);
+            opened.push(self.ours(&server, &mut opening, pace)?);
+            second.push(self.ours(&server, &mut alerts, pace)?);
+        }
+        let mut row = self.summary(Kind::Alerts, connections, &first, &second, memory(server.pid())?)?;
+        let a_call = alerts::CALL as f64;
+        row.limit = beside("incidents that are opened", &first, &opened).map(Some)?;
+        row.further = vec![
+            ("alerts a second".to_owned(), row.rate.median * a_call),
+            ("server µs of an alert".to_owned(), row.server_cpu / a_call),
+        ];
         Ok(row)
     }
 

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use crate::asking::Asking;
 use crate::data::Manifest;
 use crate::data::company::team_slug;
-use crate::load::{Connection, Workload, find};
+use crate::load::{Workload, find};
 use crate::random::Random;
 use crate::server::Server;
 use crate::workload::{ask, body, refuse_errors, request};
@@ -133,30 +134,10 @@ fn prepare(
     work: impl AsyncFnOnce(&mut Asking<'_>) -> Result<Transitions>,
 ) -> Result<Transitions> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut asking = Asking { connection: Connection::open(server.address()).await?, manifest };
-        work(&mut asking).await
-    })
-}
-
-struct Asking<'a> {
-    connection: Connection,
-    manifest: &'a Manifest,
+    runtime.block_on(async { work(&mut Asking::open(server, manifest).await?).await })
 }
 
 impl Asking<'_> {
-    /// Does a mutation; its payload.
-    async fn done(&mut self, mutation: &str, input_type: &str, input: Value, selection: &str) -> Result<Value> {
-        let query = format!(
-            "mutation Do($input: {input_type}!) {{ {mutation}(input: $input) {{ {selection} userErrors {{ code message path }} }} }}"
-        );
-        let asked = json!({ "query": query, "variables": { "input": input } });
-        let mut answer = ask(&mut self.connection, self.manifest, &asked).await?;
-        let errors = &answer["data"][mutation]["userErrors"];
-        ensure!(errors.as_array().is_some_and(Vec::is_empty), "{mutation} was refused: {answer}");
-        Ok(answer["data"][mutation].take())
-    }
-
     async fn define(&mut self) -> Result<()> {
         for number in 0..FIELDS {
             let (key, _, kind) = field(number);

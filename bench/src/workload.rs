@@ -25,6 +25,10 @@ const QUEUE: &str = "query Queue($filter: TicketFilter!, $first: Int!) { \
     nodes { id number version title priority state { key name category } \
     requester { id name } assignee { id name } team { slug name } updatedAt } \
     pageInfo { hasNextPage endCursor } } }";
+const SEARCH: &str = "query Search($query: String!) { search(query: $query, first: 20) { \
+    edges { score node { ... on Ticket { id number title priority state { key name category } \
+    requester { id name } assignee { id name } team { slug name } updatedAt } } } \
+    pageInfo { hasNextPage endCursor } } }";
 const CREATE: &str = "mutation Create($input: IncidentCreateInput!) { incidentCreate(input: $input) { \
     incident { id number version title priority state { key category } requester { name } team { slug } assignee { name } } \
     events { __typename id } userErrors { __typename code message path } } }";
@@ -157,6 +161,42 @@ impl Workload for Queue {
         ensure!(rows == asked, "{rows} tickets on a page of {asked}");
         let requesters = count(body, b"\"requester\":{") as u64;
         ensure!(requesters == asked, "{requesters} requesters on a page of {asked}");
+        Ok(())
+    }
+}
+
+/// Two words that an agent looks for.
+pub struct Search {
+    token: String,
+    broad: bool,
+}
+
+/// Two words of one title each, which a tenth of all tickets have.
+const BROAD: [&str; 5] = ["vpn drops", "printer jams", "laptop update", "second screen", "password drive"];
+/// A word of a title; the number behind it is another word, which few tickets have.
+const RARE: [&str; 5] = ["vpn", "printer", "laptop", "screen", "password"];
+
+impl Search {
+    /// By this agent.
+    pub fn new(agent: &Agent, broad: bool) -> Self {
+        Self { token: agent.token.clone(), broad }
+    }
+}
+
+impl Workload for Search {
+    fn request(&self, _: usize, random: &mut Random, into: &mut Vec<u8>) -> u64 {
+        let query = match self.broad {
+            true => (*random.pick(&BROAD)).to_owned(),
+            false => format!("{} {}", random.pick(&RARE), random.below(10_000)),
+        };
+        request(into, &self.token, &body(SEARCH, &json!({ "query": query })));
+        u64::from(self.broad)
+    }
+
+    fn check(&self, broad: u64, body: &[u8]) -> Result<()> {
+        refuse_errors(body)?;
+        let hits = count(body, b"\"score\":");
+        ensure!(broad == 0 || hits == 20, "{hits} hits on a page of 20");
         Ok(())
     }
 }

@@ -26,6 +26,8 @@ pub mod m0017_acknowledgement;
 pub mod m0020_problems;
 pub mod m0021_reactions;
 pub mod m0022_problem_detection;
+pub mod m0023_escalation;
+pub mod m0025_search;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -57,6 +59,8 @@ pub const ALL: &[SqlMigration] = &[
     m0020_problems::MIGRATION,
     m0021_reactions::MIGRATION,
     m0022_problem_detection::MIGRATION,
+    m0023_escalation::MIGRATION,
+    m0025_search::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

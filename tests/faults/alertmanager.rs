@@ -114,19 +114,24 @@ fn alert(name: &str, instance: &str, over: bool) -> Value {
     })
 }
 
+/// A rule for all alerts: by which label they join one incident.
+pub async fn rule(place: &Place, client: &Client, group_by: &str) {
+    let says = json!({
+        "groupBy": group_by, "resolutionCode": "SOLVED", "flapWindow": "PT1H",
+        "requester": { "email": place.company.requester.email }, "team": { "slug": "network" },
+        "severities": [{ "severity": "critical", "impact": "HIGH", "urgency": "HIGH" }],
+    });
+    let input = json!({ "key": "all", "name": "All", "says": says });
+    client.done("alertRuleCreate", input, "alertRule { id }").await;
+}
+
 /// A program with the role `monitoring`, and a rule by which alerts of one name join one incident.
 async fn prepare(place: &Place, client: &Client) -> Result<String> {
     let input = json!({ "name": "Alertmanager", "roles": [{ "role": "monitoring" }] });
     let made = client.done("serviceAccountCreate", input, "serviceAccount { id }").await;
     let input = json!({ "name": "alertmanager", "for": made["serviceAccount"]["id"] });
     let token = client.done("apiTokenCreate", input, "token").await;
-    let says = json!({
-        "groupBy": "{alertname}", "resolutionCode": "SOLVED", "flapWindow": "PT1H",
-        "requester": { "email": place.company.requester.email }, "team": { "slug": "network" },
-        "severities": [{ "severity": "critical", "impact": "HIGH", "urgency": "HIGH" }],
-    });
-    let input = json!({ "key": "all", "name": "All", "says": says });
-    client.done("alertRuleCreate", input, "alertRule { id }").await;
+    rule(place, client, "{alertname}").await;
     token["token"].as_str().map(str::to_owned).context("a token")
 }
 

@@ -1,6 +1,7 @@
 //! Afterwards: is everything there that was acknowledged, once, in a log without gaps that tells the same as the state?
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -25,19 +26,42 @@ pub const LOG: &str = "query($after: Cursor) { events(first: 100, after: $after)
 const TICKETS: &str = "query($after: Cursor) { tickets(first: 100, after: $after) { \
     nodes { id version title state { key } comments(first: 0) { totalCount } } pageInfo { hasNextPage endCursor } } }";
 
+/// How often a page is asked for that the server has no time for at the moment, and how long it is left alone in between.
+const ASKED: (usize, Duration) = (100, Duration::from_millis(200));
+
 /// All nodes of a connection.
 pub async fn all(client: &Client, document: &str, field: &str) -> Vec<Value> {
-    let (mut nodes, mut after) = (Vec::new(), Value::Null);
+    further(client, document, field, &mut Value::Null).await
+}
+
+/// The nodes of a connection behind a cursor, which is moved to the last of them.
+pub async fn further(client: &Client, document: &str, field: &str, after: &mut Value) -> Vec<Value> {
+    let mut nodes = Vec::new();
     loop {
-        let mut page = client.ask(document, json!({ "after": after })).await[field].take();
+        let mut page = patiently(client, document, json!({ "after": after })).await[field].take();
         if let Value::Array(found) = page["nodes"].take() {
             nodes.extend(found);
+        }
+        if page["pageInfo"]["endCursor"].is_string() {
+            *after = page["pageInfo"]["endCursor"].take();
         }
         if page["pageInfo"]["hasNextPage"] != true {
             return nodes;
         }
-        after = page["pageInfo"]["endCursor"].take();
     }
+}
+
+/// Asks until the server has the time for it, as a client does: what it is asked beside thousands of jobs may take too long.
+async fn patiently(client: &Client, document: &str, variables: Value) -> Value {
+    for _ in 1..ASKED.0 {
+        let mut answer = client.answer(document, variables.clone()).await;
+        if answer["errors"][0]["extensions"]["retryable"] != true {
+            assert!(answer["errors"].is_null(), "{document} was refused: {answer}");
+            return answer["data"].take();
+        }
+        tokio::time::sleep(ASKED.1).await;
+    }
+    client.ask(document, variables).await
 }
 
 /// The log's end as a client is told it, all that was acknowledged being in the log.

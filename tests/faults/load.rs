@@ -188,6 +188,9 @@ pub async fn attempt(client: &Client, mutation: &str, input: &Value) -> Outcome 
 
 fn selection(mutation: &str) -> &'static str {
     match mutation {
+        "problemCreate" | "problemPublishWorkaround" | "problemResolve" => "problem { id }",
+        "problemLinkIncidents" => "results { outcome }",
+        "alertIngest" => "results { outcome userErrors { message } }",
         "incidentCreate" | "incidentUpdate" => "events { id } incident { id version }",
         _ => "events { id } ticket { id version }",
     }

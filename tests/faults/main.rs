@@ -5,6 +5,7 @@
 //! guarantees is in CONTRIBUTING.md. The last line on the standard output is JSON: seed, faults, counts, violations.
 
 mod alertmanager;
+mod alerts;
 mod audit;
 mod disk;
 mod escalations;
@@ -13,6 +14,7 @@ mod load;
 mod place;
 mod postgres;
 mod queue;
+mod reactions;
 mod replicas;
 mod report;
 mod resume;
@@ -92,6 +94,10 @@ enum Scenario {
     Replicas,
     /// Escalations that are due together, three processes, some killed.
     Escalations,
+    /// Reactions of one practice to another, the processes killed meanwhile.
+    Reactions,
+    /// A storm of alerts on few incidents, the server killed in it.
+    Alerts,
     /// Prometheus Alertmanager as a source of alerts, either side restarted.
     Alertmanager,
 }
@@ -108,6 +114,8 @@ impl Scenario {
             Scenario::DiskFull => "disk-full",
             Scenario::Replicas => "replicas",
             Scenario::Escalations => "escalations",
+            Scenario::Reactions => "reactions",
+            Scenario::Alerts => "alerts",
             Scenario::Alertmanager => "alertmanager",
         }
     }
@@ -134,6 +142,8 @@ impl Scenario {
             Scenario::DiskFull => disk::disk_full(run).boxed_local(),
             Scenario::Replicas => replicas::replicas(run).boxed_local(),
             Scenario::Escalations => escalations::escalations(run).boxed_local(),
+            Scenario::Reactions => reactions::reactions(run).boxed_local(),
+            Scenario::Alerts => alerts::alerts(run).boxed_local(),
             Scenario::Alertmanager => alertmanager::alertmanager(run).boxed_local(),
         }
     }

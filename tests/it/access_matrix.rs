@@ -108,6 +108,10 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     comment(&agent, &ticket, "Internal.", "INTERNAL").await;
     comment(&requester, &ticket, "Public.", "PUBLIC").await;
     requester.done("ticketWatch", json!({ "id": ticket["id"] }), "ticket { id }").await;
+    let above = json!({ "team": { "slug": "network" }, "manager": { "email": company.lead.email }, "escalationTeam": { "slug": "workplace" } });
+    admin.done("teamUpdate", above, "team { id }").await;
+    let up = json!({ "id": ticket["id"], "type": "HIERARCHICAL", "reason": "It takes too long." });
+    agent.done("incidentEscalate", up, "incident { id }").await;
     step(&agent, &ticket, "start", json!({})).await;
     resolve(&agent, &ticket).await;
     let steps = json!([{ "rule": "ANY", "approvers": [{ "user": { "id": company.sam.id } }] }]);
@@ -263,6 +267,8 @@ async fn conditions(schema: &Schema, scene: &Scene, table: &mut Table) {
         ("requester.manager", json!({ "requester": { "manager": { "isNull": false } } })),
         ("reassignmentCount", json!({ "reassignmentCount": { "gte": 1 } })),
         ("not reassignmentCount", json!({ "not": { "reassignmentCount": { "gte": 1 } } })),
+        ("hierarchicalEscalationLevel", json!({ "hierarchicalEscalationLevel": { "eq": 1 } })),
+        ("escalatedTo", json!({ "escalatedTo": { "isNull": false } })),
         ("reopenCount", json!({ "reopenCount": { "eq": 0 } })),
         ("resolvedAt", json!({ "resolvedAt": { "isNull": false } })),
         ("resolutionCode", json!({ "resolutionCode": { "eq": "SOLVED" } })),

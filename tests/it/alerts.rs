@@ -261,6 +261,14 @@ async fn a_tenant_has_so_many_rules_that_are_not_retired_and_no_more() {
         assert_eq!((&refused["code"], &refused["limit"]), (&json!("LIMIT"), &json!(most)));
         admin.done("alertRuleUpdate", json!({ "rule": { "key": "r0" }, "retired": true }), "alertRule { key }").await;
         admin.done("alertRuleCreate", rule(most), "alertRule { key }").await;
+        // Taking one out of retirement makes one more, too.
+        let back = json!({ "rule": { "key": "r0" }, "retired": false });
+        let refused = admin.user_error("alertRuleUpdate", back.clone()).await;
+        assert_eq!((&refused["code"], &refused["path"]), (&json!("LIMIT"), &json!(["retired"])));
+        let still = json!({ "rule": { "key": "r1" }, "retired": false });
+        admin.done("alertRuleUpdate", still, "alertRule { key }").await;
+        admin.done("alertRuleUpdate", json!({ "rule": { "key": "r1" }, "retired": true }), "alertRule { key }").await;
+        admin.done("alertRuleUpdate", back, "alertRule { key }").await;
     })
     .await;
 }

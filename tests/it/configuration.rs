@@ -6,12 +6,14 @@ use tests::installation::each_engine;
 
 use crate::company_life::{assign, incident_with};
 
-async fn service(client: &Client, key: &str) -> Value {
+/// A service's id.
+pub async fn service(client: &Client, key: &str) -> Value {
     let input = json!({ "key": key, "name": key.to_uppercase(), "team": { "slug": "network" } });
     client.done("serviceCreate", input, "service { id }").await["service"]["id"].take()
 }
 
-async fn item(client: &Client, name: &str) -> Value {
+/// A configuration item's id.
+pub async fn item(client: &Client, name: &str) -> Value {
     let input = json!({ "name": name, "class": "SERVER" });
     client.done("configurationItemCreate", input, "configurationItem { id }").await["configurationItem"]["id"].take()
 }

@@ -14,7 +14,7 @@ use tests::installation::{Installation, each_engine_with};
 use crate::import::{MAPPING, SAMPLE, import_offline, pages, rows_of};
 use crate::service_levels::{always, result_of};
 
-type Rows<'a> = Vec<&'a BTreeMap<String, String>>;
+pub(crate) type Rows<'a> = Vec<&'a BTreeMap<String, String>>;
 
 /// What the company whose log the sample is from must have promised: `docs/service-levels-on-real-data.md`.
 async fn promise(admin: &Client) {
@@ -44,7 +44,7 @@ async fn promise(admin: &Client) {
     }
 }
 
-fn cases(rows: &[BTreeMap<String, String>]) -> BTreeMap<&str, Rows<'_>> {
+pub(crate) fn cases(rows: &[BTreeMap<String, String>]) -> BTreeMap<&str, Rows<'_>> {
     let mut cases: BTreeMap<&str, Rows<'_>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row["incident_state"] != "-100") {
         cases.entry(&row["number"]).or_default().push(row);
@@ -53,7 +53,7 @@ fn cases(rows: &[BTreeMap<String, String>]) -> BTreeMap<&str, Rows<'_>> {
     cases
 }
 
-fn time(row: &BTreeMap<String, String>, column: &str) -> DateTime<Utc> {
+pub(crate) fn time(row: &BTreeMap<String, String>, column: &str) -> DateTime<Utc> {
     NaiveDateTime::parse_from_str(&row[column], "%d/%m/%Y %H:%M").expect("a time").and_utc()
 }
 

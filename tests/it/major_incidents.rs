@@ -317,7 +317,10 @@ async fn a_major_incident_is_looked_back_at_before_it_is_closed() {
             let client = |person: &tests::company::Person| installation.client(&person.token);
             let (admin, lead, agent, walt) =
                 (client(&company.admin), client(&company.lead), client(&company.agent), client(&company.walt));
-            let ticket = open(&agent, &company, "Shop is down").await;
+            admin.done("serviceCreate", json!({ "key": "shop", "name": "Shop" }), "service { id }").await;
+            let of_shop = json!({ "title": "Shop is down", "team": { "slug": "network" }, "service": { "key": "shop" },
+                "requester": { "email": company.requester.email } });
+            let ticket = incident_with(&agent, of_shop).await;
             let of = |more: Value| {
                 let mut input = json!({ "incident": ticket["id"] });
                 for (name, value) in more.as_object().expect("an object") {
@@ -358,9 +361,11 @@ async fn a_major_incident_is_looked_back_at_before_it_is_closed() {
             let action = json!({ "title": "Watch certificates", "description": "All of them." });
             lead.done("majorIncidentActionAdd", of(action), "action { title ticket { number } } events { __typename }").await;
             installation.clock.advance(chrono::Duration::minutes(1));
+            let retire = json!({ "service": { "key": "shop" }, "retired": true });
+            admin.done("serviceUpdate", retire, "service { version }").await;
             let problem = json!({ "kind": "PROBLEM", "title": "Why do certificates expire?", "description": "Find out." });
             lead.done("majorIncidentActionAdd", of(problem), "action { kind }").await;
-            let became = "query($id: ID!) { incident(by: { id: $id }) { problems { title description requester { name } } majorIncident { actions { ticket { kind title } } } } }";
+            let became = "query($id: ID!) { incident(by: { id: $id }) { service { key } problems { title description requester { name } service { key } } majorIncident { actions { ticket { kind title } } } } }";
             let seen = async || admin.ask(became, json!({ "id": ticket["id"] })).await["incident"].take();
             until("the problem", async || !seen().await["majorIncident"]["actions"][1]["ticket"].is_null()).await;
             let opened = seen().await;
@@ -368,8 +373,9 @@ async fn a_major_incident_is_looked_back_at_before_it_is_closed() {
             assert_eq!(opened["majorIncident"]["actions"][1]["ticket"], json!({ "kind": "PROBLEM", "title": title }));
             assert_eq!(
                 opened["problems"],
-                json!([{ "title": title, "description": "Find out.", "requester": { "name": "Lead" } }])
+                json!([{ "title": title, "description": "Find out.", "requester": { "name": "Lead" }, "service": null }])
             );
+            assert_eq!(opened["service"]["key"], "shop", "what is retired leaves what it was said of alone");
             let done = lead.done("majorIncidentReviewComplete", of(json!({})), INCIDENT).await;
             assert_eq!(done["events"], json!([{ "__typename": "MajorIncidentReviewCompleted" }]));
             let again = lead.user_error("majorIncidentReviewWrite", of(json!({ "lessons": null }))).await;
@@ -446,6 +452,87 @@ async fn a_tenant_sets_what_holds_for_its_major_incidents() {
             let closing = json!({ "id": ticket["id"], "transition": "close" });
             let answer = agent.call("ticketTransition", closing, "ticket { id }").await;
             assert_eq!(answer["ticket"].is_object(), closes, "{answer}");
+        }
+    })
+    .await;
+}
+
+/// Puts records on an incident past the services, as many as are given.
+async fn fill(
+    installation: &Installation,
+    company: &Company,
+    incident: &Value,
+    record: &'static predicate::RecordType,
+    count: usize,
+) {
+    let ctx = installation.platform().access.system_ctx(company.tenant, "tests");
+    let id = kernel::Id::parse_as(incident["id"].as_str().expect("an id"), &[kernel::id::prefix::INCIDENT]);
+    let incident = id.expect("an incident's id").uuid;
+    let mut left = count;
+    while left > 0 {
+        let some = left.min(200);
+        let written = installation.store().write(&ctx, "tests.fill", move |tx| {
+            Box::pin(async move {
+                for _ in 0..some {
+                    let own: &[(&'static str, predicate::Value)] = &[
+                        ("id", tx.new_id().into()),
+                        ("incident", incident.into()),
+                        ("audience", "INTERNAL".into()),
+                        ("body", "Filled.".into()),
+                        ("author", tx.ctx().actor.id.into()),
+                        ("at", tx.now().into()),
+                        ("kind", "TASK".into()),
+                        ("title", "Filled".into()),
+                        ("createdAt", tx.now().into()),
+                    ];
+                    let values = own.iter().filter(|(name, _)| record.field(name).is_some()).cloned().collect();
+                    let row = store::query::Row::new(record, values);
+                    store::query::insert_in(tx, tx.ctx().tenant, record, &row).await?;
+                }
+                Ok(())
+            })
+        });
+        written.await.expect("the records fit");
+        left -= some;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_major_incident_is_told_of_noted_and_acted_on_so_often_and_no_more() {
+    use incident::{fields, major};
+    each_engine(async |installation, company| {
+        let admin = installation.client(&company.admin.token);
+        let ticket = open(&admin, &company, "Shop is down").await;
+        declare(&admin, &ticket).await;
+        let of = ticket["id"].clone();
+        for (record, most, mutation, input) in [
+            (
+                &fields::STATUS_UPDATE,
+                major::MAX_STATUS_UPDATES,
+                "statusUpdatePost",
+                json!({ "incident": of, "body": "Still down.", "audience": "INTERNAL" }),
+            ),
+            (
+                &fields::TIMELINE_NOTE,
+                major::MAX_TIMELINE_NOTES,
+                "timelineNoteAdd",
+                json!({ "incident": of, "body": "Looked at the logs." }),
+            ),
+            (
+                &fields::ACTION,
+                major::MAX_ACTIONS,
+                "majorIncidentActionAdd",
+                json!({ "incident": of, "title": "Write it down" }),
+            ),
+        ] {
+            fill(installation, &company, &ticket, record, most - 1).await;
+            admin.done(mutation, input.clone(), "events { __typename }").await;
+            let refused = admin.user_error(mutation, input).await;
+            assert_eq!(
+                (&refused["code"], &refused["limit"], &refused["path"]),
+                (&json!("LIMIT"), &json!(most), &json!(["incident"])),
+                "{mutation}"
+            );
         }
     })
     .await;

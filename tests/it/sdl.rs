@@ -138,6 +138,8 @@ const COMPUTED: &[(&str, &str)] = &[
     ("ProblemDetectionRule.requester", "the field `document`, for whoever sees the rule"),
     ("ProblemDetectionRule.team", "the field `document`, for whoever sees the rule"),
     ("Incident.problems", "rows of `ticketLink`, by its row rule"),
+    ("Incident.suggestedKnownErrors", "rows of `problem`, by its row rule; what is compared by the fields' masks"),
+    ("Incident.similarIncidents", "rows of `incident`, by its row rule; what is compared by the fields' masks"),
     ("Operation.progress", "computed from the row, for whoever sees the operation"),
 ];
 
@@ -233,6 +235,8 @@ fn every_object_type_is_known() {
         "WorkflowTask",
         "WorkflowDifference",
         "ResolutionCode",
+        "IncidentRecurrence",
+        "IncidentRecurrenceGroup",
         "TicketStats",
         "TicketStatsGroup",
         "TicketStatsKey",
@@ -270,6 +274,11 @@ fn every_object_type_is_known() {
         "ServiceLevelCheck",
         "ServiceLevelCheckPart",
         "ServiceReviewFigure",
+        "SearchHighlight",
+        "SearchFragment",
+        "SuggestedKnownError",
+        "SimilarIncident",
+        "SuggestionReason",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };
@@ -354,6 +363,9 @@ fn every_filter_and_every_order_has_a_policy() {
     for field in ["kind", "subject", "actor", "occurredAt"] {
         check_filter("event", field);
     }
+    // The reference itself, whose policy is checked with the filters that name it.
+    assert_eq!(comparisons(&schema, "EscalatedToFilter"), ["id"]);
+    check_filter("ticket", "escalatedTo");
     // Every filter type is one of those above, or compares one value.
     for (name, found) in &schema.types {
         let ExtendedType::InputObject(input) = found else { continue };
@@ -377,7 +389,7 @@ fn every_filter_and_every_order_has_a_policy() {
             operators.contains(&field.as_str())
         });
         let known = filters.iter().any(|(filter, _)| name == *filter)
-            || ["EventFilter", "TicketStateFilter", "CustomFieldFilter", "CustomFieldUserFilter"]
+            || ["EventFilter", "TicketStateFilter", "CustomFieldFilter", "CustomFieldUserFilter", "EscalatedToFilter"]
                 .contains(&name.as_str());
         assert!(!name.ends_with("Filter") || compares || known, "{name} is new: check it here");
     }

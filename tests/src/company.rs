@@ -86,7 +86,12 @@ pub async fn found(platform: &Platform, slug: &str) -> Company {
 }
 
 async fn team(platform: &Platform, ctx: &Ctx, slug: &str) -> String {
-    let command = TeamCreate { slug: slug.into(), name: format!("Team {slug}"), description: Some("Helps.".into()) };
+    let command = TeamCreate {
+        slug: slug.into(),
+        name: format!("Team {slug}"),
+        description: Some("Helps.".into()),
+        ..TeamCreate::default()
+    };
     let team = platform.access.team_create(ctx, command).await.expect("the team is new").record;
     team.public_id().to_string()
 }

@@ -85,14 +85,33 @@ pub async fn build(config: StoreConfig, scale: Scale, manifest: &Path) -> Result
     };
     let open = loader.load(position).await;
     store::disconnect(connection).await;
+    let open = open?;
+    index(&config, company.tenant).await?;
     let described = Manifest {
         tickets: scale.tickets,
-        open: open?,
+        open,
         administrator: company.administrator.clone(),
         agents: company.agents.clone(),
     };
     std::fs::write(manifest, serde_json::to_vec_pretty(&described)?)
         .with_context(|| format!("cannot write {}", manifest.display()))
+}
+
+/// Indexes the texts of what was loaded past the platform, as the job after an upgrade does.
+async fn index(config: &StoreConfig, tenant: Uuid) -> Result<()> {
+    let store = migrations::open(config.clone(), Clock::System).await?;
+    let platform = Platform::start(store.clone(), access::Settings::default(), Limits::default()).await?;
+    let ctx = platform.access.system_ctx(tenant, ticket::search::INDEX);
+    platform.tickets.index_missing(&ctx).await?;
+    drop(platform);
+    store.close().await;
+    if config.location.engine() == Engine::Postgres {
+        let connection = store::connect_alone(config).await?;
+        let analysed = connection.execute_unprepared("VACUUM (ANALYZE) ticket_search").await;
+        store::disconnect(connection).await;
+        analysed?;
+    }
+    Ok(())
 }
 
 /// The log's end, once all that the company's making left in it is numbered: nothing came for several of the store's polls.

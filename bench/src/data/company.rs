@@ -54,7 +54,7 @@ pub async fn make(platform: &Platform) -> Result<Company> {
 
     let teams = in_order(0..TEAMS, |team| {
         let (slug, name) = (team_slug(team), format!("Team {team}"));
-        async { Ok(access.team_create(&ctx, TeamCreate { slug, name, description: None }).await?.record.id) }
+        async { Ok(access.team_create(&ctx, TeamCreate { slug, name, ..Default::default() }).await?.record.id) }
     });
     let teams = teams.await?;
     let administrator = access.user_create(&ctx, user("admin@bench.example", "Anna Admin", "administrator")).await?;
@@ -116,7 +116,8 @@ pub fn team_slug(team: usize) -> String {
     format!("team-{team}")
 }
 
-fn email(person: usize) -> String {
+/// The address of a person.
+pub fn email(person: usize) -> String {
     format!("user{person}@bench.example")
 }
 

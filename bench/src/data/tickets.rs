@@ -107,6 +107,8 @@ impl<'a> Drawer<'a> {
             ("priority", default_priority(impact, urgency).as_str().into()),
             ("tags", Value::TextList(tags)),
             ("reassignmentCount", Value::Int(reassignments as i64)),
+            ("functionalEscalationLevel", Value::Int(0)),
+            ("hierarchicalEscalationLevel", Value::Int(0)),
             ("reopenCount", Value::Int(i64::from(random.percent(5)))),
             ("version", Value::Int(version)),
             ("createdAt", opened.into()),

@@ -26,6 +26,8 @@ pub const MAX_SCOPES: usize = 50;
 pub const MAX_MEMBERS: u64 = 1_000;
 /// How many managers may stand above one user.
 pub const MAX_MANAGERS: usize = 50;
+/// How many teams may stand above one team, each the next level of support of the one below.
+pub const MAX_ESCALATION_TEAMS: usize = 10;
 /// How many members of each team one batch read answers.
 pub const MAX_MEMBERS_READ: u32 = 100;
 
@@ -139,6 +141,10 @@ pub struct TeamCreate {
     pub name: String,
     /// What it does.
     pub description: Option<String>,
+    /// The team of the next level of support.
+    pub escalation_team: Option<TeamRef>,
+    /// Who manages the team.
+    pub manager: Option<UserRef>,
 }
 
 /// Change a team. Fields that cannot be absent refuse to be cleared.
@@ -152,6 +158,10 @@ pub struct TeamUpdate {
     pub name: Patch<String>,
     /// What it does.
     pub description: Patch<String>,
+    /// The team of the next level of support.
+    pub escalation_team: Patch<TeamRef>,
+    /// Who manages the team.
+    pub manager: Patch<UserRef>,
     /// Refuse when the team has another version.
     pub expected_version: Option<i32>,
 }
@@ -159,7 +169,15 @@ pub struct TeamUpdate {
 impl TeamUpdate {
     /// Changes nothing yet.
     pub fn of(team: TeamRef) -> Self {
-        Self { team, slug: Patch::Keep, name: Patch::Keep, description: Patch::Keep, expected_version: None }
+        Self {
+            team,
+            slug: Patch::Keep,
+            name: Patch::Keep,
+            description: Patch::Keep,
+            escalation_team: Patch::Keep,
+            manager: Patch::Keep,
+            expected_version: None,
+        }
     }
 }
 

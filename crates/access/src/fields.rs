@@ -67,6 +67,9 @@ pub static TEAM: RecordType = RecordType {
             event: Policy::Never,
             ..field("description", FieldType::Text, "description")
         },
+        // To whom the team escalates. Told by its own events alone, by the ids that clients know.
+        escalation("escalationTeam", "escalation_team_id"),
+        escalation("manager", "manager_id"),
         silent(field("version", FieldType::Int, "version")),
         silent(field("createdAt", FieldType::Time, "created_at")),
         silent(field("updatedAt", FieldType::Time, "updated_at")),
@@ -100,6 +103,18 @@ pub static RECORDS: [&RecordType; 4] = [&ACTOR, &TEAM, &ROLE, &crate::operation:
 /// Not carried by the events of records that refer to this one: those carry what people and teams are called by.
 const fn silent(field: Field) -> Field {
     Field { event: Policy::Never, ..field }
+}
+
+/// A team or a person to whom a team escalates.
+const fn escalation(name: &'static str, column: &'static str) -> Field {
+    Field {
+        write: Policy::When(TEAM_MANAGER),
+        nullable: true,
+        filter: Policy::Never,
+        order: Policy::Never,
+        event: Policy::Never,
+        ..field(name, FieldType::Id, column)
+    }
 }
 
 /// Readable wherever the row is, in every use; changed by nobody.

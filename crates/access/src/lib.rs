@@ -49,6 +49,7 @@ pub use managed::{Managed, of_key, of_type, reference};
 pub use model::{Account, ApiToken, Changed, HeldRole, IssuedToken, SignedIn, Team, Tenant};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_WORKERS, PasswordCost};
 pub use refresh::REFRESH_PREFIX;
+pub use rules::NextManager;
 pub use service::{
     ACCESS_TOKEN_LIFETIME, Access, CACHED_IDENTITIES, CACHED_VISIBILITIES, IDENTITY_LIFETIME, Named, SESSION_LIFETIME,
     SWEEP_SESSIONS, Session, Settings,

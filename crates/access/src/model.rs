@@ -87,6 +87,10 @@ pub struct Team {
     pub name: String,
     /// What it does.
     pub description: Option<String>,
+    /// The team of the next level of support.
+    pub escalation_team: Option<Uuid>,
+    /// Who manages it.
+    pub manager: Option<Uuid>,
     /// Raised by every change of its own fields, not by its members'.
     pub version: i32,
     /// When it was created.
@@ -103,6 +107,8 @@ impl Team {
             slug: row.text("slug"),
             name: row.text("name"),
             description: row.optional_text("description"),
+            escalation_team: row.get("escalationTeam").as_id(),
+            manager: row.get("manager").as_id(),
             version: version(row),
             created_at: row.time("createdAt"),
             updated_at: row.time("updatedAt"),

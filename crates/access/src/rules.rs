@@ -1,7 +1,7 @@
 //! Decisions without I/O: who may hand on what, and what an update changes.
 
 use kernel::error::Problems;
-use kernel::{Grant, Grants, Patch, Result, Scope, UserError};
+use kernel::{Grant, Grants, Patch, Result, Scope, UserError, Uuid};
 use predicate::Value;
 use store::query::Row;
 
@@ -35,6 +35,28 @@ fn covers(held: &Grants, own: &Grant, wanted: &Grant) -> bool {
 /// Whether a change that takes the administrator's role or the right to sign in leaves nobody with it.
 pub(crate) fn loses_last_administrator(was_administrator: bool, administrators_left: i64) -> bool {
     was_administrator && administrators_left == 0
+}
+
+/// To whom a matter goes next on its way up a line of managers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextManager {
+    /// To this user.
+    User(Uuid),
+    /// There is no line: the team has no manager.
+    None,
+    /// Nobody active stands above whom it has reached.
+    End,
+}
+
+/// Who is next in a line of managers: the first active one above whom the matter has reached. Whoever stands in another line has not
+/// brought it up this one, so it begins with the first.
+pub(crate) fn next_in_line(line: &[Uuid], active: &[Uuid], reached: Option<Uuid>) -> NextManager {
+    let passed = line.iter().position(|manager| Some(*manager) == reached).map_or(0, |place| place + 1);
+    match line[passed..].iter().find(|manager| active.contains(manager)) {
+        Some(manager) => NextManager::User(*manager),
+        None if line.is_empty() => NextManager::None,
+        None => NextManager::End,
+    }
 }
 
 /// The fields that change, each with its new value.
@@ -113,7 +135,7 @@ mod tests {
     use crate::commands::UserRef;
     use crate::fields::ACTOR;
     use crate::permission::{TICKET_READ, TICKET_UPDATE, everything, grant};
-    use kernel::{Id, Uuid};
+    use kernel::Id;
 
     const MINE: Uuid = Uuid::from_u128(1);
     const OTHER: Uuid = Uuid::from_u128(2);
@@ -124,6 +146,24 @@ mod tests {
 
     fn for_team(team: Uuid) -> Grant {
         Grant { team: Some(team), ..grant(TICKET_READ, Scope::Team) }
+    }
+
+    #[test]
+    fn a_matter_goes_up_the_line_of_managers_one_by_one() {
+        let [first, second, third, elsewhere] = [1, 2, 3, 9].map(Uuid::from_u128);
+        let line = [first, second, third];
+        for (active, reached, next) in [
+            (&line[..], None, NextManager::User(first)),
+            (&line[..], Some(first), NextManager::User(second)),
+            (&line[..], Some(third), NextManager::End),
+            (&line[..], Some(elsewhere), NextManager::User(first)),
+            (&line[1..], None, NextManager::User(second)),
+            (&line[..1], Some(first), NextManager::End),
+            (&[], None, NextManager::End),
+        ] {
+            assert_eq!(next_in_line(&line, active, reached), next, "{active:?} {reached:?}");
+        }
+        assert_eq!(next_in_line(&[], &[], None), NextManager::None);
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub(crate) use session::{
     sweep_sessions_in,
 };
 pub(crate) use team::{
-    NewTeam, add_member_in, count_members, id_by_slug, insert_team_in, is_member, members_of, remove_member_in,
-    teams_of, update_team_in,
+    NewTeam, add_member_in, count_members, hold_escalation_in, id_by_slug, insert_team_in, is_member, members_of,
+    remove_member_in, teams_of, update_team_in,
 };
 pub(crate) use tenant::{insert_tenant_in, only_tenant, tenant_by_id, tenant_by_slug, tenants};
 pub(crate) use token::{

@@ -9,14 +9,15 @@ mod problems;
 mod service_levels;
 
 use access::{
-    Access, ApiTokenCreate, Membership, RoleInput, SignIn, TeamCreate, TeamRef, TenantCreate, UserCreate, UserRef,
+    Access, ApiTokenCreate, Membership, RoleInput, SignIn, TeamCreate, TeamRef, TeamUpdate, TenantCreate, UserCreate,
+    UserRef,
 };
 use anyhow::{Result, anyhow};
 use chrono::Duration;
 use configuration::{CreateItem, CreateService, ItemClass, ItemRef, RelateItems, RelationType, ServiceRef};
 use gateway::platform::Platform;
 use incident::alert::SeverityMapping;
-use incident::{AlertRuleDraft, CreateAlertRule, CreateIncident, IncidentOrigin};
+use incident::{AlertRuleDraft, CreateAlertRule, CreateIncident, EscalateIncident, EscalationType, IncidentOrigin};
 use kernel::id::prefix;
 use kernel::{Clock, Ctx, ManualClock, Mutation, Patch};
 use serde_json::{Map, Value as Json, json};
@@ -94,6 +95,13 @@ const TEAMS: &[(&str, &str, &str)] = &[
     ("service-desk", "Service Desk", "First contact for everybody."),
     ("network", "Network", "Cables, Wi-Fi, VPN, firewalls."),
     ("workplace", "Workplace", "Laptops, printers, phones."),
+];
+
+/// A team, the team of its next level of support, and who manages it.
+const ESCALATION: &[(&str, Option<&str>, &str)] = &[
+    ("service-desk", Some("network"), "lead@demo.example"),
+    ("network", None, "lead@demo.example"),
+    ("workplace", None, "lead@demo.example"),
 ];
 
 const CATEGORIES: &[(&str, &str, Option<&str>)] = &[
@@ -184,11 +192,20 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
             slug: (*slug).to_owned(),
             name: (*name).to_owned(),
             description: Some((*description).to_owned()),
+            ..TeamCreate::default()
         };
         access.team_create(&ctx, command).await?;
     }
     for person in PEOPLE {
         create_person(access, &ctx, person).await?;
+    }
+    for (slug, next, manager) in ESCALATION {
+        let command = TeamUpdate {
+            escalation_team: next.map_or(Patch::Keep, |next| Patch::Set(TeamRef::Slug(next.to_owned()))),
+            manager: Patch::Set(UserRef::Email((*manager).to_owned())),
+            ..TeamUpdate::of(TeamRef::Slug((*slug).to_owned()))
+        };
+        access.team_update(&ctx, command).await?;
     }
     for (key, name, parent) in CATEGORIES {
         let command =
@@ -398,6 +415,9 @@ async fn play(platform: &Platform, cast: &Cast, index: usize) -> Result<()> {
         _ => {
             let agent = cast.agent(assign(platform, cast, &incident, category).await?)?;
             carry_on(platform, cast, (requester, agent), &incident, story).await?;
+            if story == "in_progress" && category == "software" {
+                escalate(platform, cast, &incident).await?;
+            }
         }
     }
     Ok(())
@@ -419,6 +439,19 @@ async fn assign(platform: &Platform, cast: &Cast, incident: &TicketRef, category
     platform.tickets.assign(&cast.lead, command).await?;
     cast.clock.advance(Duration::minutes(15));
     Ok(assignee)
+}
+
+/// The lead hands it to the next level of support.
+async fn escalate(platform: &Platform, cast: &Cast, incident: &TicketRef) -> Result<()> {
+    let command = EscalateIncident {
+        incident: incident.clone(),
+        kind: EscalationType::Functional,
+        team: None,
+        reason: "The mail server answers; something on the way to it does not.".to_owned(),
+        expected_version: None,
+    };
+    platform.incidents.escalate(&cast.lead, command).await?;
+    Ok(())
 }
 
 async fn carry_on(

@@ -28,6 +28,7 @@ pub mod platform;
 pub mod problems;
 pub mod scalars;
 pub mod schema;
+pub mod search;
 pub mod service_levels;
 pub mod tasks;
 pub mod tickets;

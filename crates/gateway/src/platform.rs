@@ -19,7 +19,7 @@ use sla::{ServiceLevels, apply, escalation, simulate};
 use store::{JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::approval::{self, delegation};
 use ticket::kind::Kinds;
-use ticket::{TaskRules, Tickets, timer, workflow};
+use ticket::{TaskRules, Tickets, search, timer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -138,7 +138,7 @@ impl Platform {
         let (expiring, delegating, escalating) = (self.clone(), self.clone(), self.clone());
         let (simulating, applying, forgetting) = (self.clone(), self.clone(), self.clone());
         let (reminding, telling) = (self.clone(), self.clone());
-        let (reviewing, following) = (self.clone(), self.follower());
+        let (reviewing, indexing, following) = (self.clone(), self.clone(), self.follower());
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
             .recurring(access::SWEEP_SESSIONS, move |store, _| {
@@ -174,6 +174,14 @@ impl Platform {
                 async move {
                     let ctx = platform.access.system_ctx(job.tenant, workflow::MIGRATE);
                     platform.tickets.migrate_workflow(&ctx, &job.payload).await?;
+                    Ok(JobOutcome::Done)
+                }
+            })
+            .on(search::INDEX, move |_, job| {
+                let platform = indexing.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, search::INDEX);
+                    platform.tickets.index_missing(&ctx).await?;
                     Ok(JobOutcome::Done)
                 }
             })

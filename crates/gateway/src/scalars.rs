@@ -185,6 +185,16 @@ fn relative_seconds(text: &str) -> Option<i64> {
     (seconds.abs() <= MAX_RELATIVE_SECONDS).then_some(seconds)
 }
 
+impl TimePoint {
+    /// The instant, when it is now so late.
+    pub fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            TimePoint::At(at) => at,
+            TimePoint::Relative(seconds) => now + chrono::Duration::seconds(seconds),
+        }
+    }
+}
+
 impl From<TimePoint> for Operand {
     fn from(point: TimePoint) -> Self {
         match point {

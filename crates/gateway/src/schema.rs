@@ -37,6 +37,7 @@ use crate::problems::detection::{ProblemDetectionMutations, ProblemDetectionQuer
 use crate::problems::mutations::ProblemMutations;
 use crate::problems::queries::ProblemQueries;
 use crate::problems::{Problem, ProblemDetectionRule};
+use crate::search::SearchQueries;
 use crate::service_levels::attainment::ClockQueries;
 use crate::service_levels::background::ServiceLevelOperations;
 use crate::service_levels::mutations::ServiceLevelMutations;
@@ -49,6 +50,7 @@ use crate::tickets::comments::Comment;
 use crate::tickets::links::LinkMutations;
 use crate::tickets::mutations::TicketMutations;
 use crate::tickets::queries::TicketQueries;
+use crate::tickets::recurrence::RecurrenceQueries;
 use crate::tickets::saved_filters::{SavedFilter, SavedFilterMutations, SavedFilterQueries};
 use crate::tickets::settings::SettingsMutations;
 use crate::tickets::statistics::StatisticsQueries;
@@ -70,6 +72,7 @@ pub struct Query(
     WorkflowQueries,
     ConfigurationQueries,
     StatisticsQueries,
+    RecurrenceQueries,
     SavedFilterQueries,
     TaskQueries,
     CustomFieldQueries,
@@ -81,6 +84,7 @@ pub struct Query(
     MajorIncidentQueries,
     ProblemQueries,
     ProblemDetectionQueries,
+    SearchQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.

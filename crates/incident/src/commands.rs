@@ -8,7 +8,7 @@ use ticket::{AffectedItems, Impact, PriorityOverride, TaskDraft, TicketDraft, Ti
 
 use crate::alert::{Matcher, SeverityMapping};
 use crate::major::{ActionKind, Step, UpdateAudience};
-use crate::model::IncidentOrigin;
+use crate::model::{EscalationType, IncidentOrigin};
 
 /// Open an incident.
 #[derive(Clone, Debug)]
@@ -117,6 +117,21 @@ impl UpdateIncident {
             custom_fields: self.custom_fields.clone(),
         }
     }
+}
+
+/// Bring an incident to those who know more, or who decide more.
+#[derive(Clone, Debug)]
+pub struct EscalateIncident {
+    /// Which incident.
+    pub incident: TicketRef,
+    /// Which way.
+    pub kind: EscalationType,
+    /// To which team, of a functional escalation; that which the present team escalates to, when absent.
+    pub team: Option<TeamRef>,
+    /// Why.
+    pub reason: String,
+    /// Refuse when the incident has another version.
+    pub expected_version: Option<i32>,
 }
 
 /// How many rules of alerts a tenant may have that are not retired.

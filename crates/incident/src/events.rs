@@ -14,6 +14,8 @@ pub const CREATED: &str = "IncidentCreated";
 pub const RESOLVED: &str = "IncidentResolved";
 /// A resolved incident was reopened.
 pub const REOPENED: &str = "IncidentReopened";
+/// An incident was escalated; how, to which level, from whom, to whom and why are in the payload. For those who work on it.
+pub const ESCALATED: &str = "IncidentEscalated";
 /// Somebody says that an incident is a major one.
 pub const MAJOR_PROPOSED: &str = "MajorIncidentProposed";
 /// An incident is a major one from now on.

@@ -14,6 +14,9 @@
 //! **Invariants.** A resolved or closed incident has a resolution code and notes. A resolved incident closes by itself five days
 //! later, unless its requester has commented since. All else is true of any ticket: see the crate `ticket`.
 //!
+//! **Escalation** is functional (to the team of the next level of support) or hierarchical (up the line of managers of the team that has
+//! the incident): `service/escalation.rs`. Levels only rise.
+//!
 //! **Alerts** open incidents, are counted on them and resolve them, as the tenant's rules of alerts say: see [`alert`]. At most one open
 //! incident has a deduplication key; the database holds everybody to that.
 //!
@@ -31,8 +34,10 @@ pub mod model;
 pub mod rules;
 pub mod service;
 
-pub use commands::{AlertRuleDraft, AlertRuleRef, CreateAlertRule, CreateIncident, UpdateAlertRule, UpdateIncident};
+pub use commands::{
+    AlertRuleDraft, AlertRuleRef, CreateAlertRule, CreateIncident, EscalateIncident, UpdateAlertRule, UpdateIncident,
+};
 pub use fields::{ALERT, ALERT_RULE, ALL, INCIDENT};
-pub use model::IncidentOrigin;
+pub use model::{EscalationType, IncidentOrigin};
 pub use rules::IncidentRules;
 pub use service::{AlertResult, Incidents, Ingested};

@@ -1,34 +1,32 @@
 //! The words that incidents are described with.
 
-use serde::{Deserialize, Serialize};
-
-/// How an incident came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum IncidentOrigin {
-    /// A portal.
-    Portal,
-    /// A program.
-    Api,
-    /// An e-mail.
-    Email,
-    /// A phone call.
-    Phone,
-    /// A chat.
-    Chat,
-    /// An alert.
-    Monitoring,
-    /// A rule.
-    Automation,
+kernel::words! {
+    /// How an incident came in.
+    IncidentOrigin {
+        /// A portal.
+        Portal = "PORTAL",
+        /// A program.
+        Api = "API",
+        /// An e-mail.
+        Email = "EMAIL",
+        /// A phone call.
+        Phone = "PHONE",
+        /// A chat.
+        Chat = "CHAT",
+        /// An alert.
+        Monitoring = "MONITORING",
+        /// A rule.
+        Automation = "AUTOMATION",
+    }
 }
 
-impl IncidentOrigin {
-    /// Their names, in order.
-    pub const NAMES: &'static [&'static str] = &["PORTAL", "API", "EMAIL", "PHONE", "CHAT", "MONITORING", "AUTOMATION"];
-
-    /// The name that is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        Self::NAMES[self as usize]
+kernel::words! {
+    /// How an incident is escalated.
+    EscalationType {
+        /// To a team that knows more: the next level of support.
+        Functional = "FUNCTIONAL",
+        /// To somebody who decides more: up the line of managers.
+        Hierarchical = "HIERARCHICAL",
     }
 }
 

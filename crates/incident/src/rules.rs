@@ -46,6 +46,10 @@ impl KindRules for IncidentRules {
         &INCIDENT
     }
 
+    fn searchable(&self) -> &'static [&'static str] {
+        &["resolutionNotes", "businessImpact", "majorReason", "deduplicationKey"]
+    }
+
     fn default_workflow(&self) -> &Arc<Workflow> {
         &self.workflow
     }

@@ -2,9 +2,11 @@
 
 mod alert_rules;
 mod alerts;
+mod escalation;
 mod major;
 mod major_review;
 mod major_settings;
+mod similar;
 mod status_updates;
 
 pub use alerts::{AlertResult, Ingested};

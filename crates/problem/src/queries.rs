@@ -6,8 +6,10 @@ use kernel::{Ctx, Page, PageDirection, Result, Uuid};
 use predicate::Predicate;
 use store::query::{self, Query, Row, Slice, fingerprint};
 use ticket::fields::LINK;
+use ticket::likeness::{Likeness, Suggestion};
 use ticket::{LinkType, MAX_CAUSED, MAX_LINKS, TicketKind};
 
+use crate::fields::PROBLEM;
 use crate::service::Problems;
 
 /// Links that say of an incident that a problem is its cause.
@@ -89,5 +91,16 @@ impl Problems {
         let scoped = access.scoped(ctx, &visible);
         query::by_parents(&reader, &scoped, &LINK, end, tickets, &caused_by_problem(), direction, limit, relations)
             .await
+    }
+}
+
+impl Problems {
+    /// The visible known errors that are most like this, best first: recognised by title, description and symptom.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn known_errors_like(&self, ctx: &Ctx, like: &Likeness, limit: usize) -> Result<Vec<Suggestion>> {
+        let among = Predicate::eq("knownError", true);
+        self.tickets().alike(ctx, &PROBLEM, among, &["description", "symptom"], like, limit).await
     }
 }

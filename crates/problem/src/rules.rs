@@ -46,6 +46,10 @@ impl KindRules for ProblemRules {
         &PROBLEM
     }
 
+    fn searchable(&self) -> &'static [&'static str] {
+        &["symptom", "rootCause", "workaround", "resolutionNotes"]
+    }
+
     fn default_workflow(&self) -> &Arc<Workflow> {
         &self.workflow
     }

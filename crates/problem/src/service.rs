@@ -2,6 +2,7 @@
 
 mod detecting;
 mod detection_rules;
+mod fix;
 mod linking;
 mod workaround;
 

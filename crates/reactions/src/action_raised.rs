@@ -1,7 +1,6 @@
 //! A problem is to be analysed after a major incident: it is opened, and said to be the incident's cause.
 
 use access::UserRef;
-use configuration::ServiceRef;
 use futures_util::future::BoxFuture;
 use incident::events::MAJOR_ACTION_ADDED;
 use incident::major::ActionKind;
@@ -41,8 +40,13 @@ impl ActionRaised {
         let Some(incident) = of_incident.await? else { return Ok(Progress::Done) };
         let number = tickets.numbers().supply(tx.ctx(), TicketKind::Problem, 1)?.pop();
         let number = number.ok_or_else(|| Error::internal("one number was asked for"))?;
+        let mut draft = draft(&action, &incident, event);
+        // What is no longer in use can be on an incident, and cannot be chosen.
+        if let Some(service) = incident.get("service").as_id() {
+            draft.service = self.problems.service_in_use(&*tx, tx.ctx(), service).await?;
+        }
         let command = CreateProblem {
-            draft: draft(&action, &incident, event),
+            draft,
             origin: ProblemOrigin::Reactive,
             symptom: None,
             root_cause: None,
@@ -68,7 +72,6 @@ fn draft(action: &Row, incident: &Row, event: &Event) -> TicketDraft {
     TicketDraft {
         description: action.optional_text("description"),
         requester: requester.map(|id| UserRef::Id(Id::new(prefix::USER, id))),
-        service: incident.get("service").as_id().map(|id| ServiceRef::Id(Id::new(prefix::SERVICE, id))),
         ..TicketDraft::titled(action.text("title"), impact, urgency)
     }
 }

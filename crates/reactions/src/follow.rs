@@ -43,7 +43,7 @@ pub trait AfterCommit: Send + Sync + 'static {
     /// What its cursor is called. It never changes: under another name it would begin anew.
     fn name(&self) -> &'static str;
 
-    /// The kinds of events that it may answer to.
+    /// The kinds of events that it may answer to; any, when none is named.
     fn kinds(&self) -> &'static [&'static str];
 
     /// Whether it answers to this one, by what the event says.
@@ -200,7 +200,7 @@ impl Follower {
         let kinds = place.reaction.kinds();
         let is_news = |event: &&Arc<Event>| {
             event.position.is_some_and(|position| position > place.scanned)
-                && kinds.contains(&event.kind.as_str())
+                && (kinds.is_empty() || kinds.contains(&event.kind.as_str()))
                 && place.reaction.concerns(event)
         };
         let wanted: Vec<Arc<Event>> = events.iter().filter(is_news).cloned().collect();

@@ -16,6 +16,7 @@
 
 pub mod action_raised;
 pub mod events;
+pub mod fix_completed;
 pub mod follow;
 pub mod incident_linked;
 pub mod problem_detection;
@@ -44,6 +45,7 @@ pub fn after_commit(incidents: &Incidents, problems: &Problems) -> Vec<Arc<dyn A
         Arc::new(incident_linked::IncidentLinked::new(problems.clone())),
         Arc::new(problem_ended::ProblemEnded::new(problems.clone())),
         Arc::new(problem_detection::ProblemDetection::new(problems.clone())),
+        Arc::new(fix_completed::FixCompleted::new(problems.clone())),
     ]
 }
 

@@ -15,16 +15,14 @@
 use chrono::Duration;
 use kernel::{Timestamp, Uuid};
 use predicate::Predicate;
-use serde::{Deserialize, Serialize};
 use ticket::model::{Priority, StateCategory, WaitingReason};
 
 use crate::model::{Cause, ClockState, Metric, Phase, PolicyKind};
 use crate::policy::{MetricRule, Policy, Target};
+use crate::segments::{Segment, Segments};
 
 /// How many clocks one ticket may have; what would start a further one starts none.
 pub const MAX_CLOCKS: usize = 200;
-/// How many segments a clock remembers; the oldest are put together.
-pub const MAX_SEGMENTS: usize = 100;
 
 /// What happened to a ticket, as far as clocks are concerned.
 pub struct Moment<'a> {
@@ -101,32 +99,9 @@ pub struct Clock {
     /// What had gone by when the last segment began, or at the end.
     pub elapsed: Duration,
     /// Its history.
-    pub segments: Vec<Segment>,
+    pub segments: Segments,
     /// Why it ended.
     pub ended: Option<Cause>,
-}
-
-/// A stretch of a clock, until the next one or until it ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Segment {
-    /// When it began.
-    pub from: Timestamp,
-    /// Whether time counts in it.
-    pub running: bool,
-    /// Why it began.
-    pub cause: Cause,
-    /// What the ticket waits for in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<WaitingReason>,
-    /// The ticket's priority when it began.
-    pub priority: Priority,
-    /// The target in force, in seconds.
-    pub target: i64,
-    /// The calendar in force.
-    pub calendar: Uuid,
-    /// What had gone by when it began, in microseconds.
-    pub elapsed: i64,
 }
 
 impl Clock {
@@ -144,7 +119,7 @@ impl Clock {
 
     /// When the current segment began.
     pub fn since(&self) -> Timestamp {
-        self.segments.last().map_or(self.started_at, |segment| segment.from)
+        self.segments.since().unwrap_or(self.started_at)
     }
 
     /// What has gone by at an instant, with the calendar in force.
@@ -183,13 +158,6 @@ impl Clock {
     }
 
     fn begin_segment(&mut self, at: Timestamp, running: bool, cause: Cause, moment: &Moment<'_>) {
-        if self.segments.len() >= MAX_SEGMENTS {
-            // The start stays where it was; the second and the third become one.
-            self.segments.remove(1);
-            if let Some(second) = self.segments.get_mut(1) {
-                second.cause = Cause::Earlier;
-            }
-        }
         self.segments.push(Segment {
             from: at,
             running,
@@ -408,7 +376,7 @@ fn start_clock(policy: &Policy, rule: &MetricRule, clocks: &mut Vec<Clock>, targ
         target: target.length,
         calendar: calendar_of(target),
         elapsed: Duration::zero(),
-        segments: Vec::new(),
+        segments: Segments::default(),
         ended: None,
     };
     clock.go_on(moment.at, counts(policy, rule, moment), cause, target, moment);

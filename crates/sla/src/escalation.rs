@@ -23,7 +23,7 @@ use crate::reaction::{breach_event, clock_event, sort, timer};
 use crate::regime::basis_of;
 use crate::service::ServiceLevels;
 use crate::stored::{BREACH, Fired, StoredClock};
-use crate::tables;
+use crate::tables::{self, Continued};
 
 /// The job that looks after a ticket's clocks.
 pub const TIMER: &str = "sla.timer";
@@ -117,6 +117,7 @@ impl ServiceLevels {
         let policies = self.policies(&*tx, &ctx, &basis).await?;
         let mut clocks = tables::clocks_of(&*tx, ctx.tenant, edit.before.id()).await?;
         sort(&mut clocks);
+        let before = clocks.clone();
         let mut fired: Vec<(usize, Due<'_>)> = Vec::new();
         for (place, stored) in clocks.iter_mut().enumerate() {
             for due in due(&policies, stored, now) {
@@ -132,9 +133,9 @@ impl ServiceLevels {
             self.schedule(tx, &edit, next(&policies, &clocks));
             return Ok(());
         }
-        let changed: Vec<_> = fired.iter().map(|(place, _)| clocks[*place].id).collect();
-        let changed = clocks.iter().filter(|stored| changed.contains(&stored.id)).collect::<Vec<_>>();
-        tables::update_clocks_in(tx, &changed).await?;
+        let continued: Vec<_> =
+            clocks.iter().zip(&before).filter_map(|(now, before)| Continued::after(now, before)).collect();
+        tables::update_clocks_in(tx, &continued).await?;
         let beside = edit.event(self.access(), ESCALATED, Json::Null);
         for (place, due) in &fired {
             let stored = &clocks[*place];

@@ -6,8 +6,9 @@ use kernel::{Ctx, Error, Result, Timestamp, Uuid};
 use store::query::Row;
 use ticket::model::{Priority, WaitingReason};
 
-use crate::clock::{Clock, Segment};
+use crate::clock::Clock;
 use crate::model::{Cause, ClockState, Phase};
+use crate::segments::Segment;
 use crate::service::ServiceLevels;
 use crate::stored::StoredClock;
 
@@ -89,8 +90,9 @@ pub fn view(stored: StoredClock, calendar: &calendar::Calendar, now: Timestamp) 
 
 fn segments(clock: &Clock, elapsed: Duration) -> Vec<SegmentView> {
     let total = elapsed.num_microseconds().unwrap_or(i64::MAX);
-    let next = |place: usize| clock.segments.get(place + 1);
-    let shown = clock.segments.iter().enumerate().map(|(place, segment)| {
+    let all = clock.segments.list();
+    let next = |place: usize| all.get(place + 1);
+    let shown = all.iter().enumerate().map(|(place, segment)| {
         let to = next(place).map(|next| next.from).or(clock.stopped_at);
         let counted = next(place).map_or(total, |next| next.elapsed) - segment.elapsed;
         SegmentView {
@@ -113,7 +115,8 @@ impl ClockView {
     pub fn explain(&self) -> Vec<String> {
         let mut lines: Vec<String> = Vec::with_capacity(self.segments.len() + 2);
         let mut before: Option<(&SegmentView, &Segment)> = None;
-        for (view, segment) in self.segments.iter().zip(&self.stored.clock.segments) {
+        let stored = self.stored.clock.segments.list();
+        for (view, segment) in self.segments.iter().zip(&stored) {
             lines.push(sentence(view, segment, before));
             before = Some((view, segment));
         }

@@ -24,6 +24,7 @@ pub mod queries;
 mod reaction;
 pub mod regime;
 mod replay;
+pub mod segments;
 pub mod service;
 pub mod simulate;
 pub mod stored;

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use kernel::{Ctx, Result, Timestamp, Uuid};
 use predicate::Value;
 use serde_json::{Value as Json, json};
-use store::query::{self, Row};
+use store::query::Row;
 use store::{Along, Audience, Change, NewEvent, NewJob, Reaction, Tx};
 use ticket::events as told;
 use ticket::fields::SLA_BASIS;
@@ -25,7 +25,7 @@ use crate::policy::Policy;
 use crate::regime::Basis;
 use crate::service::ServiceLevels;
 use crate::stored::{BREACH, Fired, StoredClock};
-use crate::tables::{self, TicketLine};
+use crate::tables::{self, Continued, TicketLine};
 
 /// One ticket in a write.
 pub(crate) struct Course {
@@ -92,15 +92,11 @@ impl ServiceLevels {
             }
         }
         for course in &mut courses {
-            course.save_in(tx, now).await?;
+            course.settle(now);
         }
         let lines: Vec<TicketLine> = courses.iter().filter_map(Course::changed_line).collect();
         tables::write_lines_in(tx, &lines).await?;
-        let (moved, others): (Vec<_>, Vec<_>) =
-            courses.iter().flat_map(Course::changed_clocks).partition(|(_, moved)| *moved);
-        tables::update_clocks_in(tx, &moved.iter().map(|(stored, _)| *stored).collect::<Vec<_>>()).await?;
-        let others: Vec<_> = others.iter().map(|(stored, _)| stored.to_row()).collect();
-        query::put_all_in(tx, ctx.tenant, &SLA_CLOCK, &others).await?;
+        write_clocks_in(tx, &courses).await?;
         for course in &courses {
             course.schedule(tx);
             course.answer(tx);
@@ -183,6 +179,25 @@ impl ServiceLevels {
     }
 }
 
+async fn write_clocks_in(tx: &Tx, courses: &[Course]) -> Result<()> {
+    let gone = courses.iter().flat_map(Course::gone_clocks);
+    let (mut gone, mut continued, mut new) = (gone.collect::<Vec<_>>(), Vec::new(), Vec::new());
+    for (stored, earlier) in courses.iter().flat_map(Course::changed_clocks) {
+        match earlier.map(|earlier| Continued::after(stored, earlier)) {
+            Some(Some(same)) => continued.push(same),
+            None => new.push(stored),
+            // Another version of its policy holds.
+            Some(None) => {
+                gone.push(stored.id);
+                new.push(stored);
+            }
+        }
+    }
+    tables::delete_clocks_in(tx, &gone).await?;
+    tables::update_clocks_in(tx, &continued).await?;
+    tables::insert_clocks_in(tx, &new).await
+}
+
 /// The order in which clocks started: that of their policies where they started together.
 pub(crate) fn sort(clocks: &mut [StoredClock]) {
     clocks.sort_by_key(|stored| {
@@ -258,21 +273,23 @@ impl Course {
         }
     }
 
-    async fn save_in(&mut self, tx: &Tx, now: Timestamp) -> Result<()> {
+    /// Notes how the clocks stand now, for filters.
+    fn settle(&mut self, now: Timestamp) {
         for stored in &mut self.clocks {
             stored.state = stored.clock.state(now);
         }
-        let gone = self.before.iter().filter(|old| self.clocks.iter().all(|new| new.id != old.id)).map(|old| old.id);
-        tables::delete_clocks_in(tx, &gone.collect::<Vec<_>>()).await
     }
 
-    /// The clocks that are not as they were stored, and of each whether it is still the same one.
-    fn changed_clocks(&self) -> impl Iterator<Item = (&StoredClock, bool)> {
-        self.clocks.iter().filter_map(|new| match self.before.iter().find(|old| old.id == new.id) {
-            Some(old) if old == new => None,
-            Some(old) => Some((new, new.continues(old))),
-            None => Some((new, false)),
-        })
+    /// The clocks that were stored and are no longer.
+    fn gone_clocks(&self) -> impl Iterator<Item = Uuid> {
+        let gone = |old: &&StoredClock| self.clocks.iter().all(|new| new.id != old.id);
+        self.before.iter().filter(gone).map(|old| old.id)
+    }
+
+    /// The clocks that are not as they were stored, each with what was stored of it.
+    fn changed_clocks(&self) -> impl Iterator<Item = (&StoredClock, Option<&StoredClock>)> {
+        let pairs = self.clocks.iter().map(|new| (new, self.before.iter().find(|old| old.id == new.id)));
+        pairs.filter(|(new, earlier)| *earlier != Some(*new))
     }
 
     fn changed_line(&self) -> Option<TicketLine> {

@@ -11,6 +11,7 @@ use store::query::Row;
 use crate::clock::Clock;
 use crate::fields::SLA_CLOCK;
 use crate::model::{Cause, ClockState, Metric, Phase, PolicyKind};
+use crate::segments::Segments;
 
 /// A clock with what the log does not tell of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,17 +48,6 @@ impl StoredClock {
     /// Whether this has fired already.
     pub fn has_fired(&self, key: &str) -> bool {
         self.fired.iter().any(|fired| fired.key == key)
-    }
-
-    /// Whether it is the same clock at a later time: of what is stored of it only that has changed which is
-    /// [written](crate::tables::update_clocks_in) of such a one.
-    pub(crate) fn continues(&self, earlier: &Self) -> bool {
-        let fixed = |stored: &Self| {
-            let clock = &stored.clock;
-            let place = (stored.id, stored.ticket, clock.policy, clock.metric, clock.ordinal);
-            (place, clock.policy_version, clock.kind, clock.about, clock.started_at)
-        };
-        fixed(self) == fixed(earlier)
     }
 
     /// The row that is written.
@@ -116,7 +106,7 @@ impl StoredClock {
             target: Duration::seconds(row.int("target")),
             calendar: (row.get("calendar").as_id().ok_or_else(|| broken("calendar"))?, number("calendarVersion")?),
             elapsed: Duration::microseconds(row.int("elapsed")),
-            segments: document(row, "segments")?,
+            segments: segments(row)?,
             ended: row.optional_text("ended").as_deref().and_then(Cause::parse),
         };
         Ok(Self {
@@ -127,6 +117,13 @@ impl StoredClock {
             clock,
         })
     }
+}
+
+/// The segments of a row, all of which can be read.
+fn segments(row: &Row) -> Result<Segments> {
+    let segments = Segments::stored(&row.get("segments").to_json().to_string())?;
+    segments.read()?;
+    Ok(segments)
 }
 
 /// A JSON field of a row, as what it was written from.

@@ -11,11 +11,13 @@ use predicate::RecordType;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, OnConflict, Query, Returning};
 use sea_orm::{Statement, Value};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use store::{ConnectionTrait, DbResult, Document, Engine, ResultRow, Tx};
 
 use crate::clock::{Clock, Summary};
 use crate::fields::SLA_CLOCK;
 use crate::model::{Cause, ClockState, Metric, Phase, PolicyKind};
+use crate::segments::Segments;
 use crate::stored::StoredClock;
 
 /// How many tickets one statement updates: six parameters each.
@@ -127,24 +129,40 @@ const OF_TICKET: &str = "SELECT id, ticket_id, policy_id, policy_version, kind, 
      started_at, due_at, stopped_at, breached_at, target, calendar_id, calendar_version, elapsed, ended, segments, fired \
      FROM sla_clock WHERE tenant_id = $1 AND ticket_id = $2";
 
-/// What can change on a clock while it stays the same one, in the order of [`changing`], with PostgreSQL's types.
-const CHANGING: [(&str, &str); 13] = [
-    ("phase", "text"),
-    ("state", "text"),
+/// What never changes on a clock while it stays the same one, in the order of [`fixed`].
+const FIXED: [Column; 9] = [
+    ("id", "uuid"),
+    ("ticket_id", "uuid"),
+    ("policy_id", "uuid"),
+    ("policy_version", "integer"),
+    ("kind", "text"),
+    ("metric", "text"),
+    ("ordinal", "integer"),
+    ("about_id", "uuid"),
+    ("started_at", "timestamptz"),
+];
+
+/// What a pause, its end and the passing of time change on a clock, in the order of [`moving`], with PostgreSQL's types.
+const MOVING: [Column; 5] =
+    [("phase", "text"), ("state", "text"), ("due_at", "timestamptz"), ("elapsed", "bigint"), ("segments", "jsonb")];
+
+/// What else can change on a clock while it stays the same one, in the order of [`settling`]. It is written only when it has:
+/// SQLite writes an index anew for every column that a statement names.
+const SETTLING: [Column; 8] = [
     ("late", "boolean"),
-    ("due_at", "timestamptz"),
     ("stopped_at", "timestamptz"),
     ("breached_at", "timestamptz"),
     ("target", "bigint"),
     ("calendar_id", "uuid"),
     ("calendar_version", "integer"),
-    ("elapsed", "bigint"),
     ("ended", "text"),
-    ("segments", "jsonb"),
     ("fired", "jsonb"),
 ];
 
-/// How many clocks one statement updates on PostgreSQL: 14 parameters each, of 65,535.
+/// A column and its type.
+type Column = (&'static str, &'static str);
+
+/// How many clocks one statement writes: 23 parameters each, of 32,766 on SQLite and 65,535 on PostgreSQL.
 const CLOCKS_AT_ONCE: usize = 1_000;
 
 /// All clocks of a ticket, in no particular order. There are [`MAX_CLOCKS`](crate::clock::MAX_CLOCKS) at most.
@@ -183,7 +201,7 @@ fn read(row: &ResultRow) -> Result<StoredClock> {
             target: Duration::seconds(row.try_get_by_index(15).db()?),
             calendar: (row.try_get_by_index(16).db()?, row.try_get_by_index(17).db()?),
             elapsed: Duration::microseconds(row.try_get_by_index(18).db()?),
-            segments: row.try_get_by_index::<Document<_>>(20).db()?.0,
+            segments: Segments::stored(row.try_get_by_index::<Document<Box<RawValue>>>(20).db()?.0.get())?,
             ended: ended.as_deref().and_then(Cause::parse),
         },
         state: named(row, 9, ClockState::parse)?,
@@ -191,8 +209,31 @@ fn read(row: &ResultRow) -> Result<StoredClock> {
     })
 }
 
-/// The parts of the statements that update clocks.
+/// A clock that was there before: of what is stored of it only that has changed which can be written of such a one.
+#[derive(Clone, Copy)]
+pub(crate) struct Continued<'c> {
+    clock: &'c StoredClock,
+    /// Whether nothing of it has changed but what moves with time.
+    only_moved: bool,
+}
+
+impl<'c> Continued<'c> {
+    /// `None` when nothing has changed, and when it is not the same clock at a later time.
+    pub(crate) fn after(clock: &'c StoredClock, earlier: &StoredClock) -> Option<Self> {
+        if clock == earlier || fixed(clock) != fixed(earlier) {
+            return None;
+        }
+        let settled = |stored: &StoredClock| {
+            let clock = &stored.clock;
+            (clock.late, clock.stopped_at, clock.breached_at, clock.target, clock.calendar, clock.ended)
+        };
+        Some(Self { clock, only_moved: settled(clock) == settled(earlier) && clock.fired == earlier.fired })
+    }
+}
+
+/// The statements that update clocks, as far as they are the same for all.
 struct Texts {
+    columns: Vec<Column>,
     /// SQLite's statement for one clock.
     one: String,
     /// PostgreSQL's statement for some, up to the first of them.
@@ -201,22 +242,43 @@ struct Texts {
     tail: String,
 }
 
-static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
-    let list = |written: &dyn Fn(&str) -> String| {
-        CHANGING.iter().map(|(column, _)| written(column)).collect::<Vec<_>>().join(", ")
-    };
-    Texts {
-        one: format!("UPDATE sla_clock SET {} WHERE tenant_id = ? AND id = ?", list(&|column| format!("{column} = ?"))),
-        head: format!("UPDATE sla_clock SET {} FROM (VALUES ", list(&|column| format!("{column} = line.{column}"))),
-        tail: format!(
-            ") AS line (id, {}) WHERE sla_clock.tenant_id = $1 AND sla_clock.id = line.id",
-            list(&|column| column.to_owned())
-        ),
+impl Texts {
+    fn of(columns: Vec<Column>) -> Self {
+        let list = |written: &dyn Fn(&str) -> String| {
+            columns.iter().map(|(column, _)| written(column)).collect::<Vec<_>>().join(", ")
+        };
+        Self {
+            one: format!(
+                "UPDATE sla_clock SET {} WHERE tenant_id = ? AND id = ?",
+                list(&|column| format!("{column} = ?"))
+            ),
+            head: format!("UPDATE sla_clock SET {} FROM (VALUES ", list(&|column| format!("{column} = line.{column}"))),
+            tail: format!(
+                ") AS line (id, {}) WHERE sla_clock.tenant_id = $1 AND sla_clock.id = line.id",
+                list(&|column| column.to_owned())
+            ),
+            columns,
+        }
     }
-});
 
-/// Writes what has changed on clocks that were there before and are still [the same](StoredClock::continues).
-pub(crate) async fn update_clocks_in(tx: &Tx, clocks: &[&StoredClock]) -> Result<()> {
+    fn for_clocks(only_moved: bool) -> &'static Self {
+        static MOVED: LazyLock<Texts> = LazyLock::new(|| Texts::of(MOVING.to_vec()));
+        static ALL: LazyLock<Texts> = LazyLock::new(|| Texts::of(MOVING.into_iter().chain(SETTLING).collect()));
+        if only_moved { &MOVED } else { &ALL }
+    }
+
+    fn values(&self, stored: &StoredClock) -> Result<Vec<Value>> {
+        let mut values = Vec::with_capacity(self.columns.len());
+        values.extend(moving(stored)?);
+        if self.columns.len() > MOVING.len() {
+            values.extend(settling(stored)?);
+        }
+        Ok(values)
+    }
+}
+
+/// Writes what has changed on clocks.
+pub(crate) async fn update_clocks_in(tx: &Tx, clocks: &[Continued<'_>]) -> Result<()> {
     match tx.engine() {
         Engine::Sqlite => update_one_by_one_in(tx, clocks).await,
         Engine::Postgres => update_together_in(tx, clocks).await,
@@ -224,61 +286,122 @@ pub(crate) async fn update_clocks_in(tx: &Tx, clocks: &[&StoredClock]) -> Result
 }
 
 /// SQLite is best at one row by its key, and nothing is sent to a server and back for each.
-async fn update_one_by_one_in(tx: &Tx, clocks: &[&StoredClock]) -> Result<()> {
+async fn update_one_by_one_in(tx: &Tx, clocks: &[Continued<'_>]) -> Result<()> {
     if clocks.is_empty() {
         return Ok(());
     }
     let mut statements = Vec::with_capacity(clocks.len());
-    for stored in clocks {
-        let values = changing(stored)?.into_iter().chain([tx.ctx().tenant.into(), stored.id.into()]);
-        statements.push(Statement::from_sql_and_values(tx.engine().backend(), TEXTS.one.as_str(), values));
+    for continued in clocks {
+        let (texts, stored) = (Texts::for_clocks(continued.only_moved), continued.clock);
+        let values = texts.values(stored)?.into_iter().chain([tx.ctx().tenant.into(), stored.id.into()]);
+        statements.push(Statement::from_sql_and_values(tx.engine().backend(), texts.one.as_str(), values));
     }
     tx.execute_each_raw(&statements).await.db()
 }
 
-async fn update_together_in(tx: &Tx, clocks: &[&StoredClock]) -> Result<()> {
+async fn update_together_in(tx: &Tx, clocks: &[Continued<'_>]) -> Result<()> {
     for clocks in clocks.chunks(CLOCKS_AT_ONCE) {
-        let mut values = Vec::with_capacity(1 + clocks.len() * (CHANGING.len() + 1));
+        let texts = Texts::for_clocks(clocks.iter().all(|continued| continued.only_moved));
+        let mut values = Vec::with_capacity(1 + clocks.len() * (texts.columns.len() + 1));
         values.push(Value::from(tx.ctx().tenant));
-        let mut sql = TEXTS.head.clone();
-        for (number, stored) in clocks.iter().enumerate() {
-            let comma = if number == 0 { "" } else { ", " };
+        let mut sql = texts.head.clone();
+        for (number, Continued { clock: stored, .. }) in clocks.iter().enumerate() {
             let first = values.len() + 1;
+            let comma = if number == 0 { "" } else { ", " };
             // Writing to a string cannot fail.
-            let _ = write!(sql, "{comma}(${first}::uuid");
-            for (place, (_, kind)) in (first + 1..).zip(CHANGING) {
-                let _ = write!(sql, ", ${place}::{kind}");
-            }
+            let _ = write!(sql, "{comma}(${first}::uuid, ");
+            write_places(&mut sql, Engine::Postgres, first + 1, &texts.columns);
             sql.push(')');
             values.push(stored.id.into());
-            values.extend(changing(stored)?);
+            values.extend(texts.values(stored)?);
         }
-        sql.push_str(&TEXTS.tail);
+        sql.push_str(&texts.tail);
+        // Nobody in this write reads them any more, unless a further reaction does.
+        tx.execute_with_events(Statement::from_sql_and_values(tx.engine().backend(), sql, values)).await.db()?;
+    }
+    Ok(())
+}
+
+/// Writes clocks that were not there before.
+pub(crate) async fn insert_clocks_in(tx: &Tx, clocks: &[&StoredClock]) -> Result<()> {
+    static COLUMNS: LazyLock<Vec<Column>> =
+        LazyLock::new(|| [("tenant_id", "uuid")].into_iter().chain(FIXED).chain(MOVING).chain(SETTLING).collect());
+    static HEAD: LazyLock<String> = LazyLock::new(|| {
+        let names: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
+        format!("INSERT INTO sla_clock ({}) VALUES ", names.join(", "))
+    });
+    for clocks in clocks.chunks(CLOCKS_AT_ONCE) {
+        let mut values: Vec<Value> = Vec::with_capacity(clocks.len() * COLUMNS.len());
+        let mut sql = HEAD.clone();
+        for (number, stored) in clocks.iter().enumerate() {
+            let first = values.len() + 1;
+            sql.push_str(if number == 0 { "(" } else { ", (" });
+            write_places(&mut sql, tx.engine(), first, &COLUMNS);
+            sql.push(')');
+            values.push(tx.ctx().tenant.into());
+            values.extend(fixed(stored));
+            values.extend(moving(stored)?);
+            values.extend(settling(stored)?);
+        }
         tx.execute_raw(Statement::from_sql_and_values(tx.engine().backend(), sql, values)).await.db()?;
     }
     Ok(())
 }
 
-fn changing(stored: &StoredClock) -> Result<[Value; CHANGING.len()]> {
-    fn document(value: &impl Serialize) -> Result<Value> {
-        serde_json::to_string(value).map(Value::from).map_err(Error::internal)
+/// The places of the values of these columns, from this number on.
+fn write_places(sql: &mut String, engine: Engine, first: usize, columns: &[Column]) {
+    for (place, (_, kind)) in (first..).zip(columns) {
+        let comma = if place == first { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _ = match engine {
+            Engine::Sqlite => write!(sql, "{comma}?"),
+            Engine::Postgres => write!(sql, "{comma}${place}::{kind}"),
+        };
     }
+}
+
+fn fixed(stored: &StoredClock) -> [Value; FIXED.len()] {
+    let clock = &stored.clock;
+    [
+        stored.id.into(),
+        stored.ticket.into(),
+        clock.policy.into(),
+        clock.policy_version.into(),
+        clock.kind.as_str().into(),
+        clock.metric.as_str().into(),
+        clock.ordinal.into(),
+        clock.about.into(),
+        clock.started_at.into(),
+    ]
+}
+
+fn moving(stored: &StoredClock) -> Result<[Value; MOVING.len()]> {
     let clock = &stored.clock;
     Ok([
         clock.phase.as_str().into(),
         stored.state.as_str().into(),
-        clock.late.into(),
         clock.due_at.into(),
+        clock.elapsed.num_microseconds().unwrap_or(i64::MAX).into(),
+        clock.segments.to_text()?.into(),
+    ])
+}
+
+fn settling(stored: &StoredClock) -> Result<[Value; SETTLING.len()]> {
+    let clock = &stored.clock;
+    Ok([
+        clock.late.into(),
         clock.stopped_at.into(),
         clock.breached_at.into(),
         clock.target.num_seconds().into(),
         clock.calendar.0.into(),
         clock.calendar.1.into(),
-        clock.elapsed.num_microseconds().unwrap_or(i64::MAX).into(),
         clock.ended.map(Cause::as_str).map(str::to_owned).into(),
-        document(&clock.segments)?,
         document(&stored.fired)?,
     ])
+}
+
+fn document(value: &impl Serialize) -> Result<Value> {
+    serde_json::to_string(value).map(Value::from).map_err(Error::internal)
 }
 
 #[cfg(test)]
@@ -289,13 +412,10 @@ mod tests {
 
     #[test]
     fn every_column_is_read_and_either_written_or_never_changes() {
-        // What `StoredClock::continues` compares.
-        const FIXED: [&str; 9] =
-            ["id", "ticket_id", "policy_id", "policy_version", "kind", "metric", "ordinal", "about_id", "started_at"];
         let all: BTreeSet<&str> = SLA_CLOCK.fields.iter().map(|field| field.column).collect();
         let columns = OF_TICKET.trim_start_matches("SELECT ").split_once(" FROM").unwrap().0;
         assert_eq!(columns.split(", ").collect::<BTreeSet<_>>(), all);
-        let written: Vec<&str> = FIXED.into_iter().chain(CHANGING.map(|(column, _)| column)).collect();
+        let written: Vec<&str> = FIXED.iter().chain(&MOVING).chain(&SETTLING).map(|(column, _)| *column).collect();
         assert_eq!(written.len(), all.len());
         assert_eq!(written.into_iter().collect::<BTreeSet<_>>(), all);
     }

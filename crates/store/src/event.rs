@@ -116,10 +116,15 @@ pub(crate) const COLUMNS: &str = "id, position, tenant_id, actor_id, actor_kind,
 /// How many events one INSERT carries: a bound parameter for each column, and SQLite takes 32,766 of them.
 pub(crate) const INSERT_BATCH: usize = 500;
 
-/// One INSERT for these events, in order.
-pub(crate) fn insert(engine: Engine, events: &[Event]) -> Result<Statement> {
+/// One INSERT for these events, in order. On PostgreSQL it can carry another statement along, which changes rows of other tables.
+pub(crate) fn insert(engine: Engine, events: &[Event], beside: Option<Statement>) -> Result<Statement> {
     let numbered = engine == Engine::Sqlite;
-    let mut values = Vec::with_capacity(events.len() * 18);
+    let (beside, mut values) = match beside {
+        Some(beside) => {
+            (format!("WITH beside AS ({}) ", beside.sql), beside.values.map(|values| values.0).unwrap_or_default())
+        }
+        None => (String::new(), Vec::with_capacity(events.len() * 18)),
+    };
     let mut rows = Vec::with_capacity(events.len());
     for event in events {
         let first = values.len() + 1;
@@ -138,7 +143,7 @@ pub(crate) fn insert(engine: Engine, events: &[Event]) -> Result<Statement> {
     }
     let order = if numbered { ", position, log_order" } else { "" };
     let sql = format!(
-        "INSERT INTO event (id, tenant_id, actor_id, actor_kind, channel, kind, subject_kind, subject_id, version, audience, \
+        "{beside}INSERT INTO event (id, tenant_id, actor_id, actor_kind, channel, kind, subject_kind, subject_id, version, audience, \
          changes, facts, payload, occurred_at, recorded_at, request_id{order}) VALUES {}",
         rows.join(", ")
     );

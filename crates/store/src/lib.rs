@@ -29,6 +29,7 @@ mod retention;
 mod secret;
 mod sequencer;
 mod sqlite;
+pub mod text;
 pub mod time;
 mod tx;
 mod write;

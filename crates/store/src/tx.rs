@@ -159,6 +159,8 @@ pub struct Tx {
     jobs: Vec<NewJob>,
     along: Vec<Along>,
     answer: Option<RecordRef>,
+    /// What goes along with the events.
+    held_back: std::sync::Mutex<Option<Statement>>,
     failed: AtomicBool,
     again: AtomicBool,
 }
@@ -185,6 +187,7 @@ impl Tx {
             jobs: Vec::new(),
             along: Vec::new(),
             answer: None,
+            held_back: std::sync::Mutex::default(),
             failed: AtomicBool::new(false),
             again: AtomicBool::new(false),
         }
@@ -280,6 +283,7 @@ impl Tx {
     /// Inserts the declared events and answers them as the log will.
     pub(crate) async fn record_events(&mut self) -> Result<Vec<Event>> {
         if self.events.is_empty() {
+            self.send_held_back().await.db()?;
             return Ok(Vec::new());
         }
         if self.events.len() > MAX_EVENTS_PER_WRITE {
@@ -296,7 +300,8 @@ impl Tx {
             self.number(&shared, &mut events).await?;
         }
         for batch in events.chunks(event::INSERT_BATCH) {
-            self.execute_raw(event::insert(self.engine, batch)?).await.db()?;
+            let beside = self.take_held_back();
+            self.execute_raw(event::insert(self.engine, batch, beside)?).await.db()?;
         }
         if self.ctx.mutation.dry_run {
             // The numbers go back with the roll-back.
@@ -391,7 +396,38 @@ impl Tx {
         self.run(sql, work).await.map(|_| ())
     }
 
+    /// Has a statement that changes rows sent along with the events, which saves PostgreSQL a way there and back; any other statement
+    /// sends it first. On SQLite, where there is no such way, it runs at once.
+    ///
+    /// # Errors
+    /// Database errors, which on PostgreSQL the statement that it goes with has.
+    pub async fn execute_with_events(&self, statement: Statement) -> Result<(), DbErr> {
+        match self.engine {
+            Engine::Sqlite => self.execute_raw(statement).await.map(drop),
+            Engine::Postgres => {
+                self.send_held_back().await?;
+                *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) = Some(statement);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_held_back(&self) -> Option<Statement> {
+        self.held_back.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    async fn send_held_back(&self) -> Result<(), DbErr> {
+        let Some(statement) = self.take_held_back() else { return Ok(()) };
+        let sql = statement.sql.clone();
+        self.run_alone(&sql, self.session.execute(statement)).await.map(drop)
+    }
+
     async fn run<T: Rows>(&self, sql: &str, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        self.send_held_back().await?;
+        self.run_alone(sql, work).await
+    }
+
+    async fn run_alone<T: Rows>(&self, sql: &str, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let work = async {
             self.observer.fault(self.name)?;
             work.await

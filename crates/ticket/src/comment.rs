@@ -13,6 +13,7 @@ use crate::edit::Edit;
 use crate::events;
 use crate::fields::COMMENT;
 use crate::model::{CommentVisibility, StateCategory, WaitingReason};
+use crate::search;
 use crate::service::{Tickets, told_along};
 
 /// When an agent first answered in public.
@@ -123,6 +124,7 @@ impl Tickets {
             ],
         );
         query::insert_in(tx, ctx.tenant, &COMMENT, &comment).await?;
+        search::index_comment_in(tx, &comment).await?;
         let role = self.role_in(&ctx, edit);
         if role == CommentRole::Agent && visibility == CommentVisibility::Public {
             self.note_first_response_in(tx, edit).await?;

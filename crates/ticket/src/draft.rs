@@ -199,6 +199,8 @@ impl Tickets {
             ("tags", Value::TextList(draft.tags.clone())),
             ("reassignmentCount", 0.into()),
             ("reopenCount", 0.into()),
+            ("functionalEscalationLevel", 0.into()),
+            ("hierarchicalEscalationLevel", 0.into()),
             ("version", 1.into()),
             ("createdAt", tx.now().into()),
             ("updatedAt", tx.now().into()),
@@ -234,6 +236,7 @@ impl Tickets {
         self.require_custom_fields_in(tx, &edit).await?;
         query::insert_unique_in(tx, ctx.tenant, record, &edit.after).await?;
         edit.insert_custom_fields_in(tx).await?;
+        edit.index_in(tx).await?;
         self.insert_external_refs_in(tx, &edit.after, &draft.external_refs).await?;
         tx.emit(edit.event(self.access(), event, Json::Null));
         self.set_items_in(tx, &edit, &draft.items).await?;

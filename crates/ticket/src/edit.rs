@@ -118,11 +118,37 @@ impl Edit {
     /// # Errors
     /// A lost race is run again: a version that the client named is then refused with the current one.
     pub async fn save_in(&mut self, tx: &mut Tx, access: &Access, kind: &'static str, payload: Json) -> Result<bool> {
+        self.save_for_in(tx, access, kind, payload, Audience::Public).await
+    }
+
+    /// The same, for changes that are told to those who work on the ticket alone.
+    ///
+    /// # Errors
+    /// As [`Edit::save_in`].
+    pub async fn save_internally_in(
+        &mut self,
+        tx: &mut Tx,
+        access: &Access,
+        kind: &'static str,
+        payload: Json,
+    ) -> Result<bool> {
+        self.save_for_in(tx, access, kind, payload, Audience::Internal).await
+    }
+
+    async fn save_for_in(
+        &mut self,
+        tx: &mut Tx,
+        access: &Access,
+        kind: &'static str,
+        payload: Json,
+        audience: Audience,
+    ) -> Result<bool> {
         if self.changed().is_empty() {
             return Ok(false);
         }
         self.touch_in(tx).await?;
-        tx.emit(self.event(access, kind, payload));
+        let event = self.event(access, kind, payload);
+        tx.emit(NewEvent { audience, ..event });
         // Only a ticket that ever had an approval has this list.
         if !self.before.get("blockedTransitions").is_null() {
             approval::follow_edit_in(tx, access, self).await?;
@@ -145,6 +171,7 @@ impl Edit {
         if !update_in(tx, tenant, record, self.after.id(), Some(version), &values).await? {
             return Err(tx.retry());
         }
+        self.index_changes_in(tx).await?;
         self.values.write_in(tx, self.after.id()).await
     }
 

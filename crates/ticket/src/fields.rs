@@ -121,6 +121,16 @@ pub static TICKET: RecordType = RecordType {
         written(unordered(fact("tags", "tags", FieldType::TextList)), UPDATE),
         read_by(fact("reassignmentCount", "reassignment_count", FieldType::Int), INTERNAL),
         fact("reopenCount", "reopen_count", FieldType::Int),
+        // How far it was escalated: to further levels of support, and up the line of managers, up to whom.
+        written(
+            read_by(fact("functionalEscalationLevel", "functional_escalation_level", FieldType::Int), INTERNAL),
+            ASSIGN,
+        ),
+        written(
+            read_by(fact("hierarchicalEscalationLevel", "hierarchical_escalation_level", FieldType::Int), INTERNAL),
+            UPDATE,
+        ),
+        written(read_by(nullable(unordered(fact("escalatedTo", "escalated_to_id", FieldType::Id))), INTERNAL), UPDATE),
         silent(fact("version", "version", FieldType::Int)),
         fact("createdAt", "created_at", FieldType::Time),
         silent(fact("updatedAt", "updated_at", FieldType::Time)),

@@ -20,6 +20,7 @@ use crate::fields::{EVENT, EXTERNAL_REF, TICKET};
 use crate::model::{Impact, Priority, StateCategory, TicketKind, Urgency};
 use crate::priority::PriorityRule;
 use crate::queries::RELATIONS;
+use crate::search;
 use crate::service::Tickets;
 use crate::{assignment, tables, timer, transition};
 
@@ -206,6 +207,8 @@ impl Tickets {
             ("tags", Value::TextList(Vec::new())),
             ("reassignmentCount", 0.into()),
             ("reopenCount", 0.into()),
+            ("functionalEscalationLevel", 0.into()),
+            ("hierarchicalEscalationLevel", 0.into()),
             ("version", 0.into()),
             ("createdAt", first.created_at.unwrap_or(first.occurred_at).into()),
         ] {
@@ -268,6 +271,7 @@ impl Tickets {
             if !query::update_in(tx, tenant, rules.record(), edit.after.id(), Some(version), &values).await? {
                 return Err(tx.retry());
             }
+            edit.index_changes_in(tx).await?;
             timer::schedule_in(tx, &edit)?;
         }
         Ok(outcomes)
@@ -297,7 +301,9 @@ impl Tickets {
             if rows.is_empty() {
                 continue;
             }
-            query::insert_all_in(tx, ctx.tenant, self.kinds().get(*kind)?.record(), &rows).await?;
+            let rules = self.kinds().get(*kind)?;
+            query::insert_all_in(tx, ctx.tenant, rules.record(), &rows).await?;
+            search::index_all_in(tx, rules.as_ref(), &rows).await?;
             // A number that looks like ours must not be given out again.
             let ours = own().filter_map(|row| own_number(*kind, &row.text("number"))).max();
             if let Some(used) = ours {

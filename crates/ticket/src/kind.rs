@@ -34,6 +34,11 @@ pub trait KindRules: Send + Sync + 'static {
         true
     }
 
+    /// The texts of this kind's own that are searched: fields that everybody reads who sees the ticket, or those who work on it.
+    fn searchable(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// JSON Schema of an input that only this kind's transitions take; `None` for an unknown one.
     fn input_schema(&self, workflow: &Workflow, name: &str) -> Option<Json>;
 

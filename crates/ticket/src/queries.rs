@@ -120,7 +120,7 @@ pub async fn count(
     query::count(connection, &access.scoped(ctx, &visible), record, &filter).await
 }
 
-fn checked(
+pub(crate) fn checked(
     access: &Access,
     ctx: &Ctx,
     visible: &Visibilities,
@@ -357,7 +357,12 @@ impl Tickets {
         Ok(slice)
     }
 
-    async fn bound_filter(&self, reader: &impl ConnectionTrait, ctx: &Ctx, filter: Predicate) -> Result<Predicate> {
+    pub(crate) async fn bound_filter(
+        &self,
+        reader: &impl ConnectionTrait,
+        ctx: &Ctx,
+        filter: Predicate,
+    ) -> Result<Predicate> {
         self.bound(reader, ctx, filter).await.map_err(|error| error.within("filter"))
     }
 

@@ -117,11 +117,14 @@ pub enum Counted {
     Reassigned,
     /// Those that are resolved or closed and were never handed on nor reopened. For viewers who may read that.
     FirstContact,
+    /// Those that were ever escalated: to another level of support, or up the line of managers. For viewers who may read that.
+    Escalated,
 }
 
 impl Counted {
     /// All of them.
-    pub const ALL: [Counted; 4] = [Counted::Resolved, Counted::Reopened, Counted::Reassigned, Counted::FirstContact];
+    pub const ALL: [Counted; 5] =
+        [Counted::Resolved, Counted::Reopened, Counted::Reassigned, Counted::FirstContact, Counted::Escalated];
 
     fn condition(self) -> Predicate {
         let some = |field: &str| Predicate::Is(Path::field(field), Test::Gt(Operand::Value(0.into())));
@@ -129,6 +132,7 @@ impl Counted {
             Counted::Resolved => Predicate::Is(Path::field("resolvedAt"), Test::IsNull(false)),
             Counted::Reopened => some("reopenCount"),
             Counted::Reassigned => some("reassignmentCount"),
+            Counted::Escalated => some("functionalEscalationLevel").or(some("hierarchicalEscalationLevel")),
             Counted::FirstContact => Predicate::all([
                 Counted::Resolved.condition(),
                 Predicate::eq("reopenCount", 0),

@@ -2,10 +2,13 @@
 
 use kernel::{Result, Uuid};
 use sea_orm::Statement;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, LockType, OnConflict, Order, Query, Returning};
+use sea_orm::sea_query::{
+    Alias, BinOper, Expr, ExprTrait, Func, JoinType, LockType, OnConflict, Order, Query, Returning,
+};
 use store::{ConnectionTrait, DbResult, Engine, Tx};
 
 use crate::model::TicketKind;
+use crate::search::Texts;
 
 /// Where the numbers of a new tenant begin.
 const FIRST: i64 = 1001;
@@ -122,4 +125,103 @@ pub(crate) async fn release_votes_in(connection: &impl ConnectionTrait, tenant: 
         .and_where(Expr::col(Alias::new("id")).is_in(votes.iter().copied()));
     connection.execute(&update).await.db()?;
     Ok(())
+}
+
+/// Writes the texts of tickets that have none in the index; leaves those that have.
+pub(crate) async fn insert_texts_in(tx: &Tx, texts: &[Texts]) -> Result<()> {
+    // Each row binds nine values; SQLite takes 32,766 at once.
+    for texts in texts.chunks(1_000) {
+        let mut insert = Query::insert();
+        insert.into_table(Alias::new("ticket_search")).columns(
+            [
+                "tenant_id",
+                "id",
+                "created_at",
+                "number",
+                "title",
+                "details",
+                "comments",
+                "internal_details",
+                "internal_comments",
+            ]
+            .map(Alias::new),
+        );
+        for text in texts {
+            let values = [
+                Expr::val(tx.ctx().tenant),
+                Expr::val(text.ticket),
+                Expr::val(text.created_at),
+                Expr::val(text.number.as_str()),
+                Expr::val(text.title.as_str()),
+                Expr::val(text.details.as_str()),
+                Expr::val(text.comments.as_str()),
+                Expr::val(text.internal_details.as_str()),
+                Expr::val(text.internal_comments.as_str()),
+            ];
+            insert.values(values).map_err(kernel::Error::internal)?;
+        }
+        let place = ["tenant_id", "id"].map(Alias::new);
+        insert.on_conflict(OnConflict::columns(place).do_nothing().to_owned());
+        tx.execute(&insert).await.db()?;
+    }
+    Ok(())
+}
+
+/// Writes what a ticket says now, without its comments. One that is not indexed yet is indexed with everything later.
+pub(crate) async fn update_texts_in(tx: &Tx, texts: &Texts) -> Result<()> {
+    let column = Alias::new;
+    let mut update = Query::update();
+    update
+        .table(column("ticket_search"))
+        .value(column("number"), texts.number.as_str())
+        .value(column("title"), texts.title.as_str())
+        .value(column("details"), texts.details.as_str())
+        .value(column("internal_details"), texts.internal_details.as_str())
+        .and_where(Expr::col(column("tenant_id")).eq(tx.ctx().tenant))
+        .and_where(Expr::col(column("id")).eq(texts.ticket));
+    tx.execute(&update).await.db()?;
+    Ok(())
+}
+
+/// Adds folded words to a column of a ticket's texts, unless it holds `most` characters already.
+pub(crate) async fn append_text_in(tx: &Tx, ticket: Uuid, name: &'static str, words: &str, most: usize) -> Result<()> {
+    let column = Alias::new;
+    let most = i32::try_from(most).unwrap_or(i32::MAX);
+    let appended = Expr::col(column(name)).binary(BinOper::Custom("||"), Expr::val(words));
+    let mut update = Query::update();
+    update
+        .table(column("ticket_search"))
+        .value(column(name), appended)
+        .and_where(Expr::col(column("tenant_id")).eq(tx.ctx().tenant))
+        .and_where(Expr::col(column("id")).eq(ticket))
+        .and_where(Expr::expr(Func::char_length(Expr::col(column(name)))).lt(most));
+    tx.execute(&update).await.db()?;
+    Ok(())
+}
+
+/// The tickets before this one in the order of their making that are not in the index, the last first.
+pub(crate) async fn without_texts(
+    connection: &impl ConnectionTrait,
+    tenant: Uuid,
+    before: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Uuid>> {
+    let column = |table: &'static str, name: &'static str| Expr::col((Alias::new(table), Alias::new(name)));
+    let same =
+        ["tenant_id", "id"].into_iter().map(|name| column("s", name).equals((Alias::new("t"), Alias::new(name))));
+    let same = same.reduce(ExprTrait::and).unwrap_or_else(|| Expr::val(true));
+    let mut select = Query::select();
+    select
+        .column((Alias::new("t"), Alias::new("id")))
+        .from_as(Alias::new("ticket"), Alias::new("t"))
+        .join_as(JoinType::LeftJoin, Alias::new("ticket_search"), Alias::new("s"), same)
+        .and_where(column("t", "tenant_id").eq(tenant))
+        .and_where(column("s", "id").is_null())
+        .order_by((Alias::new("t"), Alias::new("id")), Order::Desc)
+        .limit(limit);
+    if let Some(before) = before {
+        select.and_where(column("t", "id").lt(before));
+    }
+    let rows = connection.query_all(&select).await.db()?;
+    rows.iter().map(|row| row.try_get_by_index(0).db()).collect()
 }

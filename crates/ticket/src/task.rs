@@ -42,6 +42,8 @@ use crate::workflow::{Transition, Workflow, WorkflowError};
 
 /// The default workflow of tasks.
 const WORKFLOW: &str = include_str!("task_workflow.json");
+/// The state of a task that was left out: it is over, and was not done.
+pub const SKIPPED: &str = "skipped";
 /// The transition that leaves a task out; one that depends on others may take it.
 const SKIP: &str = "skip";
 
@@ -423,6 +425,8 @@ impl Tickets {
             ("tags", Value::TextList(draft.tags.clone())),
             ("reassignmentCount", 0.into()),
             ("reopenCount", 0.into()),
+            ("functionalEscalationLevel", 0.into()),
+            ("hierarchicalEscalationLevel", 0.into()),
             ("version", 1.into()),
             ("createdAt", tx.now().into()),
             ("updatedAt", tx.now().into()),
@@ -443,6 +447,7 @@ impl Tickets {
         self.require_custom_fields_in(tx, &edit).await?;
         query::insert_unique_in(tx, ctx.tenant, &TASK, &edit.after).await?;
         edit.insert_custom_fields_in(tx).await?;
+        edit.index_in(tx).await?;
         for (needs, _) in needed {
             insert_dependency_in(tx, edit.after.id(), *needs).await?;
         }

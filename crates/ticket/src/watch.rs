@@ -46,29 +46,55 @@ impl Tickets {
                 let edit = tickets.edit_in(tx, &command.ticket, "id").await?;
                 edit.hold_in(tx).await?;
                 let actor = tickets.watcher_in(tx, &edit, &command).await?;
-                let found = tickets.watchers_in(tx, edit.after.id()).await?;
-                let existing = found.iter().any(|row| row.get("actor").as_id() == Some(actor));
-                if watch && !existing {
-                    if found.len() >= MAX_WATCHERS {
-                        let message = format!("the ticket has {MAX_WATCHERS} watchers; that is the limit");
-                        return Err(UserError::limit(["user"], message, MAX_WATCHERS as u64).into());
-                    }
-                    tickets.insert_watcher_in(tx, &edit, actor).await?;
-                } else if !watch && existing {
-                    let tenant = tx.ctx().tenant;
-                    query::delete_in(tx, tenant, &WATCHER, &[("ticket", edit.after.id()), ("actor", actor)]).await?;
-                }
-                if watch != existing {
-                    let kind = if watch { events::WATCHED } else { events::UNWATCHED };
-                    let mut event = edit.event(tickets.access(), kind, json!({ "user": actor.to_string() }));
-                    event.changes.clear();
-                    tx.emit(event);
+                match watch {
+                    true => tickets.add_watcher_in(tx, &edit, actor, "user").await?,
+                    false => tickets.remove_watcher_in(tx, &edit, actor).await?,
                 }
                 tx.answers_with(edit.reference());
                 Ok(edit.after)
             })
         })
         .await
+    }
+
+    /// Makes somebody a watcher of a ticket that is held; whoever is one stays one, without an event.
+    ///
+    /// # Errors
+    /// `LIMIT` at `path` beyond [`MAX_WATCHERS`].
+    pub async fn add_watcher_in(
+        &self,
+        tx: &mut Tx,
+        edit: &Edit,
+        actor: kernel::Uuid,
+        path: &'static str,
+    ) -> Result<()> {
+        let found = self.watchers_in(tx, edit.after.id()).await?;
+        if found.iter().any(|row| row.get("actor").as_id() == Some(actor)) {
+            return Ok(());
+        }
+        if found.len() >= MAX_WATCHERS {
+            let message = format!("the ticket has {MAX_WATCHERS} watchers; that is the limit");
+            return Err(UserError::limit([path], message, MAX_WATCHERS as u64).into());
+        }
+        self.insert_watcher_in(tx, edit, actor).await?;
+        self.tell_of_watcher(tx, edit, events::WATCHED, actor);
+        Ok(())
+    }
+
+    async fn remove_watcher_in(&self, tx: &mut Tx, edit: &Edit, actor: kernel::Uuid) -> Result<()> {
+        let found = self.watchers_in(tx, edit.after.id()).await?;
+        if found.iter().any(|row| row.get("actor").as_id() == Some(actor)) {
+            let tenant = tx.ctx().tenant;
+            query::delete_in(tx, tenant, &WATCHER, &[("ticket", edit.after.id()), ("actor", actor)]).await?;
+            self.tell_of_watcher(tx, edit, events::UNWATCHED, actor);
+        }
+        Ok(())
+    }
+
+    fn tell_of_watcher(&self, tx: &mut Tx, edit: &Edit, kind: &'static str, actor: kernel::Uuid) {
+        let mut event = edit.event(self.access(), kind, json!({ "user": actor.to_string() }));
+        event.changes.clear();
+        tx.emit(event);
     }
 
     async fn watcher_in(&self, tx: &mut Tx, edit: &Edit, command: &WatchTicket) -> Result<kernel::Uuid> {

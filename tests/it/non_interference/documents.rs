@@ -35,6 +35,8 @@ const TICKET_ORDERS: &[&str] = &[
     "WAITING_UNTIL",
     "REOPEN_COUNT",
     "REASSIGNMENT_COUNT",
+    "FUNCTIONAL_ESCALATION_LEVEL",
+    "HIERARCHICAL_ESCALATION_LEVEL",
 ];
 const USER_ORDERS: &[&str] = &["NAME", "EMAIL", "CREATED_AT", "UPDATED_AT"];
 const TEAM_ORDERS: &[&str] = &["NAME", "SLUG", "CREATED_AT", "UPDATED_AT"];
@@ -77,6 +79,7 @@ const TICKET_FIELDS: &[&str] = &[
     "resolvedAt",
     "closedAt",
     "... on Incident { origin resolutionCode resolutionNotes }",
+    "... on Incident { functionalEscalationLevel hierarchicalEscalationLevel escalatedTo { name } }",
 ];
 const USER_FIELDS: &[&str] = &[
     "id",
@@ -158,7 +161,7 @@ impl Documents {
         {
             return (query, self.page_on(variables, cursor));
         }
-        match self.below(14) {
+        match self.below(16) {
             0..6 => self.list("tickets", "TicketFilter", "TicketOrder", TICKET_ORDERS, TICKET_FIELDS),
             6 | 7 => self.list("incidents", "IncidentFilter", "IncidentOrder", TICKET_ORDERS, TICKET_FIELDS),
             8 => self.list("users", "UserFilter", "UserOrder", USER_ORDERS, USER_FIELDS),
@@ -166,6 +169,7 @@ impl Documents {
             10 => self.events(),
             11 => self.single(),
             12 => self.nodes(),
+            13 | 14 => self.search(),
             _ => self.viewer(),
         }
     }
@@ -326,6 +330,47 @@ impl Documents {
         (query, json!({ "ids": ids }))
     }
 
+    /// Words of public texts, of internal ones, of hidden records, and of what the other world has instead.
+    fn search(&mut self) -> (String, Value) {
+        const WORDS: &[&str] = &[
+            "vpn",
+            "drops",
+            "printer",
+            "laptop",
+            "\"we look\"",
+            "into",
+            "since",
+            "days",
+            "secretly",
+            "switch",
+            "\"old switch\"",
+            "47*",
+            "changed",
+            "hidden",
+            "board",
+            "another",
+            "east",
+            "office",
+            "restarted",
+            "inc*",
+            "INC-1003",
+            "INC-1010",
+            "1011",
+            "se*",
+        ];
+        let mut asked = vec![self.one(WORDS)];
+        if self.below(2) == 0 {
+            asked.push(self.one(WORDS));
+        }
+        let (count, selection) = (self.one(&["", "totalCount totalCountIsExact"]), self.selection(TICKET_FIELDS));
+        let query = format!(
+            "query($query: String!, $filter: TicketFilter, $first: Int) {{ search(query: $query, filter: $filter, first: $first) {{ {count} \
+             pageInfo {{ hasNextPage }} edges {{ score highlights {{ field fragments {{ text isMatch }} }} node {{ ... on Ticket {{ {selection} }} }} }} }} }}"
+        );
+        let filter = if self.below(3) == 0 { self.ticket_filter(2) } else { Value::Null };
+        (query, json!({ "query": asked.join(" "), "filter": filter, "first": 1 + self.below(8) }))
+    }
+
     fn viewer(&mut self) -> (String, Value) {
         let query = "{ viewer { actor { id name ... on User { email roles { role { key } } } } permissions { permission scope } \
                      teams { slug members { name ... on User { email } } } } categories { totalCount nodes { key version } } \
@@ -431,7 +476,9 @@ impl Documents {
             }
             26 => json!({ "customFields": [{ "key": "effort", "number": self.number() }] }),
             // The masked ones are asked for most.
-            0..5 => json!({ "reassignmentCount": self.number() }),
+            0..3 => json!({ "reassignmentCount": self.number() }),
+            3 => json!({ "functionalEscalationLevel": self.number(), "hierarchicalEscalationLevel": self.number() }),
+            4 => json!({ "escalatedTo": { "isViewer": self.below(2) == 0, "isNull": self.below(2) == 0 } }),
             5 | 6 => json!({ "requester": self.user_filter(1) }),
             7 => json!({ "assignee": self.user_filter(1) }),
             8 => json!({ "openedBy": self.user_filter(1) }),

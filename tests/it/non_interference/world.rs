@@ -168,7 +168,10 @@ pub fn tampering(engine: Engine, world: &World, eyes: Eyes) -> Vec<String> {
         every_other(&world.known.numbers)
     );
     let mut statements = vec![
-        format!("UPDATE ticket SET reassignment_count = reassignment_count * 2 + 1 WHERE id IN ({masked})"),
+        format!(
+            "UPDATE ticket SET reassignment_count = reassignment_count * 2 + 1, functional_escalation_level = 2, \
+             hierarchical_escalation_level = 3, escalated_to_id = requester_id WHERE id IN ({masked})"
+        ),
         format!(
             "UPDATE ticket SET priority_override_reason = 'Another reason.' WHERE priority_override_at IS NOT NULL AND id IN ({masked})"
         ),
@@ -181,16 +184,24 @@ pub fn tampering(engine: Engine, world: &World, eyes: Eyes) -> Vec<String> {
         ),
         format!("UPDATE custom_field_value SET text_value = 'changed' WHERE key = 'cost' AND ticket_id IN ({masked})"),
         format!("DELETE FROM custom_field_value WHERE key = 'effort' AND ticket_id IN ({masked})"),
+        format!(
+            "UPDATE ticket_search SET title = ' hidden and changed ', details = '', comments = ' changed vpn ' WHERE id IN ({hidden})"
+        ),
+        format!(
+            "UPDATE ticket_search SET internal_details = ' changed vpn ', internal_comments = '' WHERE id IN ({masked})"
+        ),
         format!("UPDATE comment SET body = 'Changed.' WHERE ticket_id IN ({hidden})"),
         format!("DELETE FROM event WHERE audience = 'INTERNAL' AND subject_id IN ({masked})"),
         format!("DELETE FROM comment WHERE visibility = 'INTERNAL' AND ticket_id IN ({masked})"),
         "DELETE FROM event WHERE subject_kind <> 'ticket'".to_owned(),
         without_masked_changes(engine, &masked),
     ];
-    for table in ["event", "comment", "ticket_watcher", "external_ref", "custom_field_value", "incident"] {
+    for table in
+        ["event", "comment", "ticket_watcher", "external_ref", "custom_field_value", "incident", "ticket_search"]
+    {
         let column = match table {
             "event" => "subject_id",
-            "incident" => "id",
+            "incident" | "ticket_search" => "id",
             _ => "ticket_id",
         };
         statements.push(format!("DELETE FROM {table} WHERE {column} IN ({doomed})"));
@@ -211,7 +222,7 @@ fn every_other(numbers: &[String]) -> String {
 
 /// Events on tickets whose inner life is hidden tell nothing of it any more.
 fn without_masked_changes(engine: Engine, tickets: &str) -> String {
-    let names = "('reassignmentCount', 'priorityOverrideReason', 'priorityOverrideBy', 'priorityOverrideAt', 'internalCustomFields')";
+    let names = "('reassignmentCount', 'functionalEscalationLevel', 'hierarchicalEscalationLevel', 'escalatedTo', 'priorityOverrideReason', 'priorityOverrideBy', 'priorityOverrideAt', 'internalCustomFields')";
     match engine {
         Engine::Sqlite => format!(
             "UPDATE event SET changes = (SELECT json_group_array(json(found.value)) FROM json_each(event.changes) AS found \

@@ -44,7 +44,7 @@ impl Access {
     pub async fn import_team_in(&self, tx: &mut Tx, slug: &str, name: &str) -> Result<Named> {
         let ctx = tx.ctx().clone();
         self.require_tenant(&ctx, TEAM_MANAGE)?;
-        let command = TeamCreate { slug: slug.to_owned(), name: name.to_owned(), description: None };
+        let command = TeamCreate { slug: slug.to_owned(), name: name.to_owned(), ..Default::default() };
         let team = checked_team(&ctx, &command)?;
         if let Some(row) = self.team_row_by_slug(&*tx, &ctx, slug).await? {
             return Ok(Named { row, created: false });

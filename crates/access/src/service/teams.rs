@@ -1,16 +1,17 @@
 //! Making and changing teams, and who is a member.
 
 use kernel::error::Problems;
-use kernel::{Ctx, Error, Id, Result, UserError, Uuid, id::prefix};
-use predicate::Policy;
+use kernel::{Ctx, Error, Id, Patch, Result, UserError, Uuid, id::prefix};
+use predicate::{Policy, Value};
 use serde_json::json;
 use store::query::Row;
-use store::{RecordRef, Tx, Written};
+use store::{Change, RecordRef, Tx, Written};
 
 use super::Access;
 use super::users::version_of;
 use crate::commands::{
-    MAX_MEMBERS, Membership, TeamCreate, TeamUpdate, checked_description, checked_name, checked_slug,
+    MAX_ESCALATION_TEAMS, MAX_MEMBERS, Membership, TeamCreate, TeamRef, TeamUpdate, UserRef, checked_description,
+    checked_name, checked_slug,
 };
 use crate::events::{self, SUBJECT_TEAM, TEAM_CREATED, TEAM_MEMBER_ADDED, TEAM_MEMBER_REMOVED, TEAM_UPDATED};
 use crate::fields::TEAM;
@@ -31,8 +32,16 @@ impl Access {
         let written = self
             .store()
             .write(ctx, "teamCreate", move |tx| {
-                let (access, team) = (access.clone(), team.clone());
+                let (access, mut team, command) = (access.clone(), team.clone(), command.clone());
                 Box::pin(async move {
+                    let mut problems = Problems::default();
+                    if let Some(next) = &command.escalation_team {
+                        team.escalation_team = problems.take(access.next_level_in(tx, next, None).await)?;
+                    }
+                    if let Some(manager) = &command.manager {
+                        team.manager = problems.take(access.team_manager_in(tx, manager).await)?;
+                    }
+                    problems.check()?;
                     let row = access.insert_team_in(tx, &team).await?;
                     let ctx = tx.ctx().clone();
                     access.answer_team(tx, &ctx, &row)
@@ -47,7 +56,9 @@ impl Access {
         let ctx = tx.ctx().clone();
         tables::insert_team_in(tx, team).await?;
         let row = self.reload_team_in(tx, &ctx, team.id).await?;
-        tx.emit(events::on_record(TEAM_CREATED, SUBJECT_TEAM, &TEAM, &row, events::created(&TEAM, &row)));
+        let mut changes = events::created(&TEAM, &row);
+        changes.extend(escalation_changes(|_| None, |field| row.get(field).as_id()));
+        tx.emit(events::on_record(TEAM_CREATED, SUBJECT_TEAM, &TEAM, &row, changes));
         Ok(row)
     }
 
@@ -75,7 +86,8 @@ impl Access {
         if command.expected_version.is_some_and(|expected| expected != version) {
             return Err(UserError::stale(version).into());
         }
-        let fields = team_changes(&row, command)?;
+        let mut fields = team_changes(&row, command)?;
+        fields.extend(self.changed_escalation_in(tx, command, &row).await?);
         for (field, _) in &fields {
             self.require_write(&ctx, &TEAM, field, TEAM_MANAGE, &row)?;
         }
@@ -92,9 +104,75 @@ impl Access {
         let after = self.reload_team_in(tx, &ctx, row.id()).await?;
         let carried = |name: &str| TEAM.field(name).is_some_and(|field| field.event != Policy::Never);
         let changes = fields.iter().filter(|(name, _)| carried(name));
-        let changes = changes.map(|(name, value)| events::change(name, row.get(name), value)).collect();
+        let mut changes: Vec<Change> =
+            changes.map(|(name, value)| events::change(name, row.get(name), value)).collect();
+        changes.extend(escalation_changes(|field| row.get(field).as_id(), |field| after.get(field).as_id()));
         tx.emit(events::on_record(TEAM_UPDATED, SUBJECT_TEAM, &TEAM, &after, changes));
         self.answer_team(tx, &ctx, &after)
+    }
+
+    /// The team of the next level and the manager that the command sets, when they differ from those that there are.
+    async fn changed_escalation_in(
+        &self,
+        tx: &mut Tx,
+        command: &TeamUpdate,
+        row: &Row,
+    ) -> Result<Vec<(&'static str, Value)>> {
+        let mut problems = Problems::default();
+        let next = match &command.escalation_team {
+            Patch::Keep => row.get("escalationTeam").as_id(),
+            Patch::Clear => None,
+            Patch::Set(team) => {
+                let of = (row.id(), row.text("slug"));
+                problems.take(self.next_level_in(tx, team, Some(of)).await)?
+            }
+        };
+        let manager = match &command.manager {
+            Patch::Keep => row.get("manager").as_id(),
+            Patch::Clear => None,
+            Patch::Set(manager) => problems.take(self.team_manager_in(tx, manager).await)?,
+        };
+        problems.check()?;
+        let wanted = [("escalationTeam", next), ("manager", manager)];
+        let differing = wanted.into_iter().filter(|(field, value)| row.get(field).as_id() != *value);
+        Ok(differing.map(|(field, value)| (field, value.into())).collect())
+    }
+
+    /// The team that shall be the next level of support of another, `of`: neither that team nor one below it.
+    ///
+    /// The way up is read a team at a time, each held until this write is over: of two changes that close a circle together, one
+    /// so waits for the other and then sees what it did, or both are found waiting for each other and one is run again.
+    async fn next_level_in(&self, tx: &mut Tx, team: &TeamRef, of: Option<(Uuid, String)>) -> Result<Uuid> {
+        const PATH: &str = "escalationTeam";
+        let ctx = tx.ctx().clone();
+        let next = self.team_in(tx, &ctx, team).await.map_err(|error| error.within(PATH))?.id();
+        let mut way: Vec<String> = of.iter().map(|(_, slug)| slug.clone()).collect();
+        let mut above = Some(next);
+        for _ in 0..MAX_ESCALATION_TEAMS {
+            let Some(id) = above else { return Ok(next) };
+            if let Some((_, slug)) = of.as_ref().filter(|(of, _)| *of == id) {
+                way.push(slug.clone());
+                let circle = way.iter().map(|slug| format!("`{slug}`")).collect::<Vec<_>>().join(" → ");
+                let message = format!("teams would escalate in a circle: {circle}");
+                return Err(UserError::constraint([PATH], message, "circle", None).into());
+            }
+            let held = tables::hold_escalation_in(tx, id).await?;
+            let (slug, further) = held.ok_or_else(|| tx.retry())?;
+            way.push(slug);
+            above = further;
+        }
+        match above {
+            None => Ok(next),
+            Some(_) => {
+                let message = format!("at most {MAX_ESCALATION_TEAMS} teams may stand above a team");
+                Err(UserError::limit([PATH], message, MAX_ESCALATION_TEAMS as u64).into())
+            }
+        }
+    }
+
+    async fn team_manager_in(&self, tx: &mut Tx, manager: &UserRef) -> Result<Uuid> {
+        let ctx = tx.ctx().clone();
+        Ok(self.user_in(tx, &ctx, manager).await.map_err(|error| error.within("manager"))?.id())
     }
 
     /// Makes a user or a service account a member of a team. Whoever is one already stays one, without an event.
@@ -181,6 +259,17 @@ async fn add_in(tx: &Tx, team: &Row, user: &Row) -> Result<bool> {
     tables::add_member_in(tx, team.id(), user.id()).await
 }
 
+/// Told with the ids that clients know: they are no part of the facts of other records.
+fn escalation_changes(before: impl Fn(&str) -> Option<Uuid>, after: impl Fn(&str) -> Option<Uuid>) -> Vec<Change> {
+    let fields = [("escalationTeam", prefix::TEAM), ("manager", prefix::USER)];
+    let differing = fields.into_iter().filter(|(field, _)| before(field) != after(field));
+    let change = |(field, prefix): (&str, &'static str)| {
+        let id = |id: Option<Uuid>| id.map(|id| Id::new(prefix, id).to_string()).into();
+        Change { field: field.to_owned(), before: id(before(field)), after: id(after(field)) }
+    };
+    differing.map(change).collect()
+}
+
 pub(super) fn checked_team(ctx: &Ctx, command: &TeamCreate) -> Result<NewTeam> {
     let mut problems = Problems::default();
     let slug = problems.take(checked_slug("slug", &command.slug))?;
@@ -193,5 +282,7 @@ pub(super) fn checked_team(ctx: &Ctx, command: &TeamCreate) -> Result<NewTeam> {
         slug: slug.unwrap_or_default(),
         name: name.unwrap_or_default(),
         description: description.flatten(),
+        escalation_team: None,
+        manager: None,
     })
 }

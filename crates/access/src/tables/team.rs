@@ -1,9 +1,9 @@
 //! `team` and `team_member`.
 
 use kernel::{Error, Result, Uuid};
-use predicate::Value;
-use sea_orm::sea_query::{Expr, ExprTrait, Func, OnConflict, Order, Query as Sql, WindowStatement};
-use store::{ConnectionTrait, DbResult, ResultRow, Tx};
+use predicate::{FieldType, Value};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, LockType, OnConflict, Order, Query as Sql, WindowStatement};
+use store::{ConnectionTrait, DbResult, Engine, ResultRow, Tx};
 
 use super::{bound, get, taken};
 use crate::error::slug_taken;
@@ -16,11 +16,24 @@ pub(crate) struct NewTeam {
     pub slug: String,
     pub name: String,
     pub description: Option<String>,
+    pub escalation_team: Option<Uuid>,
+    pub manager: Option<Uuid>,
 }
 
 /// Inserts the team; a slug that is taken is refused.
 pub(crate) async fn insert_team_in(tx: &Tx, team: &NewTeam) -> Result<()> {
-    let columns = ["tenant_id", "id", "slug", "name", "description", "version", "created_at", "updated_at"];
+    let columns = [
+        "tenant_id",
+        "id",
+        "slug",
+        "name",
+        "description",
+        "escalation_team_id",
+        "manager_id",
+        "version",
+        "created_at",
+        "updated_at",
+    ];
     let mut insert = Sql::insert();
     insert.into_table("team").columns(columns).values_panic([
         Expr::val(tx.ctx().tenant),
@@ -28,6 +41,8 @@ pub(crate) async fn insert_team_in(tx: &Tx, team: &NewTeam) -> Result<()> {
         Expr::val(team.slug.as_str()),
         Expr::val(team.name.as_str()),
         Expr::val(team.description.clone()),
+        Expr::val(team.escalation_team),
+        Expr::val(team.manager),
         Expr::val(1),
         Expr::val(tx.now()),
         Expr::val(tx.now()),
@@ -43,7 +58,10 @@ pub(crate) async fn update_team_in(tx: &Tx, id: Uuid, version: i32, changes: &[(
     let mut slug = "";
     for (name, value) in changes {
         let field = TEAM.field(name).ok_or_else(|| Error::internal(format!("a team has no field `{name}`")))?;
-        update.value(field.column, bound(value)?);
+        match field.kind {
+            FieldType::Id => update.value(field.column, value.as_id()),
+            _ => update.value(field.column, bound(value)?),
+        };
         if field.column == "slug" {
             slug = value.as_text().unwrap_or_default();
         }
@@ -61,6 +79,22 @@ pub(crate) async fn id_by_slug(connection: &impl ConnectionTrait, tenant: Uuid, 
     let mut select = Sql::select();
     select.column("id").from("team").and_where(Expr::col("tenant_id").eq(tenant)).and_where(Expr::col("slug").eq(slug));
     connection.query_one(&select).await.db()?.map(|row| get(&row, "id")).transpose()
+}
+
+/// The slug of the team and the team of the next level, as committed now; on PostgreSQL nobody else can change them until this write
+/// is over.
+pub(crate) async fn hold_escalation_in(tx: &Tx, team: Uuid) -> Result<Option<(String, Option<Uuid>)>> {
+    let mut select = Sql::select();
+    select
+        .columns(["slug", "escalation_team_id"])
+        .from("team")
+        .and_where(Expr::col("tenant_id").eq(tx.ctx().tenant))
+        .and_where(Expr::col("id").eq(team));
+    if tx.engine() == Engine::Postgres {
+        select.lock(LockType::Share);
+    }
+    let row = tx.query_one(&select).await.db()?;
+    row.map(|row| Ok((get(&row, "slug")?, get(&row, "escalation_team_id")?))).transpose()
 }
 
 /// Adds the member; answers whether it was none before.

@@ -73,7 +73,7 @@ impl World {
     }
 
     pub async fn team(&self, slug: &str) -> Team {
-        let command = TeamCreate { slug: slug.into(), name: slug.to_uppercase(), description: None };
+        let command = TeamCreate { slug: slug.into(), name: slug.to_uppercase(), ..Default::default() };
         self.access.team_create(&self.root, command).await.unwrap().record
     }
 

@@ -1,5 +1,6 @@
 //! Teams and their members.
 
+use access::commands::MAX_ESCALATION_TEAMS;
 use access::{Membership, TeamCreate, TeamRef, TeamUpdate, UserRef};
 use kernel::{ErrorCode, Patch};
 use serde_json::json;
@@ -9,7 +10,12 @@ use crate::setup::{in_each_world, refused_at, role_for};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_team_is_made_and_changed_with_events() {
     in_each_world(|world| async move {
-        let command = TeamCreate { slug: "network".into(), name: "Network".into(), description: Some("Cables".into()) };
+        let command = TeamCreate {
+            slug: "network".into(),
+            name: "Network".into(),
+            description: Some("Cables".into()),
+            ..TeamCreate::default()
+        };
         let made = world.access.team_create(&world.root, command.clone()).await.unwrap();
         assert_eq!(made.events[0].kind, "TeamCreated");
         let refused = refused_at(world.access.team_create(&world.root, command).await);
@@ -29,6 +35,39 @@ async fn a_team_is_made_and_changed_with_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn teams_escalate_upwards_and_not_for_ever() {
+    in_each_world(|world| async move {
+        let by_slug = |slug: &str| TeamRef::Slug(slug.into());
+        let next = |of: &str, team: &str| TeamUpdate {
+            escalation_team: Patch::Set(by_slug(team)),
+            ..TeamUpdate::of(by_slug(of))
+        };
+        world.team("level-0").await;
+        for level in 1..=MAX_ESCALATION_TEAMS {
+            let (slug, below) = (format!("level-{level}"), format!("level-{}", level - 1));
+            world.team(&slug).await;
+            if level > 1 {
+                world.access.team_update(&world.root, next(&below, &slug)).await.unwrap();
+            }
+        }
+        let top = format!("level-{MAX_ESCALATION_TEAMS}");
+        let refused = world.access.team_update(&world.root, next(&top, "level-9")).await.unwrap_err();
+        assert!(refused.to_string().contains("`level-10` → `level-9` → `level-10`"), "{refused}");
+        let changed = world.access.team_update(&world.root, next("level-0", "level-1")).await.unwrap();
+        assert!(changed.record.escalation_team.is_some(), "as many as may stand above a team");
+        let command = TeamCreate {
+            slug: "below".into(),
+            name: "Below".into(),
+            escalation_team: Some(by_slug("level-0")),
+            ..TeamCreate::default()
+        };
+        let refused = refused_at(world.access.team_create(&world.root, command).await);
+        assert_eq!(refused, (ErrorCode::Limit, "escalationTeam".into()));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lead_manages_their_own_team_only() {
     in_each_world(|world| async move {
         let network = world.team("network").await;
@@ -43,7 +82,7 @@ async fn a_lead_manages_their_own_team_only() {
         let mut rename = TeamUpdate::of(TeamRef::Slug("desktop".into()));
         rename.name = Patch::Set("Mine".into());
         assert_eq!(refused_at(world.access.team_update(&lead, rename).await), (ErrorCode::Forbidden, "name".into()));
-        let new = TeamCreate { slug: "mine".into(), name: "Mine".into(), description: None };
+        let new = TeamCreate { slug: "mine".into(), name: "Mine".into(), ..TeamCreate::default() };
         assert_eq!(refused_at(world.access.team_create(&lead, new).await).0, ErrorCode::Forbidden);
     })
     .await;

@@ -41,7 +41,7 @@ async fn the_same_names_live_side_by_side() {
             ..UserCreate::default()
         };
         let theirs = world.access.user_create(&other, twin).await.unwrap().record;
-        let team = TeamCreate { slug: "network".into(), name: "Network".into(), description: None };
+        let team = TeamCreate { slug: "network".into(), name: "Network".into(), ..Default::default() };
         world.access.team_create(&other, team).await.unwrap();
         let sign_in = |tenant: &str| {
             let command =

@@ -34,7 +34,7 @@ async fn in_each_world<R: Future<Output = ()>>(test: impl Fn(World) -> R) {
         let tenant = access.tenant_create(TenantCreate { slug: "acme".into(), name: "Acme".into() }).await.unwrap();
         let root = access.command_line_ctx(tenant.id, "test");
         let configuration = Configuration::new(access.clone());
-        let team = TeamCreate { slug: "network".into(), name: "Network".into(), description: None };
+        let team = TeamCreate { slug: "network".into(), name: "Network".into(), ..Default::default() };
         access.team_create(&root, team).await.unwrap();
         test(World { _store: store, access, configuration, root }).await;
     })

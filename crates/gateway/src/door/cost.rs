@@ -62,6 +62,19 @@ impl IntrospectionSizes {
     }
 }
 
+/// Fields that are more work than reading what is selected of them, and what each costs by itself.
+const WORK: &[(&str, &str, u64)] = &[
+    ("Query", "search", 50),
+    // Some five statements each: for one incident that somebody looks at, and not for a page of them.
+    ("Incident", "suggestedKnownErrors", 1_000),
+    ("Incident", "similarIncidents", 1_000),
+];
+
+/// What a field costs, whatever is selected of it.
+fn own_cost(parent: &str, field: &str) -> u64 {
+    WORK.iter().find(|(of, name, _)| *of == parent && *name == field).map_or(1, |(_, _, cost)| *cost)
+}
+
 /// The cost of an operation whose variables have been coerced.
 ///
 /// # Errors
@@ -118,7 +131,7 @@ impl Counter<'_> {
                 .or_else(|| self.listed_ids(field))
                 .unwrap_or(self.limits.list_items)
         };
-        Ok(inside.saturating_mul(times).saturating_add(1))
+        Ok(inside.saturating_mul(times).saturating_add(own_cost(parent, &field.name)))
     }
 
     /// Refuses an argument that nests deeper than the resolvers' inputs may be read.

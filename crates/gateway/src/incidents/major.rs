@@ -52,7 +52,7 @@ word! {
     }
 }
 
-async fn user_of(ctx: &Context<'_>, row: &Row, field: &str) -> Result<Option<User>> {
+pub(super) async fn user_of(ctx: &Context<'_>, row: &Row, field: &str) -> Result<Option<User>> {
     match row.get(field).as_id() {
         Some(id) => Ok(loaders::actor(ctx, id).await?.map(Actor::from_row).and_then(Actor::user)),
         None => Ok(None),

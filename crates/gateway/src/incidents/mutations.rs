@@ -11,6 +11,7 @@ use crate::context::{mutation, platform};
 use crate::custom_fields::inputs::of_transition;
 use crate::custom_fields::{CustomFieldInput, set};
 use crate::incidents::Incident;
+use crate::incidents::escalation::IncidentEscalateInput;
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
 use crate::scalars::{Markdown, patch, reference};
@@ -171,6 +172,13 @@ payload! {
     }
 }
 payload! {
+    /// The incident after it was escalated.
+    IncidentEscalatePayload {
+        /// The incident; null when it was not done, or when the viewer does not see those of the team that has it now.
+        incident: Incident
+    }
+}
+payload! {
     /// The incident after it was reopened.
     IncidentReopenPayload {
         /// The incident; null when it was not done.
@@ -316,6 +324,22 @@ impl IncidentMutations {
             Err(error) => Err(error),
         };
         IncidentResolvePayload::of(ctx, &viewer, result)
+    }
+
+    /// Escalates an incident: `FUNCTIONAL` hands it to the team of the next level of support, as `ticketAssign` does (needs
+    /// `ticket.assign`); `HIERARCHICAL` makes the next manager up the line a watcher (needs `ticket.update`). Told by the event
+    /// `IncidentEscalated`.
+    async fn incident_escalate(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which incident, which way, and why.")] input: IncidentEscalateInput,
+    ) -> Result<IncidentEscalatePayload> {
+        let viewer = mutation(ctx)?;
+        let result = match input.command() {
+            Ok(command) => platform(ctx).incidents.escalate(&viewer, command).await,
+            Err(error) => Err(error),
+        };
+        IncidentEscalatePayload::of(ctx, &viewer, result)
     }
 
     /// Reopens a resolved incident: the transition `reopen`. Closed ones cannot be reopened. Needs `ticket.reopen`.

@@ -4,6 +4,7 @@ use kernel::id::prefix;
 use store::query::Row;
 
 use crate::incidents::major::MajorIncident;
+use crate::incidents::suggestions::{self, SimilarIncident, SuggestedKnownError};
 use crate::scalars::{DateTime, Markdown};
 use crate::tickets::object::ticket_object;
 use crate::tickets::types::TicketRow;
@@ -41,6 +42,21 @@ ticket_object! {
             self.0.0.optional_text("resolutionNotes").map(Markdown)
         }
 
+        /// How often it was handed to another level of support by `incidentEscalate`. Null without `ticket.internal`.
+        pub async fn functional_escalation_level(&self) -> Option<i32> {
+            self.0.0.get("functionalEscalationLevel").as_int().map(|level| i32::try_from(level).unwrap_or(i32::MAX))
+        }
+
+        /// How often it was brought up the line of managers by `incidentEscalate`. Null without `ticket.internal`.
+        pub async fn hierarchical_escalation_level(&self) -> Option<i32> {
+            self.0.0.get("hierarchicalEscalationLevel").as_int().map(|level| i32::try_from(level).unwrap_or(i32::MAX))
+        }
+
+        /// The manager whom it has reached on its way up. Null before, and without `ticket.internal`.
+        pub async fn escalated_to(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<Option<crate::people::User>> {
+            crate::incidents::major::user_of(ctx, &self.0.0, "escalatedTo").await
+        }
+
         /// What the alerts of it have in common: at most one open incident has it. Null without alerts, and without `ticket.internal`.
         pub async fn deduplication_key(&self) -> Option<String> {
             self.0.0.optional_text("deduplicationKey")
@@ -74,6 +90,26 @@ ticket_object! {
         /// The problems that it is caused by, as far as the viewer may see them; at most 100.
         pub async fn problems(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<Vec<crate::problems::Problem>> {
             crate::problems::queries::problems_of(ctx, self.0.0.id()).await
+        }
+
+        /// Known errors that may explain it, best first, as far as the viewer may see them: they share its configuration items, its
+        /// service, its category or words of its title.
+        pub async fn suggested_known_errors(
+            &self,
+            ctx: &async_graphql::Context<'_>,
+            #[graphql(desc = "How many, at most 20.", default = 5)] first: i32,
+        ) -> async_graphql::Result<Vec<SuggestedKnownError>> {
+            suggestions::known_errors(ctx, &self.0, first).await
+        }
+
+        /// Other incidents that are like it, best first, as far as the viewer may see them: they share its configuration items, its
+        /// service, its category or words of its title.
+        pub async fn similar_incidents(
+            &self,
+            ctx: &async_graphql::Context<'_>,
+            #[graphql(desc = "How many, at most 20.", default = 5)] first: i32,
+        ) -> async_graphql::Result<Vec<SimilarIncident>> {
+            suggestions::incidents(ctx, &self.0, first).await
         }
     }
 }

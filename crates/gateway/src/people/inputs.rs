@@ -266,6 +266,10 @@ pub struct TeamCreateInput {
     pub name: String,
     /// What the team does: at most 10,000 characters.
     pub description: Option<Markdown>,
+    /// The team of the next level of support; at most 10 stand above a team.
+    pub escalation_team: Option<TeamRefInput>,
+    /// Who manages the team.
+    pub manager: Option<UserRefInput>,
     /// The same key and input give the same answer again instead of a second team.
     pub idempotency_key: Option<String>,
     /// Do everything, answer, and roll back.
@@ -274,8 +278,16 @@ pub struct TeamCreateInput {
 }
 
 impl TeamCreateInput {
-    pub(super) fn command(self) -> TeamCreate {
-        TeamCreate { slug: self.slug, name: self.name, description: self.description.map(|text| text.0) }
+    pub(super) fn command(self) -> Result<TeamCreate> {
+        let next = self.escalation_team.map(TeamRefInput::into_ref).transpose();
+        let manager = self.manager.map(UserRefInput::into_ref).transpose();
+        Ok(TeamCreate {
+            slug: self.slug,
+            name: self.name,
+            description: self.description.map(|text| text.0),
+            escalation_team: next.map_err(|error| error.within("escalationTeam"))?,
+            manager: manager.map_err(|error| error.within("manager"))?,
+        })
     }
 }
 
@@ -290,6 +302,11 @@ pub struct TeamUpdateInput {
     pub name: MaybeUndefined<String>,
     /// What the team does: at most 10,000 characters; null: nothing is said.
     pub description: MaybeUndefined<Markdown>,
+    /// The team of the next level of support, neither the team itself nor one that escalates to it; at most 10 stand above a team.
+    /// Null: there is none.
+    pub escalation_team: MaybeUndefined<TeamRefInput>,
+    /// Who manages the team; null: nobody.
+    pub manager: MaybeUndefined<UserRefInput>,
     /// Refuse when the team has another version.
     pub expected_version: Option<i32>,
     /// The same key and input give the same answer again instead of a second change.
@@ -306,6 +323,8 @@ impl TeamUpdateInput {
             slug: patch(self.slug),
             name: patch(self.name),
             description: patch(self.description).map(|text| text.0),
+            escalation_team: reference("escalationTeam", self.escalation_team, TeamRefInput::into_ref)?,
+            manager: reference("manager", self.manager, UserRefInput::into_ref)?,
             expected_version: self.expected_version,
         })
     }
@@ -418,6 +437,8 @@ mod tests {
             slug: MaybeUndefined::Undefined,
             name: MaybeUndefined::Value("Network".into()),
             description: MaybeUndefined::Null,
+            escalation_team: MaybeUndefined::Undefined,
+            manager: MaybeUndefined::Null,
             expected_version: Some(3),
             idempotency_key: None,
             dry_run: None,

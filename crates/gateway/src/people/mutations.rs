@@ -320,8 +320,8 @@ impl PeopleMutations {
         #[graphql(desc = "The team to make.")] input: TeamCreateInput,
     ) -> Result<TeamCreatePayload> {
         let (viewer, platform) = (mutation(ctx)?, platform(ctx));
-        let result = platform.access.team_create(&viewer, input.command()).await;
-        Ok(outcome(&viewer, platform, result)?.into())
+        let result = async { platform.access.team_create(&viewer, input.command()?).await };
+        Ok(outcome(&viewer, platform, result.await)?.into())
     }
 
     /// Change a team. Needs `team.manage` on it.

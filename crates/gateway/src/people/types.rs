@@ -273,6 +273,19 @@ impl Team {
         self.0.description.clone().map(Markdown)
     }
 
+    /// The team of the next level of support: where `incidentEscalate` hands incidents to when it is told no team.
+    pub async fn escalation_team(&self, ctx: &Context<'_>) -> Result<Option<Team>> {
+        optional_team(ctx, self.0.escalation_team).await
+    }
+
+    /// Who manages the team: the first whom `incidentEscalate` tells when it goes up the line of managers.
+    pub async fn manager(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        match self.0.manager {
+            Some(id) => Ok(loaders::actor(ctx, id).await?.map(Actor::from_row).and_then(Actor::user)),
+            None => Ok(None),
+        }
+    }
+
     /// The first members, oldest accounts first: at most 100 of the 1,000 that a team may have.
     pub async fn members(
         &self,

@@ -13,10 +13,11 @@ use crate::configuration::ConfigurationItem;
 use crate::configuration::types::LinkDirection;
 use crate::context::{platform, viewer};
 use crate::incidents::alerts::AlertOutcome;
+use crate::incidents::escalation::IncidentEscalationType;
 use crate::incidents::major::{MajorIncidentAction, StatusUpdate, TimelineNote};
 use crate::loaders;
-use crate::people::{Actor, User};
-use crate::scalars::{Cursor, DateTime, Json, id_of};
+use crate::people::{Actor, Team, User};
+use crate::scalars::{Cursor, DateTime, Json, Markdown, id_of};
 use crate::service_levels::SlaPolicy;
 use crate::service_levels::types::SlaMetric;
 use crate::tickets::comments::Comment;
@@ -81,6 +82,25 @@ impl EventView {
         match self.payload_id(name) {
             Some(id) => Ok(loaders::actor(ctx, id).await?.map(User::from_row)),
             None => Ok(None),
+        }
+    }
+
+    fn is_escalated(&self, kind: IncidentEscalationType) -> bool {
+        self.payload_text("type").and_then(IncidentEscalationType::parse) == Some(kind)
+    }
+
+    async fn escalation_team(&self, ctx: &Context<'_>, name: &str) -> Result<Option<Team>> {
+        let functional = self.is_escalated(IncidentEscalationType::Functional);
+        match self.payload_id(name).filter(|_| functional) {
+            Some(id) => Ok(loaders::team(ctx, id).await?.map(Team::from_row)),
+            None => Ok(None),
+        }
+    }
+
+    async fn escalation_manager(&self, ctx: &Context<'_>, name: &str) -> Result<Option<User>> {
+        match self.is_escalated(IncidentEscalationType::Hierarchical) {
+            true => self.payload_user(ctx, name).await,
+            false => Ok(None),
         }
     }
 
@@ -259,6 +279,45 @@ events! {
         IncidentResolved {}
         /// A resolved incident was reopened.
         IncidentReopened {}
+        /// An incident was escalated. For those who work on it.
+        IncidentEscalated {
+            /// Which way.
+            #[graphql(name = "type")]
+            pub async fn kind(&self) -> Option<IncidentEscalationType> {
+                IncidentEscalationType::parse(self.0.payload_text("type")?)
+            }
+
+            /// The incident's level of that type since.
+            pub async fn level(&self) -> i32 {
+                let level = self.0.payload.get("level").and_then(JsonValue::as_i64).unwrap_or_default();
+                i32::try_from(level).unwrap_or(i32::MAX)
+            }
+
+            /// Why.
+            pub async fn reason(&self) -> Option<Markdown> {
+                self.0.payload_text("reason").map(|reason| Markdown(reason.to_owned()))
+            }
+
+            /// Of a functional escalation: the team that had it.
+            pub async fn from_team(&self, ctx: &Context<'_>) -> Result<Option<Team>> {
+                self.0.escalation_team(ctx, "from").await
+            }
+
+            /// Of a functional escalation: the team that has it since.
+            pub async fn to_team(&self, ctx: &Context<'_>) -> Result<Option<Team>> {
+                self.0.escalation_team(ctx, "to").await
+            }
+
+            /// Of a hierarchical escalation: the manager whom it had reached before; null at first.
+            pub async fn from_manager(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                self.0.escalation_manager(ctx, "from").await
+            }
+
+            /// Of a hierarchical escalation: the manager who watches it since.
+            pub async fn to_manager(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                self.0.escalation_manager(ctx, "to").await
+            }
+        }
         /// Fields of a ticket changed.
         TicketUpdated {}
         /// The team or the assignee of a ticket changed.

@@ -77,6 +77,31 @@ impl CategoryFilter {
     }
 }
 
+/// Compares the manager whom a ticket was escalated to.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct EscalatedToFilter {
+    /// The user's id.
+    pub id: Option<IdFilter>,
+    /// Whether it is the viewer.
+    pub is_viewer: Option<bool>,
+    /// Has reached nobody (`true`) or somebody (`false`).
+    pub is_null: Option<bool>,
+}
+
+impl EscalatedToFilter {
+    fn predicate(self) -> Result<Predicate> {
+        const FIELD: &str = "escalatedTo";
+        let is = |test| Predicate::Is(Path::field(FIELD), test);
+        let id = self.id.map(|filter| filter.on(FIELD, &[prefix::USER])).transpose();
+        let viewer = is(Test::Eq(predicate::Operand::Viewer));
+        Ok(Predicate::all([
+            id?.unwrap_or_default(),
+            self.is_viewer.map_or_else(Predicate::always, |yes| if yes { viewer } else { !viewer }),
+            self.is_null.map_or_else(Predicate::always, |absent| is(Test::IsNull(absent))),
+        ]))
+    }
+}
+
 /// The comparisons that tickets of all kinds share.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct TicketConditions {
@@ -116,6 +141,12 @@ pub struct TicketConditions {
     pub custom_fields: Option<Vec<CustomFieldFilter>>,
     /// How often a team or an assignee gave way to another. For those who work on tickets.
     pub reassignment_count: Option<IntFilter>,
+    /// How often it was handed to another level of support; 0 for what is no incident. For those who work on tickets.
+    pub functional_escalation_level: Option<IntFilter>,
+    /// How often it was brought up the line of managers; 0 for what is no incident. For those who work on tickets.
+    pub hierarchical_escalation_level: Option<IntFilter>,
+    /// The manager whom it has reached on its way up, such as `{ isViewer: true }`. For those who work on tickets.
+    pub escalated_to: Option<EscalatedToFilter>,
     /// How often it came back.
     pub reopen_count: Option<IntFilter>,
     /// When it was opened.
@@ -167,6 +198,9 @@ impl TicketConditions {
             self.tags.map_or_else(Predicate::always, |filter| filter.on("tags")),
             crate::custom_fields::filters::all(self.custom_fields)?,
             number(self.reassignment_count, "reassignmentCount"),
+            number(self.functional_escalation_level, "functionalEscalationLevel"),
+            number(self.hierarchical_escalation_level, "hierarchicalEscalationLevel"),
+            self.escalated_to.map(EscalatedToFilter::predicate).transpose()?.unwrap_or_default(),
             number(self.reopen_count, "reopenCount"),
             time(self.created_at, "createdAt"),
             time(self.updated_at, "updatedAt"),
@@ -426,6 +460,10 @@ pub enum TicketOrderField {
     ReopenCount,
     /// How often a team or an assignee gave way to another. For those who work on tickets.
     ReassignmentCount,
+    /// How often it was handed to another level of support. For those who work on tickets.
+    FunctionalEscalationLevel,
+    /// How often it was brought up the line of managers. For those who work on tickets.
+    HierarchicalEscalationLevel,
     /// When the clock of a service level agreement is over time that is due next.
     SlaDueAt,
     /// When somebody took it up.
@@ -448,6 +486,8 @@ impl TicketOrderField {
             TicketOrderField::WaitingUntil => "waitingUntil",
             TicketOrderField::ReopenCount => "reopenCount",
             TicketOrderField::ReassignmentCount => "reassignmentCount",
+            TicketOrderField::FunctionalEscalationLevel => "functionalEscalationLevel",
+            TicketOrderField::HierarchicalEscalationLevel => "hierarchicalEscalationLevel",
             TicketOrderField::SlaDueAt => "slaDueAt",
             TicketOrderField::AcknowledgedAt => "acknowledgedAt",
             TicketOrderField::FirstRespondedAt => "firstRespondedAt",

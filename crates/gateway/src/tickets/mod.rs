@@ -10,6 +10,7 @@ pub mod links;
 pub mod mutations;
 pub mod object;
 pub mod queries;
+pub mod recurrence;
 pub mod saved_filters;
 pub mod settings;
 pub mod statistics;

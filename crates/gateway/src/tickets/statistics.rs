@@ -144,7 +144,8 @@ pub enum StatsInterval {
 }
 
 /// The fields of a group that are counts of their own.
-const COUNTS: &[&str] = &["resolved", "reopened", "reassigned", "firstContactResolved", "firstContactResolutionRate"];
+const COUNTS: &[&str] =
+    &["resolved", "reopened", "reassigned", "firstContactResolved", "firstContactResolutionRate", "escalated"];
 
 /// Figures of tickets, as far as the viewer may see them.
 #[derive(SimpleObject)]
@@ -206,7 +207,7 @@ impl TicketStatsGroup {
         self.to_acknowledge.map(DurationStats::of)
     }
 
-    /// How many are resolved or closed.
+    /// How many were resolved, and not reopened since; what was closed without that is not among them.
     fn resolved(&self) -> Option<i32> {
         self.counted(Counts::Resolved).map(shown)
     }
@@ -221,7 +222,13 @@ impl TicketStatsGroup {
         self.counted(Counts::Reassigned).map(shown)
     }
 
-    /// How many were resolved at first contact: they are resolved or closed, and were never handed on nor reopened. Null for those who
+    /// How many were ever escalated: to another level of support, or up the line of managers. Null for those who may not read
+    /// `functionalEscalationLevel`.
+    fn escalated(&self) -> Option<i32> {
+        self.counted(Counts::Escalated).map(shown)
+    }
+
+    /// How many were resolved at first contact: they are resolved, and were never handed on nor reopened. Null for those who
     /// may not read `reassignmentCount`.
     fn first_contact_resolved(&self) -> Option<i32> {
         self.counted(Counts::FirstContact).map(shown)
@@ -475,6 +482,13 @@ async fn dimensions(
     Ok(found)
 }
 
+/// The argument `filter` of a field as the client wrote it, for filters that are told with figures.
+pub fn filter_as_asked(ctx: &Context<'_>) -> Result<Raw> {
+    let arguments = ctx.field().arguments()?;
+    let asked = arguments.into_iter().find(|(name, _)| name == "filter").map(|(_, value)| value);
+    Ok(asked.unwrap_or_default().into_json().map_err(kernel::Error::internal)?)
+}
+
 /// Queries of figures.
 #[derive(Default)]
 pub struct StatisticsQueries;
@@ -504,13 +518,8 @@ impl StatisticsQueries {
         #[graphql(desc = "With an instant: until when; now when absent.")] until: Option<TimePoint>,
     ) -> Result<TicketStats> {
         let viewer = viewer(ctx)?;
-        let arguments = ctx.field().arguments()?;
-        let asked = arguments.into_iter().find(|(name, _)| name == "filter").map(|(_, value)| value);
-        let asked = asked.unwrap_or_default().into_json().map_err(kernel::Error::internal)?;
-        let at = |point: TimePoint| match point {
-            TimePoint::At(at) => at,
-            TimePoint::Relative(seconds) => viewer.now() + chrono::Duration::seconds(seconds),
-        };
+        let asked = filter_as_asked(ctx)?;
+        let at = |point: TimePoint| point.at(viewer.now());
         let groups = ctx.look_ahead().field("groups");
         let asks = |fields: &[&str]| fields.iter().any(|field| groups.field(field).exists());
         let asked_by = dimensions(ctx, &viewer, &group_by, custom_fields.unwrap_or_default()).await?;

@@ -108,13 +108,7 @@ impl Incidents {
         {
             problems.add(UserError::taken(["key"], format!("there is a rule `{}` already", command.key)));
         }
-        let active = Predicate::eq("retired", false);
-        let visible = access::visibility::unmasked(&self.tickets().access().visible(tx.ctx()));
-        let scoped = self.tickets().access().scoped(tx.ctx(), &visible);
-        if query::count(&*tx, &scoped, &ALERT_RULE, &active).await?.total >= MAX_ALERT_RULES as u64 {
-            let message = format!("there are {MAX_ALERT_RULES} rules; no more are allowed");
-            problems.add(UserError::limit([] as [&str; 0], message, MAX_ALERT_RULES as u64));
-        }
+        problems.take(self.check_room_for_rule_in(tx, &[]).await)?;
         let document =
             problems.take(self.rule_document_in(tx, &command.draft).await.map_err(|error| error.within("says")))?;
         problems.check()?;
@@ -129,6 +123,18 @@ impl Incidents {
             ("document", Value::Json(json!(document))),
         ];
         KIND.insert_in(tx, ALERT_RULE_CREATED, values).await
+    }
+
+    /// Refuses one more rule that is not retired than a tenant may have.
+    async fn check_room_for_rule_in(&self, tx: &Tx, path: &[&str]) -> Result<()> {
+        let active = Predicate::eq("retired", false);
+        let visible = access::visibility::unmasked(&self.tickets().access().visible(tx.ctx()));
+        let scoped = self.tickets().access().scoped(tx.ctx(), &visible);
+        if query::count(tx, &scoped, &ALERT_RULE, &active).await?.total >= MAX_ALERT_RULES as u64 {
+            let message = format!("there are {MAX_ALERT_RULES} rules; no more are allowed");
+            return Err(UserError::limit(path.iter().copied(), message, MAX_ALERT_RULES as u64).into());
+        }
+        Ok(())
     }
 
     /// Changes a rule of alerts. It holds for alerts that come in from now on.
@@ -170,6 +176,9 @@ impl Incidents {
             row.set("position", position.into());
         }
         if let Some(retired) = command.retired {
+            if before.bool("retired") && !retired {
+                problems.take(self.check_room_for_rule_in(tx, &["retired"]).await)?;
+            }
             row.set("retired", retired.into());
         }
         if let Some(draft) = &command.draft

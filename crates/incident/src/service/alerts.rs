@@ -90,6 +90,9 @@ impl Incidents {
                 Err(other) => return Err(other),
             }
         }
+        // Incidents are held in the order of their keys: two calls that tell of the same ones in another order would each wait for the
+        // other. Alerts of one key stay in theirs.
+        accepted.sort_by_cached_key(|(_, report, rule)| rule.document.deduplication_key(&rule.key, report));
         // Who may tell of alerts may do with incidents what the rules say.
         let grants = self.tickets().access().system_ctx(ctx.tenant, &ctx.request_id).grants;
         let acting = Ctx { grants, ..ctx.clone() };

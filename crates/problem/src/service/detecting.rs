@@ -49,6 +49,11 @@ fn affected() -> Predicate {
     !Predicate::eq("link", ItemLink::NotImpacted.as_str())
 }
 
+/// A service that can be chosen.
+fn in_use(service: &Row) -> Option<ServiceRef> {
+    (!service.bool("retired")).then(|| ServiceRef::Id(Id::new(prefix::SERVICE, service.id())))
+}
+
 impl Problems {
     /// Tries the rules on an incident that was opened, or that configuration items came onto: where one is met, a candidate is opened with
     /// the incidents that met it, or the incident joins the candidate that is open already.
@@ -194,6 +199,21 @@ impl Problems {
         self.create_in(tx, &command, number, detection).await
     }
 
+    /// A service for a new problem; `None` when it is no longer in use, or not there.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn service_in_use(
+        &self,
+        connection: &impl ConnectionTrait,
+        ctx: &Ctx,
+        service: Uuid,
+    ) -> Result<Option<ServiceRef>> {
+        let condition = Predicate::eq("id", service);
+        let row = self.tickets.access().find_unmasked(connection, ctx, &SERVICE, Some(condition)).await?;
+        Ok(row.as_ref().and_then(in_use))
+    }
+
     /// What a candidate is about: in words, and in its fields.
     async fn about_in(
         &self,
@@ -217,12 +237,10 @@ impl Problems {
             }
             Common::ServiceAndCategory(service, category) => {
                 let row = access.find_unmasked(&*tx, ctx, &SERVICE, Some(Predicate::eq("id", service))).await?;
+                draft.service = row.as_ref().and_then(in_use);
                 let of = access.find_unmasked(&*tx, ctx, &CATEGORY, Some(Predicate::eq("id", category))).await?;
                 let name = |row: &Option<Row>| row.as_ref().map(|row| row.text("name")).unwrap_or_default();
                 let what = format!("{} ({})", name(&row), name(&of));
-                if row.is_some_and(|row| !row.bool("retired")) {
-                    draft.service = Some(ServiceRef::Id(Id::new(prefix::SERVICE, service)));
-                }
                 draft.category = of.filter(|row| !row.bool("retired")).map(|row| row.text("key"));
                 Ok((what, draft))
             }

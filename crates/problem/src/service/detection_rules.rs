@@ -114,10 +114,7 @@ impl Problems {
             complaints.add(UserError::taken(["key"], format!("there is a rule `{}` already", command.key)));
         }
         let ctx = tx.ctx().clone();
-        if self.active_detection_rules(&*tx, &ctx).await?.len() >= MAX_DETECTION_RULES {
-            let message = format!("there are {MAX_DETECTION_RULES} rules; no more are allowed");
-            complaints.add(UserError::limit([] as [&str; 0], message, MAX_DETECTION_RULES as u64));
-        }
+        complaints.take(self.check_room_for_rule_in(tx, &[]).await)?;
         let document = self.detection_document(&*tx, &ctx, &command.draft).await;
         let document = complaints.take(document.map_err(|error| error.within("says")))?;
         complaints.check()?;
@@ -131,6 +128,15 @@ impl Problems {
             ("document", Value::Json(json!(document))),
         ];
         KIND.insert_in(tx, DETECTION_RULE_CREATED, values).await
+    }
+
+    /// Refuses one more rule that is not retired than a tenant may have.
+    async fn check_room_for_rule_in(&self, tx: &Tx, path: &[&str]) -> Result<()> {
+        if self.active_detection_rules(tx, tx.ctx()).await?.len() >= MAX_DETECTION_RULES {
+            let message = format!("there are {MAX_DETECTION_RULES} rules; no more are allowed");
+            return Err(UserError::limit(path.iter().copied(), message, MAX_DETECTION_RULES as u64).into());
+        }
+        Ok(())
     }
 
     /// Changes a rule. Candidates that are open stay as they are.
@@ -169,6 +175,9 @@ impl Problems {
             }
         }
         if let Some(retired) = command.retired {
+            if before.bool("retired") && !retired {
+                complaints.take(self.check_room_for_rule_in(tx, &["retired"]).await)?;
+            }
             row.set("retired", retired.into());
         }
         if let Some(draft) = &command.draft {

@@ -93,7 +93,7 @@ fn a_change_of_priority_keeps_what_has_gone_by_and_applies_the_new_target() {
     let clock = story.clock();
     assert_eq!((clock.started_at, clock.target), (at("Mon 08:00"), hours(2)));
     assert_eq!(clock.due_at, Some(at("Mon 10:00")), "an hour had gone by");
-    assert_eq!(clock.segments.last().unwrap().cause, Cause::Retargeted);
+    assert_eq!(clock.segments.list().last().unwrap().cause, Cause::Retargeted);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn reopening_resumes_the_clock_and_the_time_while_resolved_does_not_count() {
     let clock = story.clock();
     assert_eq!((clock.phase, clock.elapsed, clock.ordinal), (Phase::Running, hours(2), 1));
     assert_eq!((clock.stopped_at, clock.due_at), (None, Some(at("Thu 14:00"))));
-    assert_eq!(clock.segments.last().unwrap().cause, Cause::Reopened);
+    assert_eq!(clock.segments.list().last().unwrap().cause, Cause::Reopened);
     story.resolved("Thu 09:00").state("Fri 09:00", StateCategory::Closed);
     assert_eq!(story.clock().stopped_at, Some(at("Thu 09:00")), "closing is no second stop");
 }
@@ -324,7 +324,7 @@ fn clocks_of_machines_that_differ_never_make_time_go_back() {
     let mut story = Story::under([resolution(8)]);
     story.opened("Mon 08:00").waits("Mon 09:00", WaitingReason::Requester).works("Mon 08:59");
     assert_eq!(story.clock().elapsed, hours(1));
-    assert!(story.clock().segments.is_sorted_by_key(|segment| segment.from));
+    assert!(story.clock().segments.list().is_sorted_by_key(|segment| segment.from));
 }
 
 #[test]
@@ -350,8 +350,8 @@ fn a_clock_remembers_a_limited_number_of_stretches_and_loses_no_time() {
         story.at(begin + minutes(number * 3), category, reason);
     }
     let clock = story.clock();
-    assert_eq!(clock.segments.len(), sla::clock::MAX_SEGMENTS);
-    assert_eq!((clock.segments[0].cause, clock.segments[1].cause), (Cause::Opened, Cause::Earlier));
+    assert_eq!(clock.segments.len(), sla::segments::MAX_SEGMENTS);
+    assert_eq!((clock.segments.list()[0].cause, clock.segments.list()[1].cause), (Cause::Opened, Cause::Earlier));
     assert_eq!(clock.elapsed, minutes(600), "every other stretch of three minutes");
 }
 

@@ -22,7 +22,7 @@ use super::row::Shape;
 use super::{OrderTerm, Scoped};
 
 /// The alias of the root record's own table.
-const ROOT: &str = "r";
+pub(super) const ROOT: &str = "r";
 /// How a statement begins.
 const SELECT: &str = "SELECT ";
 /// Stands for the columns until the head is put in its place.
@@ -230,6 +230,11 @@ impl<'a> Compiler<'a> {
     pub(super) fn visible(&mut self, filter: &Predicate) -> SelectStatement {
         let mut statement = Sql::select();
         statement.from_as(Alias::new(self.record.table), Alias::new(ROOT));
+        self.visible_among(statement, filter)
+    }
+
+    /// The same of a statement that reads the record's table, as [`ROOT`], together with others.
+    pub(super) fn visible_among(&mut self, mut statement: SelectStatement, filter: &Predicate) -> SelectStatement {
         statement.and_where(Expr::col((Alias::new(ROOT), Alias::new("tenant_id"))).eq(self.scoped.tenant));
         let row = match self.scoped.visible.get(self.record.name) {
             Some(visibility) => visibility.row.clone(),
@@ -539,14 +544,14 @@ fn literal(value: &Value) -> Expr {
     }
 }
 
-fn constant(value: bool) -> Expr {
+pub(super) fn constant(value: bool) -> Expr {
     Expr::cust(if value { "1 = 1" } else { "1 = 0" })
 }
 
-fn conjunction(parts: impl IntoIterator<Item = Expr>) -> Expr {
+pub(super) fn conjunction(parts: impl IntoIterator<Item = Expr>) -> Expr {
     parts.into_iter().reduce(ExprTrait::and).unwrap_or_else(|| constant(true))
 }
 
-fn disjunction(parts: impl IntoIterator<Item = Expr>) -> Expr {
+pub(super) fn disjunction(parts: impl IntoIterator<Item = Expr>) -> Expr {
     parts.into_iter().reduce(ExprTrait::or).unwrap_or_else(|| constant(false))
 }

@@ -81,6 +81,11 @@ impl Cursors {
         })
     }
 
+    /// Of places that are no rows' order values.
+    pub(super) fn at(sealer: &CursorSealer, tenant: Uuid, fingerprint: &[u8], positions: Vec<Position>) -> Self {
+        Self(Made::Pages { sealer: sealer.clone(), tenant, fingerprint: fingerprint.to_vec(), positions })
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match &self.0 {

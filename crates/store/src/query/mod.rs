@@ -5,7 +5,9 @@
 
 mod compile;
 mod cursor;
+mod recurrence;
 mod row;
+mod search;
 mod statistics;
 mod write;
 
@@ -19,9 +21,11 @@ use crate::error::to_error as database_error;
 
 use compile::Compiler;
 pub use cursor::{Cursors, fingerprint};
+pub use recurrence::{Recurrence, RecurrenceFigures, RecurrenceGroup, recurrence, recurrence_subjects};
 pub use row::Row;
+pub use search::{Found, FoundPage, SEARCH_WINDOW, Search, Term, TextIndex, count_found, search};
 pub use statistics::{Durations, Group, GroupBy, Statistics, statistics};
-pub use write::{delete_in, hold_in, insert_all_in, insert_in, insert_unique_in, put_all_in, update_in};
+pub use write::{delete_in, hold_in, insert_all_in, insert_in, insert_unique_in, update_in};
 
 /// Whose data a statement reads, and what of it.
 #[derive(Clone, Copy, Debug)]

@@ -205,7 +205,7 @@ fn within(field: &'static str, bounds: &[Timestamp]) -> Predicate {
 }
 
 /// Whole seconds since 1970, the same on both engines.
-fn seconds(backend: DbBackend, instant: Expr) -> Expr {
+pub(super) fn seconds(backend: DbBackend, instant: Expr) -> Expr {
     match backend {
         DbBackend::Postgres => {
             let epoch = Func::cust(Alias::new("date_part")).arg("epoch").arg(instant);

@@ -2,7 +2,7 @@
 
 use kernel::{Error, Result, UserError, Uuid};
 use predicate::{Field, FieldType, RecordType, Value};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, InsertStatement, LockType, OnConflict, Query as Sql};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, InsertStatement, LockType, Query as Sql};
 
 use super::Row;
 use crate::connection::ConnectionTrait;
@@ -59,26 +59,6 @@ pub async fn insert_all_in(tx: &Tx, tenant: Uuid, record: &'static RecordType, r
                 other => other.map_err(database_error)?,
             };
         }
-    }
-    Ok(())
-}
-
-/// Writes many rows of one type as they are now, those that are there already and those that are not: a statement, or as many
-/// as their values need. The type extends no other.
-///
-/// # Errors
-/// Database errors.
-pub async fn put_all_in(tx: &Tx, tenant: Uuid, record: &'static RecordType, rows: &[Row]) -> Result<()> {
-    for rows in rows.chunks(MAX_PARAMETERS / (record.fields.len() + 2)) {
-        let Some((first, others)) = rows.split_first() else { continue };
-        let mut statement = insert(tenant, first, record.table, record.fields)?;
-        for row in others {
-            statement.values(values(tenant, row, record.fields)?).map_err(Error::internal)?;
-        }
-        let changing = record.fields.iter().filter(|field| field.name != "id").map(|field| Alias::new(field.column));
-        let place = [Alias::new("tenant_id"), Alias::new("id")];
-        statement.on_conflict(OnConflict::columns(place).update_columns(changing).to_owned());
-        tx.execute(&statement).await.map_err(database_error)?;
     }
     Ok(())
 }

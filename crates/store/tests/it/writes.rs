@@ -11,7 +11,7 @@ use sea_orm::Statement;
 use store::{ConnectionTrait, DbResult, Written, is_unique_violation, unique_violation};
 use tokio::sync::Notify;
 
-use crate::support::{add, add_counter, count, counters, ctx, dry, execute, look, make_counters, whole};
+use crate::support::{add, add_counter, count, counters, ctx, dry, event, execute, look, make_counters, whole};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_of_a_group_fail_alone() {
@@ -56,6 +56,48 @@ async fn members_of_a_group_fail_alone() {
                 _ => {}
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_statement_that_goes_with_the_events_is_done_whatever_comes_behind_it() {
+    each_engine(|test| async move {
+        make_counters(&test).await;
+        add(&test.store, &ctx(&test.store), "kept").await.unwrap();
+        for (number, (emits, reads, breaks)) in
+            [(true, false, false), (false, false, false), (true, true, false), (true, false, true)]
+                .into_iter()
+                .enumerate()
+        {
+            let number = number as i64 + 1;
+            let ctx = ctx(&test.store);
+            let result = test.store.write(&ctx, "counter.raise", move |tx| {
+                Box::pin(async move {
+                    let sql = match tx.engine() {
+                        store::Engine::Sqlite => "UPDATE counter SET value = ? WHERE name = ?",
+                        store::Engine::Postgres => "UPDATE counter SET value = $1 WHERE name = $2",
+                    };
+                    let values: [sea_orm::Value; 2] =
+                        [if breaks { None::<i64> } else { Some(number) }.into(), "kept".into()];
+                    let statement = Statement::from_sql_and_values(tx.engine().backend(), sql, values);
+                    tx.execute_with_events(statement).await.db()?;
+                    if emits {
+                        tx.emit(event("counter.raised", tx.new_id(), 1));
+                    }
+                    if reads {
+                        let sql = Statement::from_string(tx.engine().backend(), "SELECT value FROM counter");
+                        let row = tx.query_one_raw(sql).await.db()?.expect("a counter");
+                        assert_eq!(row.try_get_by_index::<i64>(0).db()?, number, "it is seen in the same write");
+                    }
+                    Ok(())
+                })
+            });
+            assert_eq!(result.await.is_err(), breaks, "no value is refused by the table");
+            let value = look::<i64>(&test, "SELECT value FROM counter").await;
+            assert_eq!(value, if breaks { number - 1 } else { number });
+        }
+        assert_eq!(count(&test, "event").await, 2);
     })
     .await;
 }

@@ -285,7 +285,7 @@ pub async fn tenant(access: &Access, slug: &str) -> (Ctx, BTreeMap<&'static str,
     let tenant = access.tenant_create(command).await.unwrap();
     let root = access.command_line_ctx(tenant.id, "test");
     for slug in ["network", "desktop"] {
-        let command = TeamCreate { slug: slug.into(), name: slug.to_uppercase(), description: None };
+        let command = TeamCreate { slug: slug.into(), name: slug.to_uppercase(), ..Default::default() };
         access.team_create(&root, command).await.unwrap();
     }
     let mut people = BTreeMap::new();

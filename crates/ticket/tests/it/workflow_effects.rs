@@ -428,7 +428,8 @@ async fn what_a_transition_makes_costs_so_many_statements() {
         let (with, plain) = (counts[1], *counts.last().unwrap());
         assert_eq!(counts[0], with, "the same every time: {counts:?}");
         println!("{:?}: {with} statements with an approval and three tasks, {plain} without", world.store.engine());
-        assert!(with - plain <= 24, "{counts:?}");
+        // Three of them write the words by which each task is found.
+        assert!(with - plain <= 27, "{counts:?}");
     })
     .await;
 }
