@@ -195,9 +195,10 @@ mod tests {
         Segments::stored(&unknown(text)).unwrap_err();
         let mut short = Segments::default();
         short.push(segment(0));
+        short.push(segment(1));
         assert_eq!(
             Segments::stored(&unknown(short.to_text().unwrap())).unwrap().len(),
-            1,
+            2,
             "and is kept as it is otherwise"
         );
     }
