@@ -67,7 +67,7 @@ use observe::Observer;
 use reaction::Reactions;
 use secret::ServerSecret;
 use sequencer::Sequencer;
-use write::{Aftermath, PostgresWriter};
+use write::{Aftermath, Answer, PostgresWriter, Work, work_of};
 use writer::SqliteWriter;
 
 /// One database, whichever engine. Cheap to clone; all clones share connections and background tasks, which end
@@ -280,17 +280,21 @@ impl Store {
         T: Send + 'static,
         F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        let ctx = ctx.clone();
+        self.write_any(ctx.clone(), name, work_of(work)).await?.of_type()
+    }
+
+    /// Boxed: what an `async fn` does is compiled by each crate that awaits it.
+    fn write_any(&self, ctx: Ctx, name: &'static str, work: Work) -> BoxFuture<'_, Result<Written<Answer>>> {
         match &self.inner.writes {
-            WritePath::Sqlite(writer) => writer.write(ctx, name, work).await,
+            WritePath::Sqlite(writer) => Box::pin(writer.write(ctx, name, work)),
             WritePath::Postgres(writer) => {
                 let writer = writer.clone();
                 // A task of its own: a dropped request leaves no transaction half way.
                 let write = async move { writer.write(ctx, name, work).await }.in_current_span();
-                match self.inner.tasks.spawn(write).await {
-                    Ok(result) => result,
-                    Err(error) => Err(Error::internal(format!("the task of {name} ended without an answer: {error}"))),
-                }
+                let task = self.inner.tasks.spawn(write);
+                let ended =
+                    move |error| Error::internal(format!("the task of {name} ended without an answer: {error}"));
+                Box::pin(async move { task.await.map_err(ended)? })
             }
         }
     }

@@ -1,5 +1,6 @@
 //! One attempt at a write, the same on both engines; and the whole of a write on PostgreSQL.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +64,38 @@ impl<T> Written<T> {
     }
 }
 
+/// What a closure answers, whatever its type. Writes are the same for all of them from here on, so that they are compiled once
+/// and not anew for each closure.
+pub(crate) type Answer = Box<dyn Any + Send>;
+
+/// The closure of a write.
+pub(crate) type Work = Box<dyn for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<Answer>> + Send>;
+
+/// The closure as all of them are run.
+pub(crate) fn work_of<T, F>(mut work: F) -> Work
+where
+    T: Send + 'static,
+    F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+{
+    Box::new(move |tx| {
+        let answer = work(tx);
+        Box::pin(async move { Ok(Box::new(answer.await?) as Answer) })
+    })
+}
+
+impl Written<Answer> {
+    /// With the closure's own answer, whose type is that of [`work_of`].
+    pub(crate) fn of_type<T: 'static>(self) -> Result<Written<T>> {
+        Ok(match self {
+            Written::Fresh { value, events, along } => {
+                let value = value.downcast().map_err(|_| Error::internal("a closure answered for another"))?;
+                Written::Fresh { value: *value, events, along }
+            }
+            Written::Replayed { record, events } => Written::Replayed { record, events },
+        })
+    }
+}
+
 /// What a commit sets off in this process.
 #[derive(Clone)]
 pub(crate) struct Aftermath {
@@ -94,10 +127,7 @@ impl Aftermath {
 }
 
 /// Runs the closure once inside its transaction, with all that belongs to it, but for the commit.
-pub(crate) async fn attempt<T, F>(tx: &mut Tx, limits: &Limits, work: &mut F) -> Result<(Written<T>, Traces)>
-where
-    F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
-{
+pub(crate) async fn attempt(tx: &mut Tx, limits: &Limits, work: &mut Work) -> Result<(Written<Answer>, Traces)> {
     let call = CallKey::of(tx.ctx(), tx.name())?;
     if let Some(call) = &call
         && let Some(earlier) = idempotency::claim(tx, call, limits).await?
@@ -120,10 +150,7 @@ where
     }
 }
 
-async fn steps<T, F>(tx: &mut Tx, call: Option<&CallKey>, work: &mut F) -> Result<(Written<T>, Traces)>
-where
-    F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
-{
+async fn steps(tx: &mut Tx, call: Option<&CallKey>, work: &mut Work) -> Result<(Written<Answer>, Traces)> {
     let value = work(tx).await?;
     tx.react().await?;
     if tx.failed() {
@@ -166,10 +193,7 @@ pub(crate) struct PostgresWriter {
 
 impl PostgresWriter {
     /// The whole of one write.
-    pub(crate) async fn write<T, F>(&self, ctx: Ctx, name: &'static str, mut work: F) -> Result<Written<T>>
-    where
-        F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
-    {
+    pub(crate) async fn write(&self, ctx: Ctx, name: &'static str, mut work: Work) -> Result<Written<Answer>> {
         for number in 1.. {
             match self.once(&ctx, name, &mut work).await {
                 Err(Failed { again: true, .. }) if number < self.limits.write_attempts => {
@@ -183,10 +207,12 @@ impl PostgresWriter {
         Err(unavailable("the change could not be made; try again in a moment"))
     }
 
-    async fn once<T, F>(&self, ctx: &Ctx, name: &'static str, work: &mut F) -> std::result::Result<Written<T>, Failed>
-    where
-        F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
-    {
+    async fn once(
+        &self,
+        ctx: &Ctx,
+        name: &'static str,
+        work: &mut Work,
+    ) -> std::result::Result<Written<Answer>, Failed> {
         let mut lease = self.connections.lease().await.db()?;
         lease.begin().await.db()?;
         let lease = Arc::new(Mutex::new(lease));

@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use futures_util::future::BoxFuture;
 use kernel::{Ctx, Error, Result};
 use sea_orm::DbErr;
 use tokio::sync::{mpsc, oneshot};
@@ -19,26 +18,14 @@ use crate::observe::Observer;
 use crate::reaction::Reactions;
 use crate::sqlite::SqliteConnection;
 use crate::tx::{Session, Shared, Tx};
-use crate::write::{Aftermath, Traces, Written, attempt};
+use crate::write::{Aftermath, Answer, Traces, Work, Written, attempt};
 
 /// Where writes wait for the writer.
 #[derive(Clone)]
 pub(crate) struct SqliteWriter {
-    queue: mpsc::Sender<Box<dyn Member>>,
+    queue: mpsc::Sender<Member>,
     in_flight: InFlight,
     limits: Arc<Limits>,
-}
-
-/// One write among others, whatever its types.
-trait Member: Send {
-    /// Whether nobody waits for the answer any more.
-    fn abandoned(&self) -> bool;
-    /// Who writes, under which name.
-    fn identity(&self) -> (Ctx, &'static str);
-    /// Runs the closure once and keeps what it answered.
-    fn attempt<'a>(&'a mut self, tx: &'a mut Tx, limits: &'a Limits) -> BoxFuture<'a, Verdict>;
-    /// Answers: with what was kept, or, where that is a success that was not committed, with the reason.
-    fn answer(self: Box<Self>, committed: Result<()>);
 }
 
 /// What is to become of a member's savepoint.
@@ -47,48 +34,40 @@ enum Verdict {
     Discard,
 }
 
-struct Write<T, F> {
+/// One write among others.
+struct Member {
     ctx: Ctx,
     name: &'static str,
-    work: F,
-    result: Option<Result<Written<T>>>,
-    reply: oneshot::Sender<Result<Written<T>>>,
+    work: Work,
+    result: Option<Result<Written<Answer>>>,
+    reply: oneshot::Sender<Result<Written<Answer>>>,
     span: tracing::Span,
     /// Given back when this is answered.
     _running: Option<Running>,
 }
 
-impl<T, F> Member for Write<T, F>
-where
-    T: Send + 'static,
-    F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
-{
+impl Member {
+    /// Whether nobody waits for the answer any more.
     fn abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
-    fn identity(&self) -> (Ctx, &'static str) {
-        (self.ctx.clone(), self.name)
-    }
-
-    fn attempt<'a>(&'a mut self, tx: &'a mut Tx, limits: &'a Limits) -> BoxFuture<'a, Verdict> {
-        let span = self.span.clone();
-        let run = async move {
-            match attempt(tx, limits, &mut self.work).await {
-                Ok((written, traces)) => {
-                    self.result = Some(Ok(written));
-                    if self.ctx.mutation.dry_run { Verdict::Discard } else { Verdict::Keep(traces) }
-                }
-                Err(error) => {
-                    self.result = Some(Err(error));
-                    Verdict::Discard
-                }
+    /// Runs the closure once and keeps what it answered.
+    async fn attempt(&mut self, tx: &mut Tx, limits: &Limits) -> Verdict {
+        match attempt(tx, limits, &mut self.work).instrument(self.span.clone()).await {
+            Ok((written, traces)) => {
+                self.result = Some(Ok(written));
+                if self.ctx.mutation.dry_run { Verdict::Discard } else { Verdict::Keep(traces) }
             }
-        };
-        Box::pin(run.instrument(span))
+            Err(error) => {
+                self.result = Some(Err(error));
+                Verdict::Discard
+            }
+        }
     }
 
-    fn answer(self: Box<Self>, committed: Result<()>) {
+    /// Answers: with what was kept, or, where that is a success that was not committed, with the reason.
+    fn answer(self, committed: Result<()>) {
         let answer = match (self.result, committed) {
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
             (Some(Ok(written)), Ok(())) => Ok(written),
@@ -118,18 +97,14 @@ impl SqliteWriter {
     }
 
     /// The whole of one write.
-    pub(crate) async fn write<T, F>(&self, ctx: Ctx, name: &'static str, work: F) -> Result<Written<T>>
-    where
-        T: Send + 'static,
-        F: for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
-    {
+    pub(crate) async fn write(&self, ctx: Ctx, name: &'static str, work: Work) -> Result<Written<Answer>> {
         let running = match CallKey::of(&ctx, name)? {
             Some(call) => Some(self.in_flight.enter(call, self.limits.lock_wait).await?),
             None => None,
         };
         let (reply, answer) = oneshot::channel();
         let span = tracing::Span::current();
-        let write = Box::new(Write { ctx, name, work, result: None, reply, span, _running: running });
+        let write = Member { ctx, name, work, result: None, reply, span, _running: running };
         self.queue.try_send(write).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => unavailable("too many changes are waiting; try again in a moment"),
             mpsc::error::TrySendError::Closed(_) => unavailable("the server is shutting down"),
@@ -146,13 +121,13 @@ struct WriterTask {
     limits: Arc<Limits>,
     aftermath: Aftermath,
     reactions: Reactions,
-    waiting: mpsc::Receiver<Box<dyn Member>>,
+    waiting: mpsc::Receiver<Member>,
 }
 
 /// The members of one group that have run, and what their commit sets off.
 #[derive(Default)]
 struct Group {
-    members: Vec<Box<dyn Member>>,
+    members: Vec<Member>,
     traces: Vec<Traces>,
 }
 
@@ -175,7 +150,7 @@ impl WriterTask {
     }
 
     /// Runs a group and answers its members.
-    async fn serve_group(&mut self, first: Box<dyn Member>) {
+    async fn serve_group(&mut self, first: Member) {
         let mut group = Group::default();
         match self.run_group(first, &mut group).await {
             Ok(()) => {
@@ -194,7 +169,7 @@ impl WriterTask {
         }
     }
 
-    async fn run_group(&mut self, first: Box<dyn Member>, group: &mut Group) -> Result<(), DbErr> {
+    async fn run_group(&mut self, first: Member, group: &mut Group) -> Result<(), DbErr> {
         let shared = match self.begin() {
             Ok(shared) => Arc::new(shared),
             Err(error) => {
@@ -216,7 +191,7 @@ impl WriterTask {
         }
         shared.write_head()?;
         for member in &group.members {
-            self.observer.fault(member.identity().1)?;
+            self.observer.fault(member.name)?;
         }
         shared.control(&["COMMIT"])
     }
@@ -232,10 +207,10 @@ impl WriterTask {
     }
 
     /// Runs one member in its savepoint. An error is one of the whole group.
-    async fn run_member(&self, shared: &Arc<Shared>, member: Box<dyn Member>, group: &mut Group) -> Result<(), DbErr> {
+    async fn run_member(&self, shared: &Arc<Shared>, member: Member, group: &mut Group) -> Result<(), DbErr> {
         group.members.push(member);
         let member = group.members.last_mut().expect("it was pushed a line above");
-        let (ctx, name) = member.identity();
+        let (ctx, name) = (member.ctx.clone(), member.name);
         for number in 1.. {
             shared.open_with_next();
             let last = shared.last();
