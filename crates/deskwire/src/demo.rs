@@ -21,6 +21,7 @@ use incident::{AlertRuleDraft, CreateAlertRule, CreateIncident, EscalateIncident
 use kernel::id::prefix;
 use kernel::{Clock, Ctx, ManualClock, Mutation, Patch};
 use serde_json::{Map, Value as Json, json};
+use ticket::canned_response::CreateCannedResponse;
 use ticket::custom_field::{
     Audience, Constraints, CreateCustomField, CustomFieldType, FieldOption, Given, SetCustomField,
 };
@@ -112,6 +113,20 @@ const CATEGORIES: &[(&str, &str, Option<&str>)] = &[
     ("printer", "Printer", Some("workplace")),
     ("laptop", "Laptop", Some("workplace")),
     ("software", "Software", None),
+];
+
+/// Key, title and text of what is often answered.
+const CANNED_RESPONSES: &[(&str, &str, &str)] = &[
+    (
+        "need-more-details",
+        "Need more details",
+        "Dear {{requester.name}},\n\nto help you with **{{ticket.title}}** we need to know: what did you do just before, and what did the screen say?\n\n{{viewer.name}}",
+    ),
+    (
+        "restarted",
+        "Restarted, please try again",
+        "We have restarted it. Please try again, and tell us in {{ticket.number}} if it comes back.",
+    ),
 ];
 
 /// Key, name, the team that looks after it, and the categories of the incidents that interrupt it.
@@ -214,6 +229,7 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     }
     load_configuration(platform, &ctx).await?;
     load_custom_fields(platform, &ctx).await?;
+    load_canned_responses(platform, &ctx).await?;
     service_levels::load(platform, &ctx).await?;
     load_incidents(platform).await?;
     agreements::load(platform, &ctx).await?;
@@ -223,6 +239,19 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
 }
 
 /// Where people sit, which they say themselves, and what agents note for the controllers.
+async fn load_canned_responses(platform: &Platform, ctx: &Ctx) -> Result<()> {
+    for (key, title, body) in CANNED_RESPONSES {
+        let command = CreateCannedResponse {
+            key: (*key).to_owned(),
+            title: (*title).to_owned(),
+            body: (*body).to_owned(),
+            team: None,
+        };
+        platform.tickets.create_canned_response(ctx, command).await?;
+    }
+    Ok(())
+}
+
 async fn load_custom_fields(platform: &Platform, ctx: &Ctx) -> Result<()> {
     let option = |(key, name): &(&str, &str)| FieldOption { key: (*key).into(), name: (*name).into(), retired: false };
     let field = |key: &str, name: &str, kind, audience| CreateCustomField {

@@ -19,6 +19,7 @@ pub mod custom_fields;
 pub mod door;
 pub mod error;
 pub mod filters;
+pub mod html;
 pub mod incidents;
 pub mod loaders;
 pub mod operations;

@@ -306,6 +306,22 @@ pub async fn comments(
     Ok(Loaders::one(ctx, key).await?.unwrap_or_default())
 }
 
+/// What a comment said before it was edited.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn comment_revisions(ctx: &Context<'_>, comment: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, RevisionsKey(comment)).await?.unwrap_or_default())
+}
+
+/// The mentions in a comment, with the users.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn mentions(ctx: &Context<'_>, comment: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, MentionsKey(comment)).await?.unwrap_or_default())
+}
+
 /// The watchers of a ticket, with the users.
 ///
 /// # Errors
@@ -577,6 +593,12 @@ macro_rules! belonging {
 
 belonging!(TeamsOfKey, access::Team, |batch, actors| batch.platform.access.teams_of(&batch.ctx()?, actors).await?);
 belonging!(RolesOfKey, HeldRole, |batch, actors| batch.platform.access.roles_of(&batch.ctx()?, actors).await?);
+belonging!(RevisionsKey, Row, |batch, comments| {
+    by_field("comment", batch.platform.tickets.revisions_of(&batch.ctx()?, comments).await?)
+});
+belonging!(MentionsKey, Row, |batch, comments| {
+    by_field("comment", batch.platform.tickets.mentions_of(&batch.ctx()?, comments).await?)
+});
 belonging!(WatchersKey, Row, |batch, tickets| {
     by_ticket(batch.platform.tickets.watchers_of(&batch.ctx()?, tickets).await?)
 });

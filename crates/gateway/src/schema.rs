@@ -46,7 +46,8 @@ use crate::service_levels::{Calendar, SlaClock, SlaPolicy};
 use crate::tasks::Task;
 use crate::tasks::mutations::TaskMutations;
 use crate::tasks::queries::TaskQueries;
-use crate::tickets::comments::Comment;
+use crate::tickets::canned_responses::{CannedResponse, CannedResponseMutations, CannedResponseQueries};
+use crate::tickets::comments::{Comment, CommentMutations};
 use crate::tickets::links::LinkMutations;
 use crate::tickets::mutations::TicketMutations;
 use crate::tickets::queries::TicketQueries;
@@ -74,6 +75,7 @@ pub struct Query(
     StatisticsQueries,
     RecurrenceQueries,
     SavedFilterQueries,
+    CannedResponseQueries,
     TaskQueries,
     CustomFieldQueries,
     ServiceLevelQueries,
@@ -100,6 +102,8 @@ pub struct Mutation(
     TaskMutations,
     ApprovalMutations,
     SavedFilterMutations,
+    CommentMutations,
+    CannedResponseMutations,
     CustomFieldMutations,
     ServiceLevelMutations,
     ServiceLevelOperations,
@@ -134,6 +138,8 @@ pub enum Node {
     Team(Team),
     /// A comment.
     Comment(Comment),
+    /// What is often answered.
+    CannedResponse(CannedResponse),
     /// A category.
     Category(Category),
     /// A service.
@@ -388,6 +394,10 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         prefix::COMMENT => {
             let comment = platform(ctx).tickets.comment(&viewer(ctx)?, id.uuid).await?;
             comment.map(|row| Node::Comment(Comment::from_row(row)))
+        }
+        prefix::CANNED_RESPONSE => {
+            let found = platform(ctx).tickets.canned_response_by_id(&viewer(ctx)?, id.uuid).await?;
+            found.map(|row| Node::CannedResponse(CannedResponse::from_row(row)))
         }
         // Other ids name records that only their own queries show.
         _ => None,

@@ -60,6 +60,8 @@ pub mod prefix {
     pub const PROBLEM_DETECTION_RULE: &str = "pdr";
     /// Comment.
     pub const COMMENT: &str = "com";
+    /// Canned response.
+    pub const CANNED_RESPONSE: &str = "can";
     /// Approval.
     pub const APPROVAL: &str = "apr";
     /// Step of an approval.
@@ -118,6 +120,7 @@ pub mod prefix {
         MAJOR_INCIDENT_ACTION,
         TASK,
         COMMENT,
+        CANNED_RESPONSE,
         EVENT,
         WORKFLOW,
         SERVICE,

@@ -24,6 +24,10 @@ pub const IMPORTED: &str = "TicketImported";
 pub const WORKFLOW_CHANGED: &str = "TicketWorkflowChanged";
 /// A comment was added; its id is in the payload.
 pub const COMMENT_ADDED: &str = "CommentAdded";
+/// A comment says something else now; its id and version are in the payload.
+pub const COMMENT_EDITED: &str = "CommentEdited";
+/// What a comment said was deleted; its id and version are in the payload.
+pub const COMMENT_REDACTED: &str = "CommentRedacted";
 /// The configuration items that the ticket is about changed; each with how it stood there before and after, in the payload.
 pub const ITEMS_CHANGED: &str = "TicketConfigurationItemsChanged";
 /// The ticket was linked with another; type, direction and the other's public id are in the payload.

@@ -235,6 +235,28 @@ pub static CATEGORY: RecordType = RecordType {
     team: &[],
 };
 
+/// What is often answered.
+pub static CANNED_RESPONSE: RecordType = RecordType {
+    name: "cannedResponse",
+    table: "canned_response",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(fact("key", "key", FieldType::Text)),
+        silent(fact("title", "title", FieldType::Text)),
+        shown_only(fact("body", "body", FieldType::Text)),
+        silent(nullable(unordered(fact("team", "team_id", FieldType::Id)))),
+        silent(fact("retired", "retired", FieldType::Bool)),
+        silent(fact("version", "version", FieldType::Int)),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+        silent(fact("updatedAt", "updated_at", FieldType::Time)),
+    ],
+    relations: &[reference("team", "team")],
+    row: Rule::Permission(access::permission::CANNED_RESPONSE_READ),
+    own: &[],
+    team: &[],
+};
+
 /// One cell of the tenant's priority matrix.
 pub static PRIORITY_RULE: RecordType = RecordType {
     name: "priorityRule",
@@ -263,13 +285,60 @@ pub static COMMENT: RecordType = RecordType {
         silent(unordered(fact("author", "author_id", FieldType::Id))),
         silent(fact("visibility", "visibility", FieldType::Enum(CommentVisibility::NAMES))),
         shown_only(fact("body", "body", FieldType::Text)),
+        silent(fact("version", "version", FieldType::Int)),
+        silent(nullable(fact("editedAt", "edited_at", FieldType::Time))),
+        silent(nullable(fact("redactedAt", "redacted_at", FieldType::Time))),
+        silent(nullable(unordered(fact("redactedBy", "redacted_by_id", FieldType::Id)))),
+        shown_only(nullable(fact("redactionReason", "redaction_reason", FieldType::Text))),
         silent(fact("createdAt", "created_at", FieldType::Time)),
     ],
     relations: &[reference("ticket", "ticket"), reference("author", "actor")],
-    row: Rule::All(&[
-        Rule::Through("ticket", &READ),
-        Rule::Any(&[Rule::Equals("visibility", "PUBLIC"), Rule::Through("ticket", &READ_INTERNAL)]),
-    ]),
+    row: AS_COMMENT,
+    own: &[],
+    team: &[],
+};
+
+/// Who sees a comment, and what belongs to it.
+const AS_COMMENT: Rule = Rule::All(&[
+    Rule::Through("ticket", &READ),
+    Rule::Any(&[Rule::Equals("visibility", "PUBLIC"), Rule::Through("ticket", &READ_INTERNAL)]),
+]);
+
+/// What a comment said before it was edited.
+pub static REVISION: RecordType = RecordType {
+    name: "commentRevision",
+    table: "comment_revision",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("comment", "comment_id", FieldType::Id))),
+        silent(unordered(fact("ticket", "ticket_id", FieldType::Id))),
+        silent(fact("visibility", "visibility", FieldType::Enum(CommentVisibility::NAMES))),
+        shown_only(fact("body", "body", FieldType::Text)),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+        silent(fact("replacedAt", "replaced_at", FieldType::Time)),
+    ],
+    relations: &[reference("ticket", "ticket")],
+    row: AS_COMMENT,
+    own: &[],
+    team: &[],
+};
+
+/// Somebody whom a comment names.
+pub static MENTION: RecordType = RecordType {
+    name: "commentMention",
+    table: "comment_mention",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("comment", "comment_id", FieldType::Id))),
+        silent(unordered(fact("ticket", "ticket_id", FieldType::Id))),
+        silent(fact("visibility", "visibility", FieldType::Enum(CommentVisibility::NAMES))),
+        silent(unordered(fact("user", "user_id", FieldType::Id))),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("ticket", "ticket"), reference("comment", "comment"), reference("user", "actor")],
+    row: AS_COMMENT,
     own: &[],
     team: &[],
 };
@@ -470,6 +539,9 @@ pub static ALL: &[&RecordType] = &[
     &CATEGORY,
     &PRIORITY_RULE,
     &COMMENT,
+    &REVISION,
+    &MENTION,
+    &CANNED_RESPONSE,
     &WATCHER,
     &TICKET_ITEM,
     &LINK,

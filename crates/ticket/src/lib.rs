@@ -15,6 +15,7 @@
 pub mod affected;
 pub mod approval;
 pub mod assignment;
+pub mod canned_response;
 pub mod category;
 pub mod commands;
 pub mod comment;
@@ -39,6 +40,7 @@ pub mod recurrence;
 pub mod saved_filter;
 pub mod search;
 pub mod service;
+mod setting;
 pub mod statistics;
 pub mod task;
 pub mod timer;

@@ -12,7 +12,7 @@ use kernel::{Ctx, Page, Result, Timestamp, UserError, Uuid};
 use predicate::{Field, Policy, Predicate, Value};
 use serde_json::Value as Json;
 use store::Tx;
-use store::query::{self, Count, FoundPage, OrderTerm, Row, Search, Term, TextIndex, fingerprint};
+use store::query::{self, Count, FoundPage, OrderTerm, Row, Scoped, Search, Term, TextIndex, fingerprint};
 use store::text;
 
 use access::visibility;
@@ -143,11 +143,23 @@ pub(crate) async fn index_all_in(tx: &Tx, rules: &dyn KindRules, rows: &[Row]) -
 pub(crate) async fn index_comment_in(tx: &Tx, comment: &Row) -> Result<()> {
     let words = text::folded([comment.text("body").as_str()], MAX_INDEXED);
     let Some(ticket) = comment.get("ticket").as_id().filter(|_| !words.is_empty()) else { return Ok(()) };
-    let column = match comment.text("visibility") == CommentVisibility::Public.as_str() {
+    tables::append_text_in(tx, ticket, column_of(comment), &words, MAX_INDEXED).await
+}
+
+/// The column for the words of such a comment.
+fn column_of(comment: &Row) -> &'static str {
+    match comment.text("visibility") == CommentVisibility::Public.as_str() {
         true => "comments",
         false => "internal_comments",
-    };
-    tables::append_text_in(tx, ticket, column, &words, MAX_INDEXED).await
+    }
+}
+
+/// The words of those among these comments that are for the same readers.
+fn said(comments: &[Row], ticket: Uuid, visibility: &str) -> String {
+    let own = comments.iter().filter(|row| row.get("ticket").as_id() == Some(ticket));
+    let bodies: Vec<String> =
+        own.filter(|row| row.text("visibility") == visibility).map(|row| row.text("body")).collect();
+    text::folded(bodies.iter().map(String::as_str), MAX_INDEXED)
 }
 
 /// What is looked for.
@@ -337,21 +349,32 @@ impl Tickets {
             let rows = query::all(tx, &scoped, rules.record(), &own, &[], ids.len() as u64).await?;
             texts.extend(rows.iter().map(|row| Texts::of(rules.as_ref(), row)));
         }
-        let (all, forward) = (Predicate::always(), kernel::PageDirection::Forward);
-        let comments =
-            query::by_parents(tx, &scoped, &COMMENT, "ticket", ids, &all, forward, COMMENTS_READ, &[]).await?;
+        let comments = comments_in(tx, &scoped, ids, &Predicate::always()).await?;
         for text in &mut texts {
-            let said = |visibility: CommentVisibility| {
-                let own = comments.iter().filter(|row| row.get("ticket").as_id() == Some(text.ticket));
-                let own = own.filter(|row| row.text("visibility") == visibility.as_str());
-                let bodies: Vec<String> = own.map(|row| row.text("body")).collect();
-                text::folded(bodies.iter().map(String::as_str), MAX_INDEXED)
-            };
-            (text.comments, text.internal_comments) =
-                (said(CommentVisibility::Public), said(CommentVisibility::Internal));
+            text.comments = said(&comments, text.ticket, CommentVisibility::Public.as_str());
+            text.internal_comments = said(&comments, text.ticket, CommentVisibility::Internal.as_str());
         }
         tables::insert_texts_in(tx, &texts).await
     }
+}
+
+impl Tickets {
+    /// Indexes the comments of a ticket anew that are for the same readers as this one, which has changed.
+    pub(crate) async fn index_comments_anew_in(&self, tx: &Tx, comment: &Row) -> Result<()> {
+        let Some(ticket) = comment.get("ticket").as_id() else { return Ok(()) };
+        let ctx = tx.ctx().clone();
+        let visible = visibility::unmasked(&self.access().visible(&ctx));
+        let visibility = comment.text("visibility");
+        let alike = Predicate::eq("visibility", visibility.as_str());
+        let comments = comments_in(tx, &self.access().scoped(&ctx, &visible), &[ticket], &alike).await?;
+        tables::update_text_in(tx, ticket, column_of(comment), &said(&comments, ticket, &visibility)).await
+    }
+}
+
+/// The first comments of each of these tickets, as many as are indexed.
+async fn comments_in(tx: &Tx, scoped: &Scoped<'_>, tickets: &[Uuid], filter: &Predicate) -> Result<Vec<Row>> {
+    let forward = kernel::PageDirection::Forward;
+    query::by_parents(tx, scoped, &COMMENT, "ticket", tickets, filter, forward, COMMENTS_READ, &[]).await
 }
 
 /// Names a search, so that a cursor of another one is refused.

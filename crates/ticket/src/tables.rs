@@ -199,6 +199,19 @@ pub(crate) async fn append_text_in(tx: &Tx, ticket: Uuid, name: &'static str, wo
     Ok(())
 }
 
+/// Puts these folded words in place of what a column of a ticket's texts holds.
+pub(crate) async fn update_text_in(tx: &Tx, ticket: Uuid, name: &'static str, words: &str) -> Result<()> {
+    let column = Alias::new;
+    let mut update = Query::update();
+    update
+        .table(column("ticket_search"))
+        .value(column(name), words)
+        .and_where(Expr::col(column("tenant_id")).eq(tx.ctx().tenant))
+        .and_where(Expr::col(column("id")).eq(ticket));
+    tx.execute(&update).await.db()?;
+    Ok(())
+}
+
 /// The tickets before this one in the order of their making that are not in the index, the last first.
 pub(crate) async fn without_texts(
     connection: &impl ConnectionTrait,

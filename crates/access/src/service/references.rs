@@ -52,6 +52,25 @@ impl Access {
         query::by_ids(&*tx, &self.scoped(ctx, &visible), &ACTOR, ids, &[]).await
     }
 
+    /// The actors with these ids, or with these addresses (in lower case) where the viewer may read them, as the viewer may read them; by
+    /// one statement, and by none without names.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn users_named_in(&self, tx: &mut Tx, ctx: &Ctx, ids: &[Uuid], emails: &[String]) -> Result<Vec<Row>> {
+        if ids.is_empty() && emails.is_empty() {
+            return Ok(Vec::new());
+        }
+        let emails: Vec<&str> = emails.iter().map(String::as_str).collect();
+        let named = Predicate::Any(vec![Predicate::one_of("id", ids), Predicate::one_of("email", &emails)]);
+        let visible = self.visible(ctx);
+        let limit = (ids.len() + emails.len()) as u64;
+        let mut rows = query::all(&*tx, &self.scoped(ctx, &visible), &ACTOR, &named, &[], limit).await?;
+        // Addresses that the viewer may not read are not in the rows: finding by them would tell them.
+        rows.retain(|row| ids.contains(&row.id()) || emails.contains(&row.text("email").as_str()));
+        Ok(rows)
+    }
+
     /// Whether the actor is a member of the team, in a transaction.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use kernel::{Ctx, Error, Page, Uuid};
 use predicate::{Predicate, RecordType};
 use store::query::{OrderTerm, Slice};
 use ticket::approval::fields::{APPROVAL, DELEGATION};
+use ticket::fields::MENTION;
 use ticket::queries::ListRequest;
 
 use super::types::{Actor, PermissionGrant, Team};
@@ -14,6 +15,7 @@ use crate::connection::page;
 use crate::context::platform;
 use crate::loaders;
 use crate::scalars::{Cursor, DateTime, id_of};
+use crate::tickets::comments::CommentConnection;
 use crate::tickets::queries::log_cursor;
 
 /// One organisation's data.
@@ -143,6 +145,23 @@ impl Viewer {
         let page = page(first, after, last, before)?;
         let (slice, log_cursor) = self.list(ctx, &DELEGATION, filter.clone(), page).await?;
         Ok(DelegationConnection::new(slice, Some((&DELEGATION, filter)), log_cursor))
+    }
+
+    /// The comments that mention the viewer, on tickets that the viewer may see. Oldest first: the newest are `last: 20`.
+    async fn mentions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
+        #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
+    ) -> Result<CommentConnection> {
+        let filter = Predicate::eq("user", self.0.actor.id);
+        let page = page(first, after, last, before)?;
+        let (mut slice, log_cursor) = self.list(ctx, &MENTION, filter.clone(), page).await?;
+        slice.rows = platform(ctx).tickets.comments_of_mentions(&self.0, &slice.rows).await?;
+        Ok(CommentConnection::new(slice, Some((&MENTION, filter)), log_cursor))
     }
 }
 

@@ -89,6 +89,11 @@ impl EventView {
         self.payload_text("type").and_then(IncidentEscalationType::parse) == Some(kind)
     }
 
+    async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
+        let Some(id) = self.payload_id("comment") else { return Ok(None) };
+        Ok(platform(ctx).tickets.comment(&viewer(ctx)?, id).await?.map(Comment::from_row))
+    }
+
     async fn escalation_team(&self, ctx: &Context<'_>, name: &str) -> Result<Option<Team>> {
         let functional = self.is_escalated(IncidentEscalationType::Functional);
         match self.payload_id(name).filter(|_| functional) {
@@ -331,10 +336,23 @@ events! {
         TicketImported {}
         /// A comment was added.
         CommentAdded {
-            /// The comment; null when the viewer may not read it.
+            /// The comment as it is now; null when the viewer may not read it.
             pub async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
-                let Some(id) = self.0.payload_id("comment") else { return Ok(None) };
-                Ok(platform(ctx).tickets.comment(&viewer(ctx)?, id).await?.map(Comment::from_row))
+                self.0.comment(ctx).await
+            }
+        }
+        /// A comment says something else now.
+        CommentEdited {
+            /// The comment as it is now; null when the viewer may not read it.
+            pub async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
+                self.0.comment(ctx).await
+            }
+        }
+        /// What a comment said was deleted.
+        CommentRedacted {
+            /// The comment as it is now; null when the viewer may not read it.
+            pub async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
+                self.0.comment(ctx).await
             }
         }
         /// A problem was opened.
@@ -713,6 +731,10 @@ events! {
         CategoryCreated
         /// A category changed.
         CategoryUpdated
+        /// A canned response was written.
+        CannedResponseCreated
+        /// A canned response changed or was retired.
+        CannedResponseUpdated
         /// Cells of the priority matrix were set.
         PriorityMatrixSet
         /// A workflow was made.

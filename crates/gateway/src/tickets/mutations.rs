@@ -1,19 +1,14 @@
 //! Mutations of tickets of any kind.
 
-use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
 use kernel::UserError as Problem;
 
 use crate::context::{mutation, platform};
 use crate::payload::payload;
 use crate::people::{TeamRefInput, UserRefInput};
 use crate::scalars::{Json, Markdown, reference};
-use crate::tickets::comments::Comment;
-use crate::tickets::event_log::from_store;
-use crate::tickets::events::Event;
 use crate::tickets::queries::ticket_ref;
 use crate::tickets::types::Ticket;
-use crate::tickets::words::CommentVisibility;
-use crate::user_error::{UserError, part};
 
 /// Says who works on a ticket. Absent fields stay, null clears.
 #[derive(Clone, Debug, InputObject)]
@@ -49,21 +44,6 @@ pub struct TicketTransitionInput {
     pub resolve_children: Option<bool>,
     /// Refuse when the ticket has another version.
     pub expected_version: Option<i32>,
-    /// The same key and input give the stored answer.
-    pub idempotency_key: Option<String>,
-    /// Do everything, answer, and roll back.
-    pub dry_run: Option<bool>,
-}
-
-/// Adds a comment to a ticket.
-#[derive(Clone, Debug, InputObject)]
-pub struct CommentAddInput {
-    /// The ticket's id or number.
-    pub id: ID,
-    /// What to say, in Markdown; at most 64 KiB.
-    pub body: Markdown,
-    /// Who may read it; `PUBLIC` when absent.
-    pub visibility: Option<CommentVisibility>,
     /// The same key and input give the stored answer.
     pub idempotency_key: Option<String>,
     /// Do everything, answer, and roll back.
@@ -125,19 +105,6 @@ payload! {
     }
 }
 
-/// The comment that was added.
-#[derive(SimpleObject)]
-pub struct CommentAddPayload {
-    /// The comment; null when it was not done.
-    pub comment: Option<Comment>,
-    /// The ticket after it: an awaited answer puts it back to work.
-    pub ticket: Option<Ticket>,
-    /// What was recorded.
-    pub events: Vec<Event>,
-    /// What the user can mend.
-    pub user_errors: Vec<UserError>,
-}
-
 fn assign_command(input: TicketAssignInput) -> kernel::Result<ticket::AssignTicket> {
     Ok(ticket::AssignTicket {
         ticket: ticket_ref(&input.id)?,
@@ -160,14 +127,6 @@ fn transition_command(input: TicketTransitionInput) -> kernel::Result<ticket::Tr
         comment: input.comment.map(|comment| comment.0),
         resolve_children: input.resolve_children.unwrap_or(false),
         expected_version: input.expected_version,
-    })
-}
-
-fn comment_command(input: CommentAddInput) -> kernel::Result<ticket::AddComment> {
-    Ok(ticket::AddComment {
-        ticket: ticket_ref(&input.id)?,
-        body: input.body.0,
-        visibility: input.visibility.unwrap_or(CommentVisibility::Public).into(),
     })
 }
 
@@ -208,30 +167,6 @@ impl TicketMutations {
             Err(error) => Err(error),
         };
         TicketTransitionPayload::of(ctx, &viewer, result)
-    }
-
-    /// Adds a comment. The requester's public comment on a ticket that waits for them puts it back to work.
-    /// Needs `ticket.comment`, for an internal one `ticket.internal` too.
-    async fn comment_add(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "On which ticket, and what.")] input: CommentAddInput,
-    ) -> Result<CommentAddPayload> {
-        let (viewer, platform) = (mutation(ctx)?, platform(ctx));
-        let result = match comment_command(input) {
-            Ok(command) => platform.tickets.add_comment(&viewer, command).await,
-            Err(error) => Err(error),
-        };
-        let (done, user_errors) = part(result)?;
-        let Some(done) = done else {
-            return Ok(CommentAddPayload { comment: None, ticket: None, events: Vec::new(), user_errors });
-        };
-        Ok(CommentAddPayload {
-            comment: done.comment.map(Comment::from_row),
-            ticket: done.ticket.map(Ticket::from_row),
-            events: from_store(&viewer, platform, done.events),
-            user_errors,
-        })
     }
 
     /// Makes the viewer, or with `ticket.update` somebody else, follow a ticket. Doing it twice changes nothing.

@@ -1,4 +1,8 @@
-//! Comments: public ones for everybody who sees the ticket, internal ones for those who work on it.
+//! Comments: public ones for everybody who sees the ticket, internal ones for those who work on it. What is said can be edited, with
+//! its earlier texts kept, and redacted, with all of them gone.
+
+pub mod mention;
+pub mod revision;
 
 use access::permission::{TICKET_COMMENT, TICKET_INTERNAL};
 use kernel::error::Problems;
@@ -60,12 +64,20 @@ impl Tickets {
                     let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
                     edit.hold_in(tx).await?;
                     let comment = tickets.comment_in(tx, &mut edit, &command.body, command.visibility).await?;
-                    let version = edit.reference().version;
-                    tx.answers_with(RecordRef { id: Id::new(id::prefix::COMMENT, comment.id()), version });
-                    Ok((comment, edit.after))
+                    tickets.answered_in(tx, edit, comment).await
                 })
             })
             .await?;
+        self.comment_outcome(ctx, written).await
+    }
+
+    /// What a write about a comment answers: the comment and its ticket.
+    async fn answered_in(&self, tx: &mut Tx, edit: Edit, comment: Row) -> Result<(Row, Row)> {
+        tx.answers_with(RecordRef { id: Id::new(id::prefix::COMMENT, comment.id()), version: version_of(&comment) });
+        Ok((comment, edit.after))
+    }
+
+    async fn comment_outcome(&self, ctx: &Ctx, written: Written<(Row, Row)>) -> Result<CommentOutcome> {
         let events = self.events_of(ctx, &written).await?;
         match written {
             Written::Fresh { value: (comment, ticket), along, .. } => {
@@ -120,27 +132,26 @@ impl Tickets {
                 ("author", ctx.actor.id.into()),
                 ("visibility", visibility.as_str().into()),
                 ("body", body.into()),
+                ("version", 1.into()),
                 ("createdAt", tx.now().into()),
             ],
         );
         query::insert_in(tx, ctx.tenant, &COMMENT, &comment).await?;
         search::index_comment_in(tx, &comment).await?;
+        let mentions = self.note_mentions_in(tx, &comment, false).await?;
         let role = self.role_in(&ctx, edit);
         if role == CommentRole::Agent && visibility == CommentVisibility::Public {
             self.note_first_response_in(tx, edit).await?;
         }
-        let payload = json!({
-            "comment": comment.id().to_string(), "visibility": visibility.as_str(), "role": role.as_str(),
-        });
+        let mut payload = payload(&comment, &mentions);
+        payload["role"] = json!(role.as_str());
         let mut event = edit.event(self.access(), events::COMMENT_ADDED, payload);
         event.changes.retain(|change| change.field == FIRST_RESPONDED_AT);
         if edit.before.get(FIRST_RESPONDED_AT).is_null() {
             // It was written already; whatever else is saved later in this write must not tell of it again.
             edit.before.set(FIRST_RESPONDED_AT, edit.after.get(FIRST_RESPONDED_AT).clone());
         }
-        if visibility == CommentVisibility::Internal {
-            event.audience = Audience::Internal;
-        }
+        event.audience = audience(visibility);
         tx.emit(event);
         if visibility == CommentVisibility::Public && is_awaited_answer(edit, ctx.actor.id) {
             self.resume_in(tx, edit).await?;
@@ -208,4 +219,25 @@ fn is_awaited_answer(edit: &Edit, author: Uuid) -> bool {
     edit.after.text("stateCategory") == StateCategory::Waiting.as_str()
         && edit.after.text("waitingReason") == WaitingReason::Requester.as_str()
         && edit.after.get("requester").as_id() == Some(author)
+}
+
+/// What events of a comment say of it: never what it says.
+fn payload(comment: &Row, mentions: &[Uuid]) -> serde_json::Value {
+    let mut payload = json!({ "comment": comment.id().to_string(), "visibility": comment.text("visibility") });
+    if !mentions.is_empty() {
+        payload["mentions"] = mentions.iter().map(Uuid::to_string).collect();
+    }
+    payload
+}
+
+/// Whom events of such a comment are for.
+fn audience(visibility: CommentVisibility) -> Audience {
+    match visibility {
+        CommentVisibility::Public => Audience::Public,
+        CommentVisibility::Internal => Audience::Internal,
+    }
+}
+
+fn version_of(comment: &Row) -> i32 {
+    i32::try_from(comment.int("version")).unwrap_or(i32::MAX)
 }
