@@ -29,6 +29,7 @@ pub mod m0022_problem_detection;
 pub mod m0023_escalation;
 pub mod m0025_search;
 pub mod m0026_comments;
+pub mod m0027_time_and_cost;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -63,6 +64,7 @@ pub const ALL: &[SqlMigration] = &[
     m0023_escalation::MIGRATION,
     m0025_search::MIGRATION,
     m0026_comments::MIGRATION,
+    m0027_time_and_cost::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

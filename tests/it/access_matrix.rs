@@ -33,9 +33,16 @@ fn selections(schema: &Schema, object: &str) -> Vec<(String, String)> {
         };
         match name.as_str() {
             "viewerCan" => {
-                for action in
-                    ["UPDATE", "ASSIGN", "TRANSITION", "COMMENT", "COMMENT_INTERNALLY", "OVERRIDE_PRIORITY", "WATCH"]
-                {
+                for action in [
+                    "UPDATE",
+                    "ASSIGN",
+                    "TRANSITION",
+                    "COMMENT",
+                    "COMMENT_INTERNALLY",
+                    "OVERRIDE_PRIORITY",
+                    "WATCH",
+                    "RECORD_TIME",
+                ] {
                     selections.push((
                         format!("viewerCan {action}"),
                         format!("v{action}: viewerCan(action: {action}) {{ allowed }}"),
@@ -112,6 +119,11 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     admin.done("teamUpdate", above, "team { id }").await;
     let up = json!({ "id": ticket["id"], "type": "HIERARCHICAL", "reason": "It takes too long." });
     agent.done("incidentEscalate", up, "incident { id }").await;
+    let hourly = json!({ "amount": "60", "currency": "EUR" });
+    let hour = json!({ "key": "everybody", "name": "Everybody", "description": "All.", "hourly": hourly, "validFrom": "2026-01-01" });
+    let hour = admin.done("labourRateCreate", hour, "rate { id }").await["rate"]["id"].take();
+    let entry = json!({ "ticket": ticket["id"], "duration": "PT1H", "note": "Looked at it." });
+    let entry = agent.done("timeEntryAdd", entry, "timeEntry { id }").await["timeEntry"]["id"].take();
     step(&agent, &ticket, "start", json!({})).await;
     resolve(&agent, &ticket).await;
     let steps = json!([{ "rule": "ANY", "approvers": [{ "user": { "id": company.sam.id } }] }]);
@@ -177,6 +189,8 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("Task", "of team network, added by the administrator", id(&task)),
             ("Problem", "of team network, known to be an error", id(&problem)),
             ("ProblemDetectionRule", "for one device", id(&rule)),
+            ("LabourRate", "for everybody", id(&hour)),
+            ("TimeEntry", "on the incident", id(&entry)),
             ("Service", "remote access", id(&service)),
             ("ConfigurationItem", "the VPN gateway", id(gateway)),
             ("Approval", "asking another requester", id(&approval["approval"]["id"])),
@@ -269,6 +283,9 @@ async fn conditions(schema: &Schema, scene: &Scene, table: &mut Table) {
         ("not reassignmentCount", json!({ "not": { "reassignmentCount": { "gte": 1 } } })),
         ("hierarchicalEscalationLevel", json!({ "hierarchicalEscalationLevel": { "eq": 1 } })),
         ("escalatedTo", json!({ "escalatedTo": { "isNull": false } })),
+        ("timeSpent", json!({ "timeSpent": { "gte": "PT1H" } })),
+        ("cost", json!({ "cost": { "eq": "60" } })),
+        ("cost isNull", json!({ "cost": { "isNull": true } })),
         ("reopenCount", json!({ "reopenCount": { "eq": 0 } })),
         ("resolvedAt", json!({ "resolvedAt": { "isNull": false } })),
         ("resolutionCode", json!({ "resolutionCode": { "eq": "SOLVED" } })),

@@ -40,4 +40,5 @@ mod statements;
 mod statistics;
 mod tasks;
 mod tenants;
+mod time_and_cost;
 mod workflows;

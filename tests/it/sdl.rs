@@ -52,6 +52,8 @@ const RECORDS: &[(&str, &str)] = &[
     ("ServiceLevelRequirement", "serviceLevelRequirement"),
     ("ServiceReview", "serviceReview"),
     ("ServiceImprovement", "serviceImprovement"),
+    ("LabourRate", "labourRate"),
+    ("TimeEntry", "timeEntry"),
     ("Operation", "operation"),
 ];
 
@@ -134,6 +136,10 @@ const COMPUTED: &[(&str, &str)] = &[
     ("ServiceReview.actions", "rows of `serviceReviewAction`, by its row rule"),
     ("Problem.incidents", "rows of `ticketLink`, by its row rule"),
     ("Problem.affectedUserCount", "rows of `ticketLink`, by its row rule"),
+    ("Ticket.timeEntries", "rows of `timeEntry`, by its row rule"),
+    ("Problem.incidentTimeSpent", "rows of `ticketLink`, by its row rule, and the mask of `timeSpent` on both ends"),
+    ("Problem.incidentCost", "rows of `ticketLink`, by its row rule, and the masks of the costs on both ends"),
+    ("Problem.totalCost", "rows of `ticketLink`, by its row rule, and the masks of the costs on both ends"),
     ("ProblemDetectionRule.same", "the field `document`, for whoever sees the rule"),
     ("ProblemDetectionRule.threshold", "the field `document`, for whoever sees the rule"),
     ("ProblemDetectionRule.window", "the field `document`, for whoever sees the rule"),
@@ -285,6 +291,9 @@ fn every_object_type_is_known() {
         "SuggestedKnownError",
         "SimilarIncident",
         "SuggestionReason",
+        "Money",
+        "TicketCost",
+        "TimeEntryState",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };
@@ -336,6 +345,7 @@ fn every_filter_and_every_order_has_a_policy() {
         ("ServiceLevelRequirementFilter", "serviceLevelRequirement"),
         ("ServiceReviewFilter", "serviceReview"),
         ("ServiceImprovementFilter", "serviceImprovement"),
+        ("LabourRateFilter", "labourRate"),
     ];
     for (filter, name) in filters {
         for field in comparisons(&schema, filter) {
@@ -427,6 +437,7 @@ fn every_filter_and_every_order_has_a_policy() {
         ("ServiceLevelRequirementOrderField", "serviceLevelRequirement"),
         ("ServiceReviewOrderField", "serviceReview"),
         ("ServiceImprovementOrderField", "serviceImprovement"),
+        ("LabourRateOrderField", "labourRate"),
     ] {
         let Some(ExtendedType::Enum(found)) = schema.types.get(order) else { panic!("{order} is no enum") };
         // A custom field is ordered by as its document may be read.

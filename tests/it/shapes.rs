@@ -40,6 +40,7 @@ pub fn minimal(schema: &Schema, ty: &Type) -> Value {
                 "EmailAddress" => json!("nobody@nowhere.example"),
                 "DateTime" | "TimePoint" => json!("2026-03-01T09:00:00Z"),
                 "Duration" => json!("PT1H"),
+                "Decimal" => json!("42.50"),
                 _ => json!("text"),
             },
         },

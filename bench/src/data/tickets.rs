@@ -109,6 +109,8 @@ impl<'a> Drawer<'a> {
             ("reassignmentCount", Value::Int(reassignments as i64)),
             ("functionalEscalationLevel", Value::Int(0)),
             ("hierarchicalEscalationLevel", Value::Int(0)),
+            ("timeSpent", Value::Int(0)),
+            ("entriesWithoutRate", Value::Int(0)),
             ("reopenCount", Value::Int(i64::from(random.percent(5)))),
             ("version", Value::Int(version)),
             ("createdAt", opened.into()),

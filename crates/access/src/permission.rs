@@ -85,6 +85,16 @@ permissions! {
     AGREEMENT_READ = "agreement.read",
     /// Create and change agreements on service levels, what is required, service reviews and improvements.
     AGREEMENT_MANAGE = "agreement.manage",
+    /// Write down the time that one has worked on a ticket, and correct it.
+    TIME_RECORD = "time.record",
+    /// Write down and correct anybody's time on a ticket.
+    TIME_MANAGE = "time.manage",
+    /// See what tickets cost.
+    COST_READ = "cost.read",
+    /// See labour rates.
+    RATE_READ = "rate.read",
+    /// Create and change labour rates.
+    RATE_MANAGE = "rate.manage",
 }
 
 /// The permission with this name.
@@ -185,6 +195,7 @@ static AGENT_ROLE: BuiltInRole = BuiltInRole {
         (AGREEMENT_READ, Scope::Tenant),
         (PROBLEM_MANAGE, Scope::Tenant),
         (CANNED_RESPONSE_READ, Scope::Tenant),
+        (TIME_RECORD, Scope::Team),
     ],
 };
 
@@ -202,6 +213,8 @@ static TEAM_LEAD_ROLE: BuiltInRole = BuiltInRole {
         (INCIDENT_MANAGE_MAJOR, Scope::Tenant),
         (TEAM_MANAGE, Scope::Team),
         (FILTER_SHARE, Scope::Team),
+        (TIME_MANAGE, Scope::Team),
+        (COST_READ, Scope::Team),
     ],
 };
 
@@ -241,6 +254,11 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (AGREEMENT_READ, Scope::Tenant),
         (AGREEMENT_MANAGE, Scope::Tenant),
         (PROBLEM_MANAGE, Scope::Tenant),
+        (TIME_RECORD, Scope::Tenant),
+        (TIME_MANAGE, Scope::Tenant),
+        (COST_READ, Scope::Tenant),
+        (RATE_READ, Scope::Tenant),
+        (RATE_MANAGE, Scope::Tenant),
     ],
 };
 
@@ -256,6 +274,8 @@ static AUDITOR_ROLE: BuiltInRole = BuiltInRole {
         (CONFIGURATION_READ, Scope::Tenant),
         (AGREEMENT_READ, Scope::Tenant),
         (CANNED_RESPONSE_READ, Scope::Tenant),
+        (COST_READ, Scope::Tenant),
+        (RATE_READ, Scope::Tenant),
     ],
 };
 

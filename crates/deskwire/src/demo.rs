@@ -7,6 +7,7 @@ mod agreements;
 mod major_incident;
 mod problems;
 mod service_levels;
+mod time;
 
 use access::{
     Access, ApiTokenCreate, Membership, RoleInput, SignIn, TeamCreate, TeamRef, TeamUpdate, TenantCreate, UserCreate,
@@ -235,6 +236,7 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     agreements::load(platform, &ctx).await?;
     load_alert_rule(platform, &ctx).await?;
     problems::load(platform, &ctx).await?;
+    time::load(platform, &ctx).await?;
     Ok(tenant)
 }
 

@@ -4,7 +4,7 @@ use async_graphql::{ID, InputObject};
 use kernel::{Id, Result, UserError};
 use predicate::{Operand, Path, Predicate, Test, Value};
 
-use crate::scalars::TimePoint;
+use crate::scalars::{Decimal, Duration, TimePoint};
 
 /// Compares a text. Several comparisons in one object must all hold.
 #[derive(Clone, Debug, Default, InputObject)]
@@ -72,6 +72,38 @@ pub struct DateTimeFilter {
     pub lt: Option<TimePoint>,
     /// Is earlier or equal.
     pub lte: Option<TimePoint>,
+    /// Is absent (`true`) or present (`false`).
+    pub is_null: Option<bool>,
+}
+
+/// Compares a length of time. Several comparisons in one object must all hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct DurationFilter {
+    /// Is this long.
+    pub eq: Option<Duration>,
+    /// Is longer.
+    pub gt: Option<Duration>,
+    /// Is longer or equal, such as `gte: "PT8H"`.
+    pub gte: Option<Duration>,
+    /// Is shorter.
+    pub lt: Option<Duration>,
+    /// Is shorter or equal.
+    pub lte: Option<Duration>,
+}
+
+/// Compares an amount of money in the tenant's currency. Several comparisons in one object must all hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct DecimalFilter {
+    /// Is this.
+    pub eq: Option<Decimal>,
+    /// Is greater.
+    pub gt: Option<Decimal>,
+    /// Is greater or equal, such as `gte: "1000"`.
+    pub gte: Option<Decimal>,
+    /// Is less.
+    pub lt: Option<Decimal>,
+    /// Is less or equal.
+    pub lte: Option<Decimal>,
     /// Is absent (`true`) or present (`false`).
     pub is_null: Option<bool>,
 }
@@ -194,6 +226,35 @@ impl IntFilter {
             .with(self.gte, |number| Test::Gte(value(number)))
             .with(self.lt, |number| Test::Lt(value(number)))
             .with(self.lte, |number| Test::Lte(value(number)))
+            .all()
+    }
+}
+
+impl DurationFilter {
+    /// As a condition on a field of whole seconds.
+    pub fn on(self, field: &'static str) -> Predicate {
+        let seconds = |length: Duration| value(Value::Int(length.seconds()));
+        Comparisons::of(field)
+            .with(self.eq, |length| Test::Eq(seconds(length)))
+            .with(self.gt, |length| Test::Gt(seconds(length)))
+            .with(self.gte, |length| Test::Gte(seconds(length)))
+            .with(self.lt, |length| Test::Lt(seconds(length)))
+            .with(self.lte, |length| Test::Lte(seconds(length)))
+            .all()
+    }
+}
+
+impl DecimalFilter {
+    /// As a condition on a field of ten-thousandths.
+    pub fn on(self, field: &'static str) -> Predicate {
+        let parts = |number: Decimal| value(Value::Int(number.0));
+        Comparisons::of(field)
+            .with(self.eq, |number| Test::Eq(parts(number)))
+            .with(self.gt, |number| Test::Gt(parts(number)))
+            .with(self.gte, |number| Test::Gte(parts(number)))
+            .with(self.lt, |number| Test::Lt(parts(number)))
+            .with(self.lte, |number| Test::Lte(parts(number)))
+            .with(self.is_null, Test::IsNull)
             .all()
     }
 }

@@ -33,5 +33,6 @@ pub mod search;
 pub mod service_levels;
 pub mod tasks;
 pub mod tickets;
+pub mod time;
 pub mod user_error;
 pub mod workflows;

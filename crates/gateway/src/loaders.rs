@@ -30,6 +30,8 @@ use sla::fields::{CALENDAR, SLA_POLICY};
 use store::query::{Count, Row};
 use ticket::approval::fields::APPROVAL;
 use ticket::fields::{CATEGORY, TICKET};
+use ticket::statistics::Work;
+use ticket::time::fields::{LABOUR_RATE, TIME_ENTRY};
 
 use crate::context::current;
 use crate::door::Viewer;
@@ -322,6 +324,52 @@ pub async fn mentions(ctx: &Context<'_>, comment: Uuid) -> async_graphql::Result
     Ok(Loaders::one(ctx, MentionsKey(comment)).await?.unwrap_or_default())
 }
 
+/// A time entry by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn time_entry(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, TimeEntryKey(id)).await
+}
+
+/// A labour rate by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn labour_rate(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, LabourRateKey(id)).await
+}
+
+/// The first or last `limit` time entries of a ticket, in the order in which they were written down, with their users.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn time_entries(
+    ctx: &Context<'_>,
+    ticket: Uuid,
+    direction: PageDirection,
+    limit: u32,
+) -> async_graphql::Result<Vec<Row>> {
+    let key = TimeEntriesKey { ticket, newest: direction == PageDirection::Backward, limit };
+    Ok(Loaders::one(ctx, key).await?.unwrap_or_default())
+}
+
+/// What the time that was worked on the incidents of a problem adds up to.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn incident_work(ctx: &Context<'_>, problem: Uuid) -> async_graphql::Result<Work> {
+    Ok(Loaders::one(ctx, IncidentWorkKey(problem)).await?.unwrap_or_default())
+}
+
+/// The currency that all amounts of the tenant are in; `None` as long as there is none.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn currency(ctx: &Context<'_>) -> async_graphql::Result<Option<String>> {
+    Loaders::one(ctx, CurrencyKey).await
+}
+
 /// The watchers of a ticket, with the users.
 ///
 /// # Errors
@@ -569,6 +617,8 @@ by_id!(StatusUpdateKey, &STATUS_UPDATE, &[]);
 by_id!(TimelineNoteKey, &TIMELINE_NOTE, &[]);
 by_id!(MajorActionKey, &ACTION, &[]);
 by_id!(DetectionRuleKey, &DETECTION_RULE, &[]);
+by_id!(TimeEntryKey, &TIME_ENTRY, &["user"]);
+by_id!(LabourRateKey, &LABOUR_RATE, &[]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.
 macro_rules! belonging {
@@ -713,6 +763,57 @@ impl Loader<CommentsKey> for Batch {
             answer.extend(groups.map(|(ticket, rows)| (CommentsKey { ticket, newest, limit }, rows)));
         }
         Ok(answer)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct TimeEntriesKey {
+    ticket: Uuid,
+    newest: bool,
+    limit: u32,
+}
+
+impl Loader<TimeEntriesKey> for Batch {
+    type Value = Vec<Row>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[TimeEntriesKey]) -> Result<HashMap<TimeEntriesKey, Vec<Row>>> {
+        let mut answer = HashMap::new();
+        for ((newest, limit), tickets) in grouped(keys.iter().map(|key| ((key.newest, key.limit), key.ticket))) {
+            let direction = if newest { PageDirection::Backward } else { PageDirection::Forward };
+            let rows = self.platform.tickets.time_entries_of(&self.ctx()?, &tickets, direction, limit).await?;
+            let groups = by_ticket(rows).into_iter();
+            answer.extend(groups.map(|(ticket, rows)| (TimeEntriesKey { ticket, newest, limit }, rows)));
+        }
+        Ok(answer)
+    }
+}
+
+/// There is one for all of a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct CurrencyKey;
+
+impl Loader<CurrencyKey> for Batch {
+    type Value = String;
+    type Error = Error;
+
+    async fn load(&self, _: &[CurrencyKey]) -> Result<HashMap<CurrencyKey, String>> {
+        let currency = self.platform.tickets.currency(&self.ctx()?).await?;
+        Ok(currency.into_iter().map(|currency| (CurrencyKey, currency)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct IncidentWorkKey(Uuid);
+
+impl Loader<IncidentWorkKey> for Batch {
+    type Value = Work;
+    type Error = Error;
+
+    async fn load(&self, keys: &[IncidentWorkKey]) -> Result<HashMap<IncidentWorkKey, Work>> {
+        let problems: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let sums = self.platform.problems.incident_work(&self.ctx()?, &problems).await?;
+        Ok(sums.into_iter().map(|(problem, work)| (IncidentWorkKey(problem), work)).collect())
     }
 }
 

@@ -48,6 +48,28 @@ impl ScalarType for Date {
     }
 }
 
+/// A decimal number with at most four digits behind the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decimal(pub i64);
+
+/// An exact decimal number as a text, such as `"42.50"`: at most 12 digits before the point and at most 4 behind it. Never read it
+/// into a floating point number.
+#[Scalar(name = "Decimal", specified_by_url = "https://www.w3.org/TR/xmlschema11-2/#decimal")]
+impl ScalarType for Decimal {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => kernel::money::parse_amount(text)
+                .map(Decimal)
+                .ok_or_else(|| InputValueError::custom("expected a decimal number as a text, such as `\"42.50\"`")),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(kernel::money::format_amount(self.0))
+    }
+}
+
 /// A place in a list or in the event log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
@@ -159,6 +181,11 @@ impl Duration {
     pub fn of_seconds(seconds: i64) -> Self {
         Self(kernel::clock::format_duration(chrono::Duration::seconds(seconds)))
     }
+
+    /// How many seconds it has; the scalar has read it before.
+    pub fn seconds(&self) -> i64 {
+        kernel::parse_duration(&self.0).unwrap_or_default().num_seconds()
+    }
 }
 
 /// A length of time in ISO 8601, such as `P5D` or `PT1H30M`; a day has 24 hours.
@@ -214,6 +241,7 @@ pub fn check_of(name: &str) -> Option<ScalarCheck> {
         "Cursor" => check::<Cursor>,
         "Date" => check::<Date>,
         "DateTime" => check::<DateTime>,
+        "Decimal" => check::<Decimal>,
         "Duration" => check::<Duration>,
         "EmailAddress" => check::<EmailAddress>,
         "JSON" => check::<Json>,

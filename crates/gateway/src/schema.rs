@@ -57,6 +57,9 @@ use crate::tickets::settings::SettingsMutations;
 use crate::tickets::statistics::StatisticsQueries;
 use crate::tickets::subscriptions::TicketSubscriptions;
 use crate::tickets::types::{Category, Ticket};
+use crate::time::mutations::TimeMutations;
+use crate::time::rates::{LabourRateMutations, LabourRateQueries};
+use crate::time::{LabourRate, TimeEntry};
 use crate::workflows::mutations::WorkflowMutations;
 use crate::workflows::queries::WorkflowQueries;
 
@@ -87,6 +90,7 @@ pub struct Query(
     ProblemQueries,
     ProblemDetectionQueries,
     SearchQueries,
+    LabourRateQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -112,6 +116,8 @@ pub struct Mutation(
     MajorIncidentMutations,
     ProblemMutations,
     ProblemDetectionMutations,
+    TimeMutations,
+    LabourRateMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -182,6 +188,10 @@ pub enum Node {
     ServiceReview(ServiceReview),
     /// An entry of the service improvement register.
     ServiceImprovement(ServiceImprovement),
+    /// A labour rate.
+    LabourRate(LabourRate),
+    /// A time entry.
+    TimeEntry(TimeEntry),
     /// An operation.
     Operation(Operation),
 }
@@ -383,6 +393,10 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
             let found = platform(ctx).tickets.by_ids(&viewer(ctx)?, &IMPROVEMENT, &[id.uuid], &[]).await?.pop();
             found.map(|row| Node::ServiceImprovement(ServiceImprovement::from_row(row)))
         }
+        prefix::LABOUR_RATE => {
+            loaders::labour_rate(ctx, id.uuid).await?.map(|row| Node::LabourRate(LabourRate::from_row(row)))
+        }
+        prefix::TIME_ENTRY => crate::time::entries::find(ctx, id.uuid).await?.map(Node::TimeEntry),
         prefix::SAVED_FILTER => {
             let filter = platform(ctx).tickets.saved_filter(&viewer(ctx)?, id.uuid).await?;
             filter.map(|row| Node::SavedFilter(SavedFilter::from_row(row)))

@@ -98,6 +98,10 @@ pub mod prefix {
     pub const SERVICE_REVIEW: &str = "rev";
     /// Service improvement.
     pub const SERVICE_IMPROVEMENT: &str = "imp";
+    /// Labour rate.
+    pub const LABOUR_RATE: &str = "lbr";
+    /// Time entry.
+    pub const TIME_ENTRY: &str = "tme";
 
     /// Every prefix there is.
     pub const ALL: &[&str] = &[
@@ -141,6 +145,8 @@ pub mod prefix {
         OPERATION,
         PROBLEM,
         PROBLEM_DETECTION_RULE,
+        LABOUR_RATE,
+        TIME_ENTRY,
     ];
 }
 

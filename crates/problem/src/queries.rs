@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{Ctx, Page, PageDirection, Result, Uuid};
 use predicate::Predicate;
-use store::query::{self, Query, Row, Slice, fingerprint};
+use store::query::{self, GroupBy, Query, Row, Slice, Statistics, fingerprint};
 use ticket::fields::LINK;
 use ticket::likeness::{Likeness, Suggestion};
+use ticket::statistics::Work;
 use ticket::{LinkType, MAX_CAUSED, MAX_LINKS, TicketKind};
 
 use crate::fields::PROBLEM;
@@ -74,6 +75,29 @@ impl Problems {
             }
         }
         Ok(users.into_iter().map(|(problem, users)| (problem, users.len())).collect())
+    }
+
+    /// What the time that was worked on the incidents of each of these problems adds up to, as far as the viewer may see them, by one
+    /// statement.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn incident_work(&self, ctx: &Ctx, problems: &[Uuid]) -> Result<BTreeMap<Uuid, Work>> {
+        let access = self.tickets().access();
+        let visible = access.visible(ctx);
+        let reader = self.tickets().store().read("problem.incidentWork");
+        let wanted = Statistics {
+            record: &LINK,
+            filter: caused_by_problem().and(Predicate::one_of("target", problems)),
+            group_by: vec![GroupBy::Field("target".to_owned())],
+            between: Vec::new(),
+            matching: Vec::new(),
+            sums: Work::THROUGH_SOURCE.to_vec(),
+            limit: u32::try_from(problems.len()).unwrap_or(u32::MAX),
+        };
+        let groups = query::statistics(&reader, &access.scoped(ctx, &visible), &wanted).await?;
+        let sums = groups.iter().filter_map(|group| Some((group.keys.first()?.as_id()?, Work::of(group))));
+        Ok(sums.collect())
     }
 
     async fn links_of(

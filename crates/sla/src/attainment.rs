@@ -117,6 +117,7 @@ impl ServiceLevels {
             group_by: request.dimensions.iter().map(group).chain([outcome]).collect(),
             between: Vec::new(),
             matching: Vec::new(),
+            sums: Vec::new(),
             limit: 2 * MAX_GROUPS as u32 + 2,
         };
         let rows = query::statistics(&reader, &self.access().scoped(ctx, &visible), &wanted).await?;
@@ -180,6 +181,7 @@ mod tests {
             count,
             durations: Vec::new(),
             matching: Vec::new(),
+            sums: Vec::new(),
         };
         let rows = vec![row("P1", "MET", 2), row("P3", "BREACHED", 5), row("P1", "BREACHED", 1)];
         let groups = together(rows);

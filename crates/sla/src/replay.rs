@@ -56,6 +56,7 @@ impl ServiceLevels {
             group_by: Vec::new(),
             between: Vec::new(),
             matching: Vec::new(),
+            sums: Vec::new(),
             limit: 1,
         };
         let groups = query::statistics(&reader, &scoped, &wanted).await?;

@@ -201,6 +201,8 @@ impl Tickets {
             ("reopenCount", 0.into()),
             ("functionalEscalationLevel", 0.into()),
             ("hierarchicalEscalationLevel", 0.into()),
+            ("timeSpent", 0.into()),
+            ("entriesWithoutRate", 0.into()),
             ("version", 1.into()),
             ("createdAt", tx.now().into()),
             ("updatedAt", tx.now().into()),

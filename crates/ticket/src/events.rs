@@ -56,6 +56,19 @@ pub const APPROVAL_COMPLETED: &str = "ApprovalCompleted";
 pub const APPROVAL_VOIDED: &str = "ApprovalVoided";
 /// Somebody may vote, or may not vote any more, for somebody who is asked.
 pub const APPROVAL_DELEGATED: &str = "ApprovalDelegated";
+/// Time was written down on a ticket; who, and what the entry says, is in the payload of this and the next two.
+pub const TIME_ENTRY_ADDED: &str = "TimeEntryAdded";
+/// A time entry was corrected.
+pub const TIME_ENTRY_UPDATED: &str = "TimeEntryUpdated";
+/// A time entry was taken away.
+pub const TIME_ENTRY_REMOVED: &str = "TimeEntryRemoved";
+/// A labour rate was added.
+pub const LABOUR_RATE_CREATED: &str = "LabourRateCreated";
+/// A labour rate changed.
+pub const LABOUR_RATE_UPDATED: &str = "LabourRateUpdated";
+
+/// What the log calls labour rates.
+pub const SUBJECT_LABOUR_RATE: &str = "labourRate";
 
 /// The event that a change of a tenant's setting leaves behind: `before` names the fields that may have changed, with their
 /// values until then.

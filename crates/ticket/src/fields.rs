@@ -9,6 +9,7 @@ use crate::model::{
     WaitingReason,
 };
 use crate::saved_filter::Sharing;
+use crate::time::fields::{LABOUR_RATE, READ_COST, TIME_ENTRY};
 use Policy::{Always, Never, When};
 
 /// Those who may change what a ticket says.
@@ -19,6 +20,8 @@ const ASSIGN: Policy = When(Rule::Permission(access::permission::TICKET_ASSIGN))
 const OVERRIDE: Policy = When(Rule::Permission(access::permission::TICKET_OVERRIDE_PRIORITY));
 /// Those who work on a ticket.
 const INTERNAL: Policy = When(Rule::Permission(access::permission::TICKET_INTERNAL));
+/// Those who may know what the time on a ticket costs.
+const COST: Policy = When(READ_COST);
 /// Those who keep the tenant's settings.
 const SETTINGS: Policy = When(Rule::Permission(access::permission::SETTINGS_MANAGE));
 
@@ -59,7 +62,7 @@ pub(crate) const fn nullable(field: Field) -> Field {
     Field { nullable: true, ..field }
 }
 
-const fn written(field: Field, write: Policy) -> Field {
+pub(crate) const fn written(field: Field, write: Policy) -> Field {
     Field { write, ..field }
 }
 
@@ -131,6 +134,11 @@ pub static TICKET: RecordType = RecordType {
             UPDATE,
         ),
         written(read_by(nullable(unordered(fact("escalatedTo", "escalated_to_id", FieldType::Id))), INTERNAL), UPDATE),
+        // What its time entries add up to; told by their own events. Costs are in ten-thousandths of the currency's unit.
+        silent(read_by(fact("timeSpent", "time_spent", FieldType::Int), INTERNAL)),
+        silent(read_by(nullable(fact("cost", "cost", FieldType::Int)), COST)),
+        shown_only(read_by(nullable(fact("billableCost", "billable_cost", FieldType::Int)), COST)),
+        shown_only(read_by(fact("entriesWithoutRate", "entries_without_rate", FieldType::Int), COST)),
         silent(fact("version", "version", FieldType::Int)),
         fact("createdAt", "created_at", FieldType::Time),
         silent(fact("updatedAt", "updated_at", FieldType::Time)),
@@ -558,4 +566,6 @@ pub static ALL: &[&RecordType] = &[
     &APPROVAL_VOTE,
     &DELEGATION,
     &SAVED_FILTER,
+    &LABOUR_RATE,
+    &TIME_ENTRY,
 ];

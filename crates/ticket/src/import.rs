@@ -209,6 +209,8 @@ impl Tickets {
             ("reopenCount", 0.into()),
             ("functionalEscalationLevel", 0.into()),
             ("hierarchicalEscalationLevel", 0.into()),
+            ("timeSpent", 0.into()),
+            ("entriesWithoutRate", 0.into()),
             ("version", 0.into()),
             ("createdAt", first.created_at.unwrap_or(first.occurred_at).into()),
         ] {

@@ -10,7 +10,7 @@
 //!
 //! **Events**: see [`events`]. **Permissions**: `ticket.read`, `ticket.internal`, `ticket.create`, `ticket.createOnBehalf`,
 //! `ticket.update`, `ticket.assign`, `ticket.transition`, `ticket.reopen`, `ticket.cancel`, `ticket.comment`,
-//! `ticket.overridePriority`, `approval.start`, `approval.decideOnBehalf`, `filter.share`, `settings.manage`.
+//! `ticket.overridePriority`, `time.record`, `time.manage`, `cost.read`, `rate.read`, `rate.manage`, `approval.start`, `approval.decideOnBehalf`, `filter.share`, `settings.manage`.
 
 pub mod affected;
 pub mod approval;
@@ -43,6 +43,7 @@ pub mod service;
 mod setting;
 pub mod statistics;
 pub mod task;
+pub mod time;
 pub mod timer;
 pub mod transition;
 pub mod watch;

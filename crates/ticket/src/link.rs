@@ -147,7 +147,7 @@ impl Tickets {
     /// How many links each of these conditions finds, by one statement; what is hidden counts as well.
     async fn count_links_in(&self, tx: &mut Tx, conditions: &[Predicate]) -> Result<Vec<u64>> {
         let ctx = tx.ctx().clone();
-        let visible = self.access().catalogue().iter().map(|record| (record.name, Default::default())).collect();
+        let visible = access::visibility::everything(self.access().catalogue());
         let counts = query::count_many(tx, &self.access().scoped(&ctx, &visible), &LINK, conditions).await?;
         Ok(counts.into_iter().map(|count| count.total).collect())
     }
@@ -173,7 +173,7 @@ impl Tickets {
     async fn links_in(&self, tx: &mut Tx, condition: Predicate, limit: usize) -> Result<Vec<Row>> {
         let ctx = tx.ctx().clone();
         // Whoever may see both ends sees the link; for counting, what is hidden counts as well.
-        let visible = self.access().catalogue().iter().map(|record| (record.name, Default::default())).collect();
+        let visible = access::visibility::everything(self.access().catalogue());
         query::all(tx, &self.access().scoped(&ctx, &visible), &LINK, &condition, &[], limit as u64).await
     }
 
@@ -234,7 +234,7 @@ impl Tickets {
     }
 
     /// An event without a change, for those who work on the ticket.
-    fn tell(&self, tx: &mut Tx, subject: &Edit, kind: &'static str, payload: Json) {
+    pub(crate) fn tell(&self, tx: &mut Tx, subject: &Edit, kind: &'static str, payload: Json) {
         let mut event = subject.event(self.access(), kind, payload);
         event.changes.clear();
         event.audience = Audience::Internal;

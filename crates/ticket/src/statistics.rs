@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan, Zoned};
 use kernel::{Ctx, Result, Timestamp, UserError};
 use predicate::{Operand, Path, Predicate, Test, Use};
-use store::query::{self, Group, GroupBy, Statistics};
+use store::query::{self, Group, GroupBy, Row, Statistics};
 
 use crate::fields::TICKET;
 use crate::service::Tickets;
@@ -96,6 +96,8 @@ pub struct StatisticsRequest {
     pub with_acknowledgement: bool,
     /// Whether to count those that were resolved, reopened and handed on.
     pub with_counts: bool,
+    /// Whether to tell how much time was worked on them, and what it costs.
+    pub with_work: bool,
 }
 
 /// What the times of an answer's groups are of, in this order, as far as they were asked for: until resolved, until taken up.
@@ -138,6 +140,57 @@ impl Counted {
                 Predicate::eq("reopenCount", 0),
                 Predicate::eq("reassignmentCount", 0),
             ]),
+        }
+    }
+}
+
+/// What the sums of an answer's groups are of, in this order: seconds worked, what those entries cost that have an amount, those of
+/// them that are billed, and how many have none.
+const WORK: [&str; 4] = ["timeSpent", "cost", "billableCost", "entriesWithoutRate"];
+
+/// What the time that was worked on some tickets adds up to, as far as the viewer may read it: `None` where that is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// How long, in seconds.
+    pub seconds: Option<i64>,
+    /// What those entries cost that have an amount, in ten-thousandths of the currency's unit.
+    pub cost: Option<i64>,
+    /// What those of them cost that are billed.
+    pub billable: Option<i64>,
+    /// How many have no amount.
+    pub without_rate: Option<i64>,
+}
+
+impl Work {
+    /// The same sums, of the tickets that links leave from.
+    pub const THROUGH_SOURCE: [&str; 4] =
+        ["source.timeSpent", "source.cost", "source.billableCost", "source.entriesWithoutRate"];
+
+    /// Of the sums of a group.
+    pub fn of(group: &Group) -> Self {
+        let sum = |place: usize| group.sums.get(place).copied().flatten();
+        Self { seconds: sum(0), cost: sum(1), billable: sum(2), without_rate: sum(3) }
+    }
+
+    /// Of one ticket.
+    pub fn of_ticket(ticket: &Row) -> Self {
+        let number = |field: &str| ticket.get(field).as_int();
+        let [seconds, cost, billable, without_rate] = WORK.map(number);
+        Self { seconds, cost, billable, without_rate }
+    }
+
+    /// Of these and of those together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let sum = |one: Option<i64>, other: Option<i64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            seconds: sum(self.seconds, other.seconds),
+            cost: sum(self.cost, other.cost),
+            billable: sum(self.billable, other.billable),
+            without_rate: sum(self.without_rate, other.without_rate),
         }
     }
 }
@@ -209,6 +262,7 @@ impl Tickets {
             group_by: dimensions.iter().map(group).collect(),
             between,
             matching,
+            sums: if request.with_work { WORK.to_vec() } else { Vec::new() },
             limit: MAX_GROUPS as u32 + 1,
         };
         let mut groups = query::statistics(&reader, &self.access().scoped(ctx, &visible), &wanted).await?;

@@ -9,6 +9,7 @@ use store::{ConnectionTrait, DbResult, Engine, Tx};
 
 use crate::model::TicketKind;
 use crate::search::Texts;
+use crate::time::rules::Sums;
 
 /// Where the numbers of a new tenant begin.
 const FIRST: i64 = 1001;
@@ -237,4 +238,87 @@ pub(crate) async fn without_texts(
     }
     let rows = connection.query_all(&select).await.db()?;
     rows.iter().map(|row| row.try_get_by_index(0).db()).collect()
+}
+
+/// Keeps others from holding the tenant until this write is over: for what must be looked at among all of its records of a kind.
+pub(crate) async fn hold_tenant_in(tx: &Tx) -> Result<()> {
+    hold_row_in(tx, "tenant", &[("id", tx.ctx().tenant)]).await
+}
+
+/// Keeps others from holding a user until this write is over.
+pub(crate) async fn hold_user_in(tx: &Tx, user: Uuid) -> Result<()> {
+    hold_row_in(tx, "actor", &[("tenant_id", tx.ctx().tenant), ("id", user)]).await
+}
+
+/// On SQLite nobody else writes meanwhile.
+async fn hold_row_in(tx: &Tx, table: &'static str, keys: &[(&'static str, Uuid)]) -> Result<()> {
+    if tx.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    let column = Alias::new;
+    let mut select = Query::select();
+    select.column(column("id")).from(column(table)).lock(LockType::NoKeyUpdate);
+    for (name, id) in keys {
+        select.and_where(Expr::col(column(*name)).eq(*id));
+    }
+    tx.query_one(&select).await.db()?;
+    Ok(())
+}
+
+/// Keeps others from changing a rate until this write is over, provided that it still has `version`; others may use it meanwhile.
+/// Answers whether it had.
+pub(crate) async fn share_rate_in(tx: &Tx, rate: Uuid, version: i32) -> Result<bool> {
+    if tx.engine() == Engine::Sqlite {
+        return Ok(true);
+    }
+    let column = Alias::new;
+    let mut select = Query::select();
+    select
+        .column(column("version"))
+        .from(column("labour_rate"))
+        .and_where(Expr::col(column("tenant_id")).eq(tx.ctx().tenant))
+        .and_where(Expr::col(column("id")).eq(rate))
+        .lock(LockType::Share);
+    match tx.query_one(&select).await.db()? {
+        Some(row) => Ok(row.try_get::<i32>("version").db()? == version),
+        None => Ok(false),
+    }
+}
+
+/// What the entries of a ticket add up to.
+pub(crate) async fn time_sums_in(tx: &Tx, ticket: Uuid) -> Result<Sums> {
+    let sql = "SELECT COUNT(*) AS entries, CAST(SUM(duration) AS bigint) AS seconds, CAST(SUM(amount) AS bigint) AS cost, \
+               CAST(SUM(CASE WHEN billable THEN amount ELSE 0 END) AS bigint) AS billable, \
+               CAST(SUM(CASE WHEN costed THEN 0 ELSE 1 END) AS bigint) AS without_rate \
+               FROM time_entry WHERE tenant_id = $1 AND ticket_id = $2";
+    let statement = Statement::from_sql_and_values(tx.engine().backend(), sql, [tx.ctx().tenant.into(), ticket.into()]);
+    let Some(row) = tx.query_one_raw(statement).await.db()? else { return Ok(Sums::default()) };
+    let number = |name: &str| row.try_get::<Option<i64>>(name).db();
+    let cost = number("cost")?;
+    Ok(Sums {
+        entries: number("entries")?.unwrap_or_default(),
+        seconds: number("seconds")?.unwrap_or_default(),
+        cost,
+        billable: cost.and(number("billable")?),
+        without_rate: number("without_rate")?.unwrap_or_default(),
+    })
+}
+
+/// The currency of the tenant's rates, those that are retired only if entries have them; `None` when there is no such rate.
+pub(crate) async fn currency_of(connection: &impl ConnectionTrait, tenant: Uuid) -> Result<Option<String>> {
+    let sql = "SELECT currency FROM labour_rate AS r WHERE tenant_id = $1 AND (NOT retired OR EXISTS ( \
+               SELECT 1 FROM time_entry AS e WHERE e.tenant_id = r.tenant_id AND e.rate_id = r.id)) LIMIT 1";
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, [tenant.into()]);
+    let row = connection.query_one_raw(statement).await.db()?;
+    row.map(|row| row.try_get_by_index(0).db()).transpose()
+}
+
+/// How long a user's entries of a day are together, in seconds.
+pub(crate) async fn seconds_of_day_in(tx: &Tx, user: Uuid, day: &str) -> Result<i64> {
+    let sql = "SELECT CAST(SUM(duration) AS bigint) AS seconds FROM time_entry \
+               WHERE tenant_id = $1 AND user_id = $2 AND worked_on = $3";
+    let values = [tx.ctx().tenant.into(), user.into(), day.into()];
+    let row = tx.query_one_raw(Statement::from_sql_and_values(tx.engine().backend(), sql, values)).await.db()?;
+    let seconds = row.map(|row| row.try_get::<Option<i64>>("seconds").db()).transpose()?;
+    Ok(seconds.flatten().unwrap_or_default())
 }

@@ -23,7 +23,7 @@ use access::permission::{TICKET_ASSIGN, TICKET_CREATE, TICKET_UPDATE};
 use access::{TeamRef, UserRef};
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Patch, Result, UserError, Uuid};
-use predicate::{Policy, Predicate, RecordType, Rule, Value, Visibilities};
+use predicate::{Policy, Predicate, RecordType, Rule, Value};
 use serde_json::{Map, Value as Json, json};
 use store::Tx;
 use store::query::{self, Row};
@@ -427,6 +427,8 @@ impl Tickets {
             ("reopenCount", 0.into()),
             ("functionalEscalationLevel", 0.into()),
             ("hierarchicalEscalationLevel", 0.into()),
+            ("timeSpent", 0.into()),
+            ("entriesWithoutRate", 0.into()),
             ("version", 1.into()),
             ("createdAt", tx.now().into()),
             ("updatedAt", tx.now().into()),
@@ -579,8 +581,7 @@ impl Tickets {
         relations: &[&'static str],
         limit: usize,
     ) -> Result<Vec<Row>> {
-        let everything: Visibilities =
-            self.access().catalogue().iter().map(|record| (record.name, Default::default())).collect();
+        let everything = access::visibility::everything(self.access().catalogue());
         let scoped = self.access().scoped(tx.ctx(), &everything);
         query::all(tx, &scoped, record, &condition, relations, limit as u64).await
     }

@@ -17,6 +17,7 @@ const CONFIGURATION = {
   customScalarTypes: {
     Cursor: "string",
     DateTime: "string",
+    Decimal: "string",
     EmailAddress: "string",
     JSON: "unknown",
     JSONSchema: "unknown",

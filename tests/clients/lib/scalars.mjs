@@ -22,6 +22,7 @@ const TAKES = {
   Cursor: text,
   Date: date,
   DateTime: instant,
+  Decimal: (value) => text(value) && /^-?\d{1,12}(\.\d{1,4})?$/.test(value),
   Duration: duration,
   EmailAddress: text,
   JSON: () => true,

@@ -56,6 +56,7 @@ def strings(*strategies):
 SCALARS = {
     "Cursor": strings(st.sampled_from(["", "AQAA", "AQJZ2HqefsXPBUu97VqSceQ4CmjMCVxFcAIlutg8hSc8ZFpNvoOTs821O4HgnQ"])),
     "DateTime": strings(INSTANTS),
+    "Decimal": strings(st.sampled_from(["0", "42.50", "-1.0001", "1e3", "999999999999.9999", "1.00000"])),
     "EmailAddress": strings(st.sampled_from(["agent@demo.example", "nobody@demo.example"]), st.emails()),
     "JSON": st.one_of(TEXTS.map(nodes.String), st.integers(-(2**40), 2**40).map(nodes.Int), st.just(nodes.Object(fields=()))),
     "JSONSchema": st.just(nodes.Object(fields=())),

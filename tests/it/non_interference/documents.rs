@@ -35,6 +35,8 @@ const TICKET_ORDERS: &[&str] = &[
     "WAITING_UNTIL",
     "REOPEN_COUNT",
     "REASSIGNMENT_COUNT",
+    "TIME_SPENT",
+    "COST",
     "FUNCTIONAL_ESCALATION_LEVEL",
     "HIERARCHICAL_ESCALATION_LEVEL",
 ];
@@ -73,6 +75,8 @@ const TICKET_FIELDS: &[&str] = &[
     "viewerCan(action: COMMENT_INTERNALLY) { allowed reason }",
     "viewerCan(action: OVERRIDE_PRIORITY) { allowed }",
     "reassignmentCount",
+    "timeSpent cost { total { amount } billable { amount } entriesWithoutRate }",
+    "timeEntries(last: 3) { totalCount pageInfo { hasPreviousPage } nodes { id duration billable costed hourly { amount } amount { amount } user { name } } }",
     "reopenCount",
     "createdAt",
     "updatedAt",
@@ -469,7 +473,10 @@ impl Documents {
         if let Some(combined) = self.combined(depth, Self::ticket_filter) {
             return combined;
         }
-        match self.below(27) {
+        match self.below(30) {
+            27 => json!({ "timeSpent": { "gt": self.one(&["PT0S", "PT2M", "PT4M"]) } }),
+            28 => json!({ "not": { "timeSpent": { "lte": self.one(&["PT1M", "PT3M"]) } } }),
+            29 => json!({ "cost": { "isNull": self.below(2) == 0, "gte": "1" } }),
             24 => json!({ "customFields": [{ "key": self.one(CUSTOM_FIELDS), "isNull": self.below(2) == 0 }] }),
             25 => {
                 json!({ "customFields": [{ "key": self.one(&["site", "cost"]), "text": self.words(&["47", "east", "changed"]) }] })

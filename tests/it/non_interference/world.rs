@@ -114,6 +114,10 @@ async fn live(
     installation.clock.advance(chrono::Duration::minutes(3));
     comment(&worker, ticket, "We look into it.", "PUBLIC").await;
     comment(&worker, ticket, "Secretly: the old switch.", "INTERNAL").await;
+    if number.is_multiple_of(2) {
+        let input = json!({ "ticket": ticket["id"], "duration": format!("PT{}M", number % 5 + 1), "billable": number % 4 == 0 });
+        worker.done("timeEntryAdd", input, "timeEntry { id }").await;
+    }
     if number % 3 < 2 {
         let values =
             json!([{ "key": "cost", "text": format!("47{}", number % 4) }, { "key": "effort", "number": number % 5 }]);
@@ -168,6 +172,12 @@ pub fn tampering(engine: Engine, world: &World, eyes: Eyes) -> Vec<String> {
         every_other(&world.known.numbers)
     );
     let mut statements = vec![
+        format!("UPDATE ticket SET time_spent = time_spent * 2 + 60, entries_without_rate = 7 WHERE id IN ({masked})"),
+        // Neither of them reads costs anywhere.
+        "UPDATE ticket SET cost = coalesce(cost, 0) * 3 + 10000, billable_cost = 1, entries_without_rate = 5"
+            .to_owned(),
+        "UPDATE time_entry SET amount = coalesce(amount, 0) + 10000, hourly = 7, costed = NOT costed".to_owned(),
+        format!("DELETE FROM time_entry WHERE ticket_id IN ({masked})"),
         format!(
             "UPDATE ticket SET reassignment_count = reassignment_count * 2 + 1, functional_escalation_level = 2, \
              hierarchical_escalation_level = 3, escalated_to_id = requester_id WHERE id IN ({masked})"

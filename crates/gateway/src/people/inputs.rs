@@ -388,7 +388,11 @@ impl ServiceAccountCreateInput {
     }
 }
 
-fn parse_id(text: &str, expected: &[&'static str], path: &str) -> Result<Id> {
+/// Reads an id with one of these prefixes.
+///
+/// # Errors
+/// `VALIDATION` at `path`.
+pub(crate) fn parse_id(text: &str, expected: &[&'static str], path: &str) -> Result<Id> {
     Id::parse_as(text, expected).map_err(|error| wrong_id(path, &error).into())
 }
 

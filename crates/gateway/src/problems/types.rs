@@ -2,14 +2,17 @@
 
 use kernel::id::prefix;
 use store::query::Row;
+use ticket::statistics::Work;
 
 use crate::incidents::queries::IncidentConnection;
 use crate::loaders;
 use crate::problems::queries::incidents_of;
-use crate::scalars::{Cursor, DateTime, Markdown};
+use crate::scalars::{Cursor, DateTime, Duration, Markdown};
 use crate::tickets::object::ticket_object;
 use crate::tickets::types::TicketRow;
 use crate::tickets::words::{ProblemOrigin, TicketKind};
+use crate::time::TicketCost;
+use crate::time::cost::readable;
 
 /// A cause, or a possible cause, of incidents.
 #[derive(Clone)]
@@ -102,6 +105,42 @@ ticket_object! {
         ) -> async_graphql::Result<IncidentConnection> {
             let page = crate::connection::page(first, after, last, before)?;
             incidents_of(ctx, self.0.0.id(), page).await
+        }
+
+        /// How much time was worked on the incidents that it causes, as far as the viewer may read it of them. Null without
+        /// `ticket.internal` on the problem.
+        pub async fn incident_time_spent(
+            &self,
+            ctx: &async_graphql::Context<'_>,
+        ) -> async_graphql::Result<Option<Duration>> {
+            if self.0.0.get("timeSpent").is_null() {
+                return Ok(None);
+            }
+            let work = loaders::incident_work(ctx, self.0.0.id()).await?;
+            Ok(Some(Duration::of_seconds(work.seconds.unwrap_or_default())))
+        }
+
+        /// What the time on the incidents that it causes costs, as far as the viewer may read it of them. Null without
+        /// `ticket.internal` and `cost.read` on the problem.
+        pub async fn incident_cost(
+            &self,
+            ctx: &async_graphql::Context<'_>,
+        ) -> async_graphql::Result<Option<TicketCost>> {
+            match readable(&self.0.0) {
+                true => Ok(Some(TicketCost::of(ctx, loaders::incident_work(ctx, self.0.0.id()).await?).await?)),
+                false => Ok(None),
+            }
+        }
+
+        /// What the problem costs: `cost` and `incidentCost` together. Null without `ticket.internal` and `cost.read` on the problem.
+        pub async fn total_cost(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<Option<TicketCost>> {
+            match readable(&self.0.0) {
+                true => {
+                    let incidents = loaders::incident_work(ctx, self.0.0.id()).await?;
+                    Ok(Some(TicketCost::of(ctx, Work::of_ticket(&self.0.0).and(incidents)).await?))
+                }
+                false => Ok(None),
+            }
         }
 
         /// How many people requested the incidents that it causes, as far as the viewer may see these.

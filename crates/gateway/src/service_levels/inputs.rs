@@ -272,7 +272,7 @@ impl SlaTargetInput {
 
 /// How many seconds a length has; the scalar has read it before.
 pub(crate) fn seconds(length: &Duration) -> i64 {
-    kernel::parse_duration(&length.0).unwrap_or_default().num_seconds()
+    length.seconds()
 }
 
 impl SlaEscalationInput {

@@ -24,6 +24,8 @@ use crate::tickets::comments::Comment;
 use crate::tickets::links::{TicketLinkType, named_ticket};
 use crate::tickets::types::Ticket;
 use crate::tickets::words::TicketConfigurationItemLink;
+use crate::time::TimeEntry;
+use crate::time::entries::TimeEntryState;
 
 /// Through what an act came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -114,6 +116,19 @@ impl EventView {
             Some(id) => crate::approvals::types::find(ctx, id).await,
             None => Ok(None),
         }
+    }
+
+    async fn time_entry(&self, ctx: &Context<'_>) -> Result<Option<TimeEntry>> {
+        match self.payload_id("entry") {
+            Some(id) => crate::time::entries::find(ctx, id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn time_entry_state(&self, ctx: &Context<'_>, name: &str) -> Result<Option<TimeEntryState>> {
+        let ticket = loaders::ticket(ctx, self.subject).await?;
+        let costs = ticket.is_some_and(|ticket| crate::time::cost::readable(&ticket));
+        Ok(TimeEntryState::of(self.payload.get(name), costs))
     }
 
     async fn sla_policy(&self, ctx: &Context<'_>) -> Result<Option<SlaPolicy>> {
@@ -600,6 +615,57 @@ events! {
                 self.0.payload_user(ctx, "delegate").await
             }
         }
+        /// Time was written down on a ticket. For those who work on it.
+        TimeEntryAdded {
+            /// The entry as it is now; null when it was taken away, and when the viewer may not see it.
+            pub async fn time_entry(&self, ctx: &Context<'_>) -> Result<Option<TimeEntry>> {
+                self.0.time_entry(ctx).await
+            }
+
+            /// Whose time it is.
+            pub async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                self.0.payload_user(ctx, "user").await
+            }
+
+            /// What the entry said.
+            pub async fn after(&self, ctx: &Context<'_>) -> Result<Option<TimeEntryState>> {
+                self.0.time_entry_state(ctx, "after").await
+            }
+        }
+        /// A time entry was corrected. For those who work on the ticket.
+        TimeEntryUpdated {
+            /// The entry as it is now; null when it was taken away, and when the viewer may not see it.
+            pub async fn time_entry(&self, ctx: &Context<'_>) -> Result<Option<TimeEntry>> {
+                self.0.time_entry(ctx).await
+            }
+
+            /// Whose time it is.
+            pub async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                self.0.payload_user(ctx, "user").await
+            }
+
+            /// What the entry said before.
+            pub async fn before(&self, ctx: &Context<'_>) -> Result<Option<TimeEntryState>> {
+                self.0.time_entry_state(ctx, "before").await
+            }
+
+            /// What the entry said after.
+            pub async fn after(&self, ctx: &Context<'_>) -> Result<Option<TimeEntryState>> {
+                self.0.time_entry_state(ctx, "after").await
+            }
+        }
+        /// A time entry was taken away. For those who work on the ticket.
+        TimeEntryRemoved {
+            /// Whose time it was.
+            pub async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                self.0.payload_user(ctx, "user").await
+            }
+
+            /// What the entry had said.
+            pub async fn before(&self, ctx: &Context<'_>) -> Result<Option<TimeEntryState>> {
+                self.0.time_entry_state(ctx, "before").await
+            }
+        }
         /// A clock of a service level is over time.
         SlaBreached {
             /// The policy; null when the viewer may not read it.
@@ -703,6 +769,10 @@ events! {
         ServiceImprovementCreated
         /// An entry of the service improvement register changed.
         ServiceImprovementUpdated
+        /// A labour rate was added.
+        LabourRateCreated
+        /// A labour rate changed or was retired.
+        LabourRateUpdated
         /// A tenant was made.
         TenantCreated
         /// A user was made.

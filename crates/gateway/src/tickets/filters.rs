@@ -11,7 +11,8 @@ use crate::configuration::ServiceFilter;
 use crate::connection::{NullsOrder, OrderDirection, check_order, term};
 use crate::custom_fields::CustomFieldFilter;
 use crate::filters::{
-    BooleanFilter, DateTimeFilter, IdFilter, IntFilter, StringFilter, StringListFilter, combine, enum_filter,
+    BooleanFilter, DateTimeFilter, DecimalFilter, DurationFilter, IdFilter, IntFilter, StringFilter, StringListFilter,
+    combine, enum_filter,
 };
 use crate::incidents::major::MajorIncidentState;
 use crate::people::{TeamFilter, UserFilter};
@@ -165,6 +166,10 @@ pub struct TicketConditions {
     pub sla_due_at: Option<DateTimeFilter>,
     /// Where that clock stands.
     pub sla_state: Option<SlaStateFilter>,
+    /// How much time was worked on it, such as `{ gte: "PT8H" }`. For those who work on tickets; not in subscriptions.
+    pub time_spent: Option<DurationFilter>,
+    /// What that time costs, in the tenant's currency, such as `{ gte: "1000" }`. For those with `cost.read`; not in subscriptions.
+    pub cost: Option<DecimalFilter>,
 }
 
 impl TicketConditions {
@@ -210,6 +215,8 @@ impl TicketConditions {
             time(self.first_responded_at, "firstRespondedAt"),
             time(self.sla_due_at, "slaDueAt"),
             self.sla_state.map_or_else(Predicate::always, |filter| filter.on("slaState")),
+            self.time_spent.map_or_else(Predicate::always, |filter| filter.on("timeSpent")),
+            self.cost.map_or_else(Predicate::always, |filter| filter.on("cost")),
         ]))
     }
 }
@@ -470,6 +477,10 @@ pub enum TicketOrderField {
     AcknowledgedAt,
     /// When an agent first answered in public.
     FirstRespondedAt,
+    /// How much time was worked on it. For those who work on tickets.
+    TimeSpent,
+    /// What that time costs. For those with `cost.read`.
+    Cost,
     /// A custom field, which `customField` names.
     CustomField,
 }
@@ -491,6 +502,8 @@ impl TicketOrderField {
             TicketOrderField::SlaDueAt => "slaDueAt",
             TicketOrderField::AcknowledgedAt => "acknowledgedAt",
             TicketOrderField::FirstRespondedAt => "firstRespondedAt",
+            TicketOrderField::TimeSpent => "timeSpent",
+            TicketOrderField::Cost => "cost",
             TicketOrderField::CustomField => UNBOUND,
         }
     }

@@ -304,6 +304,34 @@ macro_rules! ticket_object {
                 $crate::tickets::words::SlaState::parse(&self.0.0.optional_text("slaState")?)
             }
 
+            /// How much time was worked on it, by its time entries. Readable by those who work on the ticket.
+            pub async fn time_spent(&self) -> Option<$crate::scalars::Duration> {
+                self.0.0.get("timeSpent").as_int().map($crate::scalars::Duration::of_seconds)
+            }
+
+            /// What that time costs, by the rates that its entries were written down with. Null without `ticket.internal` and
+            /// `cost.read` on the ticket.
+            pub async fn cost(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Option<$crate::time::TicketCost>> {
+                $crate::time::TicketCost::of_ticket(ctx, &self.0.0).await
+            }
+
+            /// The time that was worked on it, in the order in which it was written down. Empty for those who do not work on the
+            /// ticket.
+            pub async fn time_entries(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")] first: Option<i32>,
+                #[graphql(desc = "Only those behind this cursor.")] after: Option<$crate::scalars::Cursor>,
+                #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+                #[graphql(desc = "Only those before this cursor.")] before: Option<$crate::scalars::Cursor>,
+            ) -> async_graphql::Result<$crate::time::entries::TimeEntryConnection> {
+                let page = $crate::connection::page(first, after, last, before)?;
+                $crate::time::entries::of_ticket(ctx, self.0.0.id(), page).await
+            }
+
             /// The clocks of its service levels that the viewer may see, at most 200, in the order in which they started.
             pub async fn sla_clocks(
                 &self,

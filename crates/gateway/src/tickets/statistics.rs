@@ -10,7 +10,7 @@ use predicate::{Value, keyed};
 use serde_json::{Value as Raw, json};
 use store::query::{Durations, Group};
 use ticket::custom_field::{self as domain, CustomFieldType, UNBOUND};
-use ticket::statistics::{Counted as Counts, Interval, StatisticsAnswer, StatisticsRequest};
+use ticket::statistics::{Counted as Counts, Interval, StatisticsAnswer, StatisticsRequest, Work};
 
 use crate::configuration::types::Service;
 use crate::context::{platform, viewer};
@@ -21,6 +21,7 @@ use crate::people::{Team, User};
 use crate::scalars::{DateTime, Duration, Json, TimePoint};
 use crate::tickets::filters::TicketFilter;
 use crate::tickets::types::Category;
+use crate::time::TicketCost;
 
 /// What tickets are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -165,6 +166,7 @@ pub struct TicketStatsGroup {
     to_resolve: Option<Durations>,
     to_acknowledge: Option<Durations>,
     counts: Vec<(Counts, i64)>,
+    work: Work,
     filter: Raw,
 }
 
@@ -237,6 +239,19 @@ impl TicketStatsGroup {
     /// How many of those that are resolved were resolved at first contact, from 0 to 1; null when none is resolved.
     fn first_contact_resolution_rate(&self) -> Option<f64> {
         self.rate(Counts::FirstContact)
+    }
+
+    /// How much time was worked on them, as far as the viewer may read it. Null for those who read `timeSpent` of none of them.
+    fn time_spent(&self) -> Option<Duration> {
+        self.work.seconds.map(Duration::of_seconds)
+    }
+
+    /// What that time costs, as far as the viewer may read it. Null for those who read `cost` of none of them.
+    async fn cost(&self, ctx: &Context<'_>) -> Result<Option<TicketCost>> {
+        match self.work.without_rate {
+            Some(_) => TicketCost::of(ctx, self.work).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The tickets under the figure: a `TicketFilter`, as a variable of `tickets(filter:)`.
@@ -407,6 +422,7 @@ impl TicketStats {
                 to_resolve: group.durations.first().copied().flatten(),
                 to_acknowledge: group.durations.get(1).copied().flatten(),
                 counts: answer.counted.iter().copied().zip(group.matching.iter().copied()).collect(),
+                work: Work::of(group),
                 filter,
             }
         };
@@ -533,6 +549,7 @@ impl StatisticsQueries {
             with_resolution: asks(&["timeToResolve", "timeToAcknowledge"]),
             with_acknowledgement: asks(&["timeToAcknowledge"]),
             with_counts: asks(COUNTS),
+            with_work: asks(&["timeSpent", "cost"]),
         };
         let answer = platform(ctx).tickets.statistics(&viewer, request).await?;
         Ok(TicketStats::of(&asked, &asked_by, &answer))

@@ -15,7 +15,7 @@ use crate::incidents::Incident;
 use crate::loaders;
 use crate::people::{Actor, Team, User};
 use crate::problems::Problem;
-use crate::scalars::{Cursor, DateTime, JsonSchema, Markdown, id_of};
+use crate::scalars::{Cursor, DateTime, Duration, JsonSchema, Markdown, id_of};
 use crate::service_levels::SlaClock;
 use crate::tasks::{Task, TaskConnection};
 use crate::tickets::comments::CommentConnection;
@@ -25,6 +25,8 @@ use crate::tickets::words::{
     Impact, Priority, SlaState, StateCategory, TicketAction, TicketConfigurationItemLink, TicketKind, Urgency,
     WaitingReason,
 };
+use crate::time::TicketCost;
+use crate::time::entries::TimeEntryConnection;
 use crate::workflows::types::{WorkflowVersion, of_ticket};
 
 /// A work item of any kind: what incidents and all later kinds share.
@@ -169,6 +171,29 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
         name = "sla_state",
         ty = "Option<SlaState>",
         desc = "Where that clock stands; of clocks that are paused or have ended, the worst. Null without a service level agreement."
+    ),
+    field(
+        name = "time_spent",
+        ty = "Option<Duration>",
+        desc = "How much time was worked on it, by its time entries. Readable by those who work on the ticket."
+    ),
+    field(
+        name = "cost",
+        ty = "Option<TicketCost>",
+        desc = "What that time costs, by the rates that its entries were written down with. Null without `ticket.internal` and `cost.read` on the ticket."
+    ),
+    field(
+        name = "time_entries",
+        ty = "TimeEntryConnection",
+        desc = "The time that was worked on it, in the order in which it was written down. Empty for those who do not work on the ticket.",
+        arg(
+            name = "first",
+            ty = "Option<i32>",
+            desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given."
+        ),
+        arg(name = "after", ty = "Option<Cursor>", desc = "Only those behind this cursor."),
+        arg(name = "last", ty = "Option<i32>", desc = "How many from the back, at most 100."),
+        arg(name = "before", ty = "Option<Cursor>", desc = "Only those before this cursor.")
     ),
     field(
         name = "sla_clocks",
@@ -346,6 +371,7 @@ impl TicketRow {
             TicketAction::CommentInternally => &[p::TICKET_COMMENT, p::TICKET_INTERNAL],
             TicketAction::OverridePriority => &[p::TICKET_OVERRIDE_PRIORITY],
             TicketAction::Watch => &[p::TICKET_READ],
+            TicketAction::RecordTime => &[p::TICKET_INTERNAL, p::TIME_RECORD],
             TicketAction::Transition => {
                 let transitions = self.available_transitions(ctx).await?;
                 let allowed = transitions.iter().any(|found| found.allowed);

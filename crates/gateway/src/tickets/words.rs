@@ -195,6 +195,8 @@ pub enum TicketAction {
     OverridePriority,
     /// Follow it.
     Watch,
+    /// Write down the time that they worked on it.
+    RecordTime,
 }
 
 word! {

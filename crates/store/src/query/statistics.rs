@@ -40,6 +40,8 @@ pub struct Statistics {
     pub between: Vec<(&'static str, &'static str)>,
     /// Also how many of the group match: checked, resolved and masked.
     pub matching: Vec<Predicate>,
+    /// Also what these whole numbers add up to: fields, or `relation.field`. What the viewer may not read adds nothing.
+    pub sums: Vec<&'static str>,
     /// How many groups at most: the largest.
     pub limit: u32,
 }
@@ -55,6 +57,8 @@ pub struct Group {
     pub durations: Vec<Option<Durations>>,
     /// How many match, for each part of `matching`.
     pub matching: Vec<i64>,
+    /// The sums, for each part of `sums`; `None` where there is no number.
+    pub sums: Vec<Option<i64>>,
 }
 
 /// Times between two instants, in whole seconds. Percentiles are values that occur (nearest rank).
@@ -83,7 +87,10 @@ pub async fn statistics(
     scoped: &Scoped<'_>,
     wanted: &Statistics,
 ) -> Result<Vec<Group>> {
-    let place = |part: &GroupBy| place_of(scoped.catalogue, wanted.record, part);
+    let place = |part: &GroupBy| match part {
+        GroupBy::Field(name) => place_of(scoped.catalogue, wanted.record, name),
+        GroupBy::Interval { field, .. } => place_of(scoped.catalogue, wanted.record, field),
+    };
     let fields = wanted.group_by.iter().map(place).collect::<Result<Vec<_>>>()?;
     let statement = compile(connection.get_database_backend(), scoped, wanted, &fields)?;
     let rows = connection.query_all_raw(statement).await.map_err(database_error)?;
@@ -93,11 +100,7 @@ pub async fn statistics(
 /// What is counted by: the way there, the record at its end, and the field.
 type Place = (Path, &'static RecordType, &'static Field);
 
-fn place_of(catalogue: &Catalogue, record: &'static RecordType, part: &GroupBy) -> Result<Place> {
-    let name = match part {
-        GroupBy::Field(name) => name.as_str(),
-        GroupBy::Interval { field, .. } => field,
-    };
+fn place_of(catalogue: &Catalogue, record: &'static RecordType, name: &str) -> Result<Place> {
     let path = keyed::path(name);
     let target = catalogue.follow(record, &path.relations);
     let found = target.and_then(|target| Some((target, target.field(&path.field)?)));
@@ -144,6 +147,10 @@ fn compile(backend: DbBackend, scoped: &Scoped<'_>, wanted: &Statistics, fields:
         let _ = write!(figures, ", CAST(SUM(m{n}) AS bigint) AS matching{n}");
         let _ = write!(read, "x.m{n} AS m{n}, ");
     }
+    for n in 0..wanted.sums.len() {
+        let _ = write!(figures, ", CAST(SUM(s{n}) AS bigint) AS sum{n}");
+        let _ = write!(read, "x.s{n} AS s{n}, ");
+    }
     let inner = format!("SELECT {}{read}1 AS one FROM {sql}", comma(&named));
     let group_by = if groups.is_empty() { String::new() } else { format!(" GROUP BY {}", groups.join(", ")) };
     let sql = format!(
@@ -184,7 +191,12 @@ fn rows(
         let holds = compiler.condition(matching, false);
         statement.expr_as(CaseStatement::new().case(holds, 1).finally(0), Alias::new(format!("m{n}")));
     }
-    if fields.is_empty() && wanted.between.is_empty() && wanted.matching.is_empty() {
+    for (n, name) in wanted.sums.iter().enumerate() {
+        let (path, target, field) = place_of(scoped.catalogue, wanted.record, name)?;
+        let value = compiler.masked(&path.relations, target, field);
+        statement.expr_as(value, Alias::new(format!("s{n}")));
+    }
+    if fields.is_empty() && wanted.between.is_empty() && wanted.matching.is_empty() && wanted.sums.is_empty() {
         statement.expr_as(Expr::val(1), Alias::new("one"));
     }
     compiler.join(&mut statement);
@@ -257,5 +269,6 @@ fn decode(row: &ResultRow, wanted: &Statistics, fields: &[Place]) -> Result<Grou
     }
     let matching = (0..wanted.matching.len()).map(|n| Ok(number(&format!("matching{n}"))?.unwrap_or_default()));
     let matching = matching.collect::<Result<Vec<_>>>()?;
-    Ok(Group { keys, count: number("rows_of")?.unwrap_or_default(), durations, matching })
+    let sums = (0..wanted.sums.len()).map(|n| number(&format!("sum{n}"))).collect::<Result<Vec<_>>>()?;
+    Ok(Group { keys, count: number("rows_of")?.unwrap_or_default(), durations, matching, sums })
 }
