@@ -114,6 +114,7 @@ async fn mutations_are_bounded() {
         let first = incident(&agent, "The first").await;
         assign(&lead, &first, "network", Some(&company.agent.email)).await;
         let id = &first["id"];
+        crate::time_and_cost::rate(&installation.client(&company.admin.token), "everybody", "60", json!({})).await;
         let ticket = "ticket { id version state { key } team { name } assignee { name } } events { __typename }";
         let mut figures = Vec::new();
         for (mutation, input, selection) in [
@@ -131,6 +132,11 @@ async fn mutations_are_bounded() {
                 "commentAdd",
                 json!({ "id": id, "body": "Hm." }),
                 "comment { id author { name } } ticket { id } events { __typename }",
+            ),
+            (
+                "timeEntryAdd",
+                json!({ "ticket": id, "duration": "PT1H", "note": "Hm." }),
+                "timeEntry { id user { name } team { name } } ticket { timeSpent } events { __typename }",
             ),
             ("ticketTransition", json!({ "id": id, "transition": "start" }), ticket),
             ("ticketAssign", json!({ "id": id, "assignee": null }), ticket),
@@ -150,6 +156,8 @@ async fn mutations_are_bounded() {
             ("incidentCreate", 9),
             ("incidentUpdate", 5),
             ("commentAdd", 6),
+            // It is held with its user and its rate, and added up with the user's day.
+            ("timeEntryAdd", 12),
             ("ticketTransition", 4),
             ("ticketAssign", 4),
             ("ticketWatch", 5),

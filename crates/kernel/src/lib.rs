@@ -1,4 +1,4 @@
-//! The vocabulary that every other crate speaks: ids, time, the request context, errors, pages and patches.
+//! The vocabulary that every other crate speaks: ids, time, the request context, errors, pages, patches and amounts of money.
 //!
 //! Nothing here does I/O. The only places in the product that read the system clock or the
 //! operating system's random source are [`clock`] and [`random`]; everything else is handed a

@@ -118,6 +118,7 @@ const EVENT_FIELDS: &[&str] = &[
     "... on TicketEvent { version ticket { id number title reassignmentCount } }",
     "... on CommentAdded { comment { id body visibility } }",
     "... on TicketWatched { user { name } }",
+    "... on TimeEntryAdded { user { name } after { startedAt duration amount { amount } } timeEntry { id } }",
 ];
 
 impl Documents {

@@ -2,7 +2,6 @@
 
 use kernel::id::prefix;
 use store::query::Row;
-use ticket::statistics::Work;
 
 use crate::incidents::queries::IncidentConnection;
 use crate::loaders;
@@ -12,7 +11,6 @@ use crate::tickets::object::ticket_object;
 use crate::tickets::types::TicketRow;
 use crate::tickets::words::{ProblemOrigin, TicketKind};
 use crate::time::TicketCost;
-use crate::time::cost::readable;
 
 /// A cause, or a possible cause, of incidents.
 #[derive(Clone)]
@@ -126,21 +124,12 @@ ticket_object! {
             &self,
             ctx: &async_graphql::Context<'_>,
         ) -> async_graphql::Result<Option<TicketCost>> {
-            match readable(&self.0.0) {
-                true => Ok(Some(TicketCost::of(ctx, loaders::incident_work(ctx, self.0.0.id()).await?).await?)),
-                false => Ok(None),
-            }
+            TicketCost::of_problem(ctx, &self.0.0, false).await
         }
 
         /// What the problem costs: `cost` and `incidentCost` together. Null without `ticket.internal` and `cost.read` on the problem.
         pub async fn total_cost(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<Option<TicketCost>> {
-            match readable(&self.0.0) {
-                true => {
-                    let incidents = loaders::incident_work(ctx, self.0.0.id()).await?;
-                    Ok(Some(TicketCost::of(ctx, Work::of_ticket(&self.0.0).and(incidents)).await?))
-                }
-                false => Ok(None),
-            }
+            TicketCost::of_problem(ctx, &self.0.0, true).await
         }
 
         /// How many people requested the incidents that it causes, as far as the viewer may see these.

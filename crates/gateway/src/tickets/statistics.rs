@@ -249,7 +249,7 @@ impl TicketStatsGroup {
     /// What that time costs, as far as the viewer may read it. Null for those who read `cost` of none of them.
     async fn cost(&self, ctx: &Context<'_>) -> Result<Option<TicketCost>> {
         match self.work.without_rate {
-            Some(_) => TicketCost::of(ctx, self.work).await.map(Some),
+            Some(_) => TicketCost::of_sums(ctx, self.work).await.map(Some),
             None => Ok(None),
         }
     }

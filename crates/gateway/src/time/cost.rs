@@ -56,22 +56,24 @@ pub struct TicketCost {
 }
 
 impl TicketCost {
-    /// Of sums.
+    /// Of sums, in the tenant's currency; `None`: there is no amount in any.
+    pub fn of(work: Work, currency: Option<&String>) -> Self {
+        let money = |amount: Option<i64>| Some(Money::of(amount?, currency?.clone()));
+        Self {
+            total: money(work.cost),
+            billable: money(work.billable),
+            entries_without_rate: i32::try_from(work.without_rate.unwrap_or_default()).unwrap_or(i32::MAX),
+        }
+    }
+
+    /// Of sums that were read before.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn of(ctx: &Context<'_>, work: Work) -> Result<Self> {
-        let money = async |amount: Option<i64>| match amount {
-            Some(amount) => {
-                Ok::<_, async_graphql::Error>(loaders::currency(ctx).await?.map(|of| Money::of(amount, of)))
-            }
-            None => Ok(None),
-        };
-        Ok(Self {
-            total: money(work.cost).await?,
-            billable: money(work.billable).await?,
-            entries_without_rate: i32::try_from(work.without_rate.unwrap_or_default()).unwrap_or(i32::MAX),
-        })
+    pub async fn of_sums(ctx: &Context<'_>, work: Work) -> Result<Self> {
+        // Where nothing has an amount, nobody needs to know in what.
+        let currency = if work.cost.is_some() { loaders::currency(ctx).await? } else { None };
+        Ok(Self::of(work, currency.as_ref()))
     }
 
     /// Of the sums on a ticket; `None` when the viewer may not know them.
@@ -80,13 +82,29 @@ impl TicketCost {
     /// Database errors.
     pub async fn of_ticket(ctx: &Context<'_>, ticket: &Row) -> Result<Option<Self>> {
         match readable(ticket) {
-            true => Self::of(ctx, Work::of_ticket(ticket)).await.map(Some),
+            true => Self::of_sums(ctx, Work::of_ticket(ticket)).await.map(Some),
             false => Ok(None),
         }
     }
+
+    /// Of the incidents of a problem, and of the problem itself if that is asked for; `None` when the viewer may not know what the
+    /// problem costs.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn of_problem(ctx: &Context<'_>, problem: &Row, own: bool) -> Result<Option<Self>> {
+        if !readable(problem) {
+            return Ok(None);
+        }
+        // At once, so that each is one statement for all problems of the answer.
+        let (incidents, currency) =
+            futures_util::try_join!(loaders::incident_work(ctx, problem.id()), loaders::currency(ctx))?;
+        let work = if own { Work::of_ticket(problem).and(incidents) } else { incidents };
+        Ok(Some(Self::of(work, currency.as_ref())))
+    }
 }
 
-/// Whether the viewer, as who may read it a ticket was read, may know what it costs. This field is there whenever it may be read.
+/// Whether the viewer whom the ticket was read for may know what it costs: this field is there whenever it may be read.
 pub fn readable(ticket: &Row) -> bool {
     !ticket.get("entriesWithoutRate").is_null()
 }
