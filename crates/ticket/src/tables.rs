@@ -259,7 +259,7 @@ async fn hold_row_in(tx: &Tx, table: &'static str, keys: &[(&'static str, Uuid)]
     let mut select = Query::select();
     select.column(column("id")).from(column(table)).lock(LockType::NoKeyUpdate);
     for (name, id) in keys {
-        select.and_where(Expr::col(column(*name)).eq(*id));
+        select.and_where(Expr::col(column(name)).eq(*id));
     }
     tx.query_one(&select).await.db()?;
     Ok(())

@@ -115,7 +115,7 @@ async fn live(
     comment(&worker, ticket, "We look into it.", "PUBLIC").await;
     comment(&worker, ticket, "Secretly: the old switch.", "INTERNAL").await;
     if number.is_multiple_of(2) {
-        let input = json!({ "ticket": ticket["id"], "duration": format!("PT{}M", number % 5 + 1), "billable": number % 4 == 0 });
+        let input = json!({ "ticket": ticket["id"], "duration": format!("PT{}M", number % 5 + 1), "billable": number.is_multiple_of(4) });
         worker.done("timeEntryAdd", input, "timeEntry { id }").await;
     }
     if number % 3 < 2 {
