@@ -463,10 +463,11 @@ async fn a_draft_is_tried_on_the_past() {
             let agent = installation.client(&company.agent.token);
             let from = in_hours(installation, 0);
             let (quick, slow) = (open(&agent, &company, "Quick").await, open(&agent, &company, "Slow").await);
+            // By whoever may wherever they are: escalations may be faster, and bring them to another team.
             installation.clock.advance(chrono::Duration::hours(3));
-            resolve(&agent, &quick).await;
+            resolve(&admin, &quick).await;
             installation.clock.advance(chrono::Duration::hours(6));
-            resolve(&agent, &slow).await;
+            resolve(&admin, &slow).await;
             open(&agent, &company, "Running").await;
             let draft = |target: &str| {
                 let metric = json!({ "metric": "RESOLUTION", "targets": [{ "target": target }] });

@@ -420,6 +420,7 @@ async fn insert_draft(tx: &mut store::Tx, place: usize, draft: &Draft) -> kernel
             ("author", (*author).into()),
             ("visibility", visibility.as_str().into()),
             ("body", "x".into()),
+            ("version", 1.into()),
             ("createdAt", tx.now().into()),
         ];
         query::insert_in(tx, tenant, &COMMENT, &Row::new(&COMMENT, fields)).await?;
