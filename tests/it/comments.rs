@@ -133,7 +133,7 @@ async fn a_redacted_comment_is_gone_and_was_there() {
         let id = company.lead.id.clone();
         let comment = said(&requester, &ticket, &format!("My password is tapir. @{id}"), "PUBLIC").await;
         requester.done("commentUpdate", json!({ "id": comment["id"], "body": "My password is okapi." }), COMMENT).await;
-        assert!(holds(&installation, &admin, "tapir").await);
+        assert!(holds(installation, &admin, "tapir").await);
         let redact = json!({ "id": comment["id"], "reason": "A password" });
         assert_eq!(agent.user_error("commentRedact", redact.clone()).await["permission"], "comment.redact");
         installation.clock.advance(chrono::Duration::minutes(1));
@@ -151,7 +151,7 @@ async fn a_redacted_comment_is_gone_and_was_there() {
             (&json!(""), &json!(""), &json!("A password"), &json!("Lead"), &json!([]))
         );
         assert_eq!((hits(&lead, "okapi").await, hits(&lead, "tapir").await), (0, 0));
-        assert!(!holds(&installation, &admin, "tapir").await && !holds(&installation, &admin, "okapi").await);
+        assert!(!holds(installation, &admin, "tapir").await && !holds(installation, &admin, "okapi").await);
         assert_eq!(
             requester.user_error("commentUpdate", json!({ "id": comment["id"], "body": "x" })).await["constraint"],
             "redacted"

@@ -16,6 +16,7 @@ const NOT_NOW: &[(&str, &str)] = &[
     ("problem-reopen", "TRANSITION_REFUSED"),
     ("session-create", "VALIDATION"),
     ("session-revoke", "VALIDATION"),
+    ("ticket-as-of", "null"),
     ("ticket-transition", "TRANSITION_REFUSED"),
 ];
 

@@ -24,6 +24,7 @@ mod lifecycle;
 mod links;
 mod major_incidents;
 mod non_interference;
+mod past;
 mod problems;
 mod queues;
 mod recurrence;

@@ -232,6 +232,8 @@ fn every_object_type_is_known() {
         "ChildResolution",
         "TicketConfigurationItemChange",
         "TicketEventMessage",
+        "TicketDiff",
+        "TicketDifference",
         "QueueChange",
         "Approver",
         "Workflow",

@@ -218,3 +218,37 @@ async fn suggestions_are_bounded() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_past_of_a_ticket_is_read_by_pages_of_its_events() {
+    each_engine(async |installation, company| {
+        let agent = installation.client(&company.agent.token);
+        let ticket = crate::company_life::incident_with(
+            &agent,
+            json!({ "title": "VPN drops", "team": { "slug": "network" }, "category": "vpn" }),
+        )
+        .await;
+        let at = installation.clock.now().to_rfc3339();
+        installation.clock.advance(chrono::Duration::minutes(1));
+        let then = "query($id: ID!, $at: DateTime!) { ticket(by: { id: $id }, asOf: $at) { title state { name } requester { name } \
+                    openedBy { name } team { name } category { key } customFields { key } } }";
+        let diff = "query($id: ID!, $at: DateTime!) { ticketDiff(by: { id: $id }, from: $at) { eventCount \
+                    differences { field changedBy { name } } } }";
+        let mut counts = Vec::new();
+        for more in [3, 20] {
+            for number in 0..more {
+                let input = json!({ "id": ticket["id"], "title": format!("VPN drops {more} {number}") });
+                agent.done("incidentUpdate", input, "incident { id }").await;
+            }
+            let variables = json!({ "id": ticket["id"], "at": at });
+            let (past, data) = statements(installation, &agent, then, variables.clone()).await;
+            assert_eq!(data["ticket"]["title"], "VPN drops");
+            let (changed, data) = statements(installation, &agent, diff, variables).await;
+            assert!(data["ticketDiff"]["eventCount"].as_i64() >= Some(more));
+            counts.push((past, changed));
+        }
+        assert_eq!(counts[0], counts[1], "the number of events makes no difference within a page of 250");
+        assert_eq!(counts[0], (5, 3), "the ticket, its events, and its people, team and category; the ticket, its events, and who");
+    })
+    .await;
+}

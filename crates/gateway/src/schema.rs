@@ -50,6 +50,7 @@ use crate::tickets::canned_responses::{CannedResponse, CannedResponseMutations, 
 use crate::tickets::comments::{Comment, CommentMutations};
 use crate::tickets::links::LinkMutations;
 use crate::tickets::mutations::TicketMutations;
+use crate::tickets::past::PastQueries;
 use crate::tickets::queries::TicketQueries;
 use crate::tickets::recurrence::RecurrenceQueries;
 use crate::tickets::saved_filters::{SavedFilter, SavedFilterMutations, SavedFilterQueries};
@@ -72,6 +73,7 @@ pub struct Query(
     GeneralQueries,
     PeopleQueries,
     TicketQueries,
+    PastQueries,
     IncidentQueries,
     WorkflowQueries,
     ConfigurationQueries,

@@ -109,6 +109,26 @@ pub struct Event {
     pub request_id: String,
 }
 
+/// What an event says of the way back to the state before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastEvent {
+    /// Its place among the events of its subject: larger is later.
+    pub order: i64,
+    /// Who did it.
+    pub actor: Actor,
+    /// The record's version after it.
+    pub version: i32,
+    /// Who may hear of it.
+    pub audience: Audience,
+    /// The fields that changed.
+    pub changes: Vec<Change>,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+}
+
+/// The columns of [`PastEvent`] in SQL.
+pub(crate) const PAST_COLUMNS: &str = "log_order, actor_id, actor_kind, version, audience, changes, occurred_at";
+
 /// The columns of [`Event`] in SQL.
 pub(crate) const COLUMNS: &str = "id, position, tenant_id, actor_id, actor_kind, channel, kind, subject_kind, subject_id, \
      version, audience, changes, facts, payload, occurred_at, recorded_at, request_id";
@@ -172,26 +192,49 @@ fn bindings(event: &Event) -> Result<Vec<Bound>> {
     ])
 }
 
+/// Reads a row with all of [`PAST_COLUMNS`].
+pub(crate) fn read_past(row: &ResultRow) -> Result<PastEvent> {
+    Ok(PastEvent {
+        order: row.try_get("log_order").db()?,
+        actor: actor(row)?,
+        version: row.try_get("version").db()?,
+        audience: audience(row)?,
+        changes: serde_json::from_value(row.try_get("changes").db()?).map_err(Error::internal)?,
+        occurred_at: row.try_get::<DateTime<Utc>>("occurred_at").db()?,
+    })
+}
+
+fn actor(row: &ResultRow) -> Result<Actor> {
+    let kind: String = row.try_get("actor_kind").db()?;
+    let kind = ActorKind::parse(&kind).ok_or_else(|| broken("actor_kind"))?;
+    Ok(Actor { id: row.try_get("actor_id").db()?, kind })
+}
+
+fn audience(row: &ResultRow) -> Result<Audience> {
+    let text: String = row.try_get("audience").db()?;
+    Audience::parse(&text).ok_or_else(|| broken("audience"))
+}
+
+fn broken(column: &str) -> Error {
+    Error::internal(format!("an event has an unreadable {column}"))
+}
+
 /// Reads a row with all of [`COLUMNS`].
 pub(crate) fn read(row: &ResultRow) -> Result<Event> {
     let text = |column: &str| row.try_get::<String>(column).db();
     let json = |column: &str| row.try_get::<Value>(column).db();
     let time = |column: &str| row.try_get::<DateTime<Utc>>(column).db();
-    let broken = |column: &str| Error::internal(format!("an event has an unreadable {column}"));
     Ok(Event {
         id: row.try_get("id").db()?,
         position: row.try_get("position").db()?,
         tenant: row.try_get("tenant_id").db()?,
-        actor: Actor {
-            id: row.try_get("actor_id").db()?,
-            kind: ActorKind::parse(&text("actor_kind")?).ok_or_else(|| broken("actor_kind"))?,
-        },
+        actor: actor(row)?,
         channel: serde_json::from_value(json("channel")?).map_err(Error::internal)?,
         kind: text("kind")?,
         subject_kind: text("subject_kind")?,
         subject: row.try_get("subject_id").db()?,
         version: row.try_get("version").db()?,
-        audience: Audience::parse(&text("audience")?).ok_or_else(|| broken("audience"))?,
+        audience: audience(row)?,
         changes: serde_json::from_value(json("changes")?).map_err(Error::internal)?,
         facts: serde_json::from_value(json("facts")?).map_err(Error::internal)?,
         payload: json("payload")?,

@@ -49,7 +49,7 @@ pub use connect::{OLDEST_SQLITE, connect_alone, disconnect, exclusively};
 pub use connection::{Column, ConnectionTrait, Document, Done, ResultRow};
 pub use cursor::CursorSealer;
 pub use error::{DbResult, UniqueViolation, is_foreign_key_violation, is_unique_violation, to_error, unique_violation};
-pub use event::{Audience, Change, Event, NewEvent};
+pub use event::{Audience, Change, Event, NewEvent, PastEvent};
 pub use job::{EXPIRE_IDEMPOTENCY, Job, JobHandlers, JobOutcome, NewJob};
 pub use kernel;
 pub use lock::{LockFile, lock_path};

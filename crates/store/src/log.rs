@@ -15,7 +15,7 @@ use crate::config::MAX_LOG_READ;
 use crate::connection::ConnectionTrait;
 use crate::cursor::check_retention;
 use crate::error::DbResult;
-use crate::event::{self, Event};
+use crate::event::{self, Event, PastEvent};
 use crate::observe::Reader;
 use crate::sequencer::CHANNEL;
 
@@ -158,6 +158,30 @@ impl EventLog {
         values.extend(subjects.iter().map(|id| Value::from(*id)));
         let rows = connection.query_all_raw(self.statement(&sql, values)).await.db()?;
         rows.iter().map(event::read).collect()
+    }
+
+    /// What the events of a subject say of the way back, newest first, numbered or not: at most `limit` (and at most
+    /// [`MAX_LOG_READ`]) of those before the place `before`, from the newest on when there is none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn back_of_subject(
+        &self,
+        connection: &impl ConnectionTrait,
+        tenant: Uuid,
+        subject: Uuid,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<PastEvent>> {
+        let sql = format!(
+            "SELECT {} FROM event WHERE tenant_id = $1 AND subject_id = $2 AND log_order < $3 \
+             ORDER BY log_order DESC LIMIT {}",
+            event::PAST_COLUMNS,
+            limit.clamp(1, MAX_LOG_READ)
+        );
+        let values = vec![tenant.into(), subject.into(), before.unwrap_or(i64::MAX).into()];
+        let rows = connection.query_all_raw(self.statement(&sql, values)).await.db()?;
+        rows.iter().map(event::read_past).collect()
     }
 
     fn statement(&self, sql: &str, values: Vec<Value>) -> Statement {

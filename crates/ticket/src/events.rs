@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use predicate::{Catalogue, Facts, Path, Policy, RecordType, RelationKind, Value, keyed};
+use predicate::{Catalogue, Facts, Field, Path, Policy, RecordType, RelationKind, Value, keyed};
 use serde_json::{Map, Value as Json};
 use store::query::Row;
 use store::{Audience, Change, NewEvent};
@@ -209,6 +209,11 @@ fn facts_with_texts(record: &'static RecordType, catalogue: &Catalogue, row: &Ro
         all.insert(field.name.to_owned(), row.get(field.name).to_json());
     }
     all
+}
+
+/// Whether the log knows each value that the field ever had: its changes are told.
+pub fn is_told(field: &Field) -> bool {
+    field.event != Policy::Never || HISTORY_ONLY.contains(&field.name)
 }
 
 /// Long texts: told in history, not repeated in the facts of each event.

@@ -14,6 +14,7 @@
 
 pub mod affected;
 pub mod approval;
+pub mod as_of;
 pub mod assignment;
 pub mod canned_response;
 pub mod category;

@@ -379,7 +379,7 @@ impl Tickets {
     pub(crate) async fn load_in(&self, tx: &mut store::Tx, reference: &TicketRef, path: &str) -> Result<Row> {
         let ctx = tx.ctx().clone();
         let visible = visibility::unmasked(&self.access().visible(&ctx));
-        let record = self.record_of(tx, &ctx, &visible, reference).await?;
+        let record = self.record_of(&*tx, &ctx, &visible, reference).await?;
         let found = match record {
             Some(record) => self.find_with(tx, &ctx, &visible, record, reference, RELATIONS).await?,
             None => None,
@@ -388,9 +388,9 @@ impl Tickets {
     }
 
     /// The record type of the kind that the reference points at.
-    async fn record_of(
+    pub(crate) async fn record_of(
         &self,
-        tx: &store::Tx,
+        connection: &impl ConnectionTrait,
         ctx: &Ctx,
         visible: &Visibilities,
         reference: &TicketRef,
@@ -402,7 +402,7 @@ impl Tickets {
                 TicketKind::ALL.iter().copied().find(|kind| kind.number_prefix() == prefix)
             }
             TicketRef::External { .. } => {
-                let row = self.find_with(tx, ctx, visible, &TICKET, reference, &[]).await?;
+                let row = self.find_with(connection, ctx, visible, &TICKET, reference, &[]).await?;
                 row.and_then(|row| TicketKind::parse(&row.text("kind")))
             }
         };

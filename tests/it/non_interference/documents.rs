@@ -85,6 +85,26 @@ const TICKET_FIELDS: &[&str] = &[
     "... on Incident { origin resolutionCode resolutionNotes }",
     "... on Incident { functionalEscalationLevel hierarchicalEscalationLevel escalatedTo { name } }",
 ];
+/// What may be asked of a ticket as it was.
+const PAST_FIELDS: &[&str] = &[
+    "id",
+    "version",
+    "title",
+    "description",
+    "state { key category waitingReason waitingUntil }",
+    "priority",
+    "priorityOverride { reason at by { id name } }",
+    "category { id key }",
+    "requester { id name email }",
+    "team { id slug }",
+    "assignee { id name email }",
+    "tags",
+    "customFields { key value field { readableBy } }",
+    "reassignmentCount",
+    "updatedAt",
+    "firstRespondedAt",
+    "... on Incident { origin resolutionCode hierarchicalEscalationLevel escalatedTo { name } }",
+];
 const USER_FIELDS: &[&str] = &[
     "id",
     "name",
@@ -290,12 +310,15 @@ impl Documents {
     fn single(&mut self) -> (String, Value) {
         match self.below(4) {
             0 | 1 => {
-                let root = self.one(&["ticket", "incident"]);
-                let selection = self.selection(TICKET_FIELDS);
                 let by = match self.below(2) {
                     0 => json!({ "number": self.text(|known| &known.numbers) }),
                     _ => json!({ "id": self.text(|known| &known.tickets) }),
                 };
+                if self.below(2) == 0 {
+                    return self.past(by);
+                }
+                let root = self.one(&["ticket", "incident"]);
+                let selection = self.selection(TICKET_FIELDS);
                 // On an incident itself, `... on Incident` is fine as well.
                 (format!("query($by: TicketRef!) {{ {root}(by: $by) {{ {selection} }} }}"), json!({ "by": by }))
             }
@@ -310,6 +333,22 @@ impl Documents {
                 (format!("query($by: TeamRefInput!) {{ team(by: $by) {{ {selection} }} }}"), json!({ "by": by }))
             }
         }
+    }
+
+    /// How a ticket was, or what changed of it.
+    fn past(&mut self, by: Value) -> (String, Value) {
+        let mut time = || format!("2026-01-05T{:02}:{:02}:00Z", 9 + self.below(9), self.below(60));
+        let (one, other) = (time(), time());
+        if self.below(2) == 0 {
+            let selection = self.selection(PAST_FIELDS);
+            let query =
+                format!("query($by: TicketRef!, $at: DateTime!) {{ ticket(by: $by, asOf: $at) {{ {selection} }} }}");
+            return (query, json!({ "by": by, "at": one }));
+        }
+        let query = "query($by: TicketRef!, $from: DateTime!, $to: DateTime) { ticketDiff(by: $by, from: $from, to: $to) { eventCount \
+                     differences { field before after changedAt changedBy { name } } } }";
+        let to = if self.below(2) == 0 { Value::Null } else { json!(one.as_str().max(other.as_str())) };
+        (query.to_owned(), json!({ "by": by, "from": one.min(other), "to": to }))
     }
 
     fn nodes(&mut self) -> (String, Value) {

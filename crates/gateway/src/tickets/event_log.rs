@@ -149,6 +149,18 @@ fn ticket_changes(
         .collect()
 }
 
+/// One field with its values at two instants, if the viewer may read it on the ticket with these facts. Of a document of custom
+/// fields it holds one key.
+pub(crate) fn difference(
+    ctx: &Ctx,
+    platform: &Platform,
+    record: &'static RecordType,
+    change: &Change,
+    facts: &impl Facts,
+) -> Option<FieldChange> {
+    ticket_changes(ctx, platform, record, std::slice::from_ref(change), facts).pop()
+}
+
 /// The changes of a document of custom fields, one for each field: `customFields.costCenter`.
 fn by_key(change: &Change) -> Vec<FieldChange> {
     let keys = |json: &JsonValue| json.as_object().map(|values| values.keys().cloned().collect()).unwrap_or_default();

@@ -10,6 +10,7 @@ pub mod filters;
 pub mod links;
 pub mod mutations;
 pub mod object;
+pub mod past;
 pub mod queries;
 pub mod recurrence;
 pub mod saved_filters;

@@ -8,9 +8,10 @@ use ticket::queries::ListRequest;
 
 use crate::connection::{ExternalRefInput, connection, page};
 use crate::context::{platform, viewer};
-use crate::scalars::Cursor;
+use crate::scalars::{Cursor, DateTime};
 use crate::tickets::event_log::{self, EventConnection};
 use crate::tickets::filters::{CategoriesFilter, EventFilter, TicketFilter, TicketOrder};
+use crate::tickets::past::ticket_as_of;
 use crate::tickets::settings::PriorityRule;
 use crate::tickets::types::{Category, Ticket};
 
@@ -140,12 +141,21 @@ pub struct TicketQueries;
 
 #[Object]
 impl TicketQueries {
-    /// A ticket of any kind. Null when there is none that the viewer may see.
+    /// A ticket of any kind, as it is now or as it was. Null when there is none that the viewer may see.
     async fn ticket(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which ticket, such as `{ number: \"INC-1042\" }`.")] by: TicketRef,
+        #[graphql(
+            desc = "An instant, not in the future: the ticket as it was then, from its events, at most 10,000 since. Null when it \
+                    was not there yet. What the log does not know of the past may not be selected: comments, links and whatever \
+                    else is a list of other records. People, teams, services and categories are those of then, as they are now."
+        )]
+        as_of: Option<DateTime>,
     ) -> Option<Result<Ticket>> {
+        if let Some(at) = as_of {
+            return ticket_as_of(ctx, by, at.0).await.map(|row| row.map(Ticket::from_row)).transpose();
+        }
         let relations = relations(&[ctx.look_ahead()], &TICKET);
         find(ctx, by, &TICKET, &relations).await.map(|row| row.map(Ticket::from_row)).transpose()
     }

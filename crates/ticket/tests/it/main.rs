@@ -3,6 +3,7 @@
 
 mod approval_paths;
 mod approvals;
+mod as_of;
 mod assignment;
 mod categories;
 mod comments;
