@@ -1,21 +1,18 @@
 //! Canned responses: what is often answered, written once, with places for what differs from ticket to ticket.
 
-use access::TeamRef;
 use access::permission::CANNED_RESPONSE_MANAGE;
+use access::{Managed, TeamRef, reference};
 use kernel::error::Problems;
-use kernel::{Ctx, Id, Patch, Result, UserError, Uuid, id, words};
+use kernel::{Ctx, Patch, Result, UserError, Uuid, id, words};
 use predicate::{Predicate, Value};
-use serde_json::json;
 use store::query::{self, Row};
-use store::{RecordRef, Tx, Written};
+use store::{Tx, Written};
 
 use crate::commands::{check_body, check_key, check_text};
-use crate::events::setting_event;
 use crate::fields::{CANNED_RESPONSE, TICKET};
 use crate::model::MAX_TITLE;
 use crate::queries::{RELATIONS, TicketRef};
 use crate::service::{Outcome, Tickets};
-use crate::setting::{check_version, save_in, version_of};
 
 /// How many canned responses a tenant has, retired ones not counted.
 pub const MAX_CANNED_RESPONSES: usize = 1_000;
@@ -23,8 +20,9 @@ pub const MAX_CANNED_RESPONSES: usize = 1_000;
 pub const CREATED: &str = "CannedResponseCreated";
 /// The event that a changed canned response leaves behind.
 pub const UPDATED: &str = "CannedResponseUpdated";
-/// What the log calls the subject of these events.
-const SUBJECT: &str = "cannedResponse";
+
+const KIND: Managed =
+    Managed { record: &CANNED_RESPONSE, subject: "cannedResponse", prefix: id::prefix::CANNED_RESPONSE };
 
 words! {
     /// What stands between `{{` and `}}`.
@@ -158,11 +156,7 @@ impl Tickets {
         let tickets = self.clone();
         let written = self.store().write(ctx, "cannedResponseCreate", move |tx| {
             let (tickets, command) = (tickets.clone(), command.clone());
-            Box::pin(async move {
-                let row = tickets.create_canned_response_in(tx, &command).await?;
-                answers(tx, &row);
-                Ok(row)
-            })
+            Box::pin(async move { tickets.create_canned_response_in(tx, &command).await })
         });
         self.canned_response_outcome(ctx, written.await?).await
     }
@@ -174,27 +168,16 @@ impl Tickets {
         }
         self.check_canned_limit_in(tx).await?;
         let team = match &command.team {
-            Some(team) => Some(self.team_in(tx, team, "team").await?.id()),
+            Some(team) => Some(self.team_in(tx, team, "team").await?),
             None => None,
         };
-        let row = Row::new(
-            &CANNED_RESPONSE,
-            vec![
-                ("id", tx.new_id().into()),
-                ("key", command.key.as_str().into()),
-                ("title", command.title.trim().into()),
-                ("body", command.body.as_str().into()),
-                ("team", team.into()),
-                ("retired", false.into()),
-                ("version", 1.into()),
-                ("createdAt", tx.now().into()),
-                ("updatedAt", tx.now().into()),
-            ],
-        );
-        query::insert_unique_in(tx, tx.ctx().tenant, &CANNED_RESPONSE, &row).await?;
-        let told = [("key", Value::Null), ("title", Value::Null), ("team", Value::Null)];
-        tx.emit(setting_event(CREATED, SUBJECT, &row, &told, json!({ "key": row.text("key") })));
-        Ok(row)
+        let values = vec![
+            ("key", command.key.as_str().into()),
+            ("title", command.title.trim().into()),
+            ("body", command.body.as_str().into()),
+            ("team", reference(team.as_ref())),
+        ];
+        KIND.insert_in(tx, CREATED, values).await
     }
 
     /// Changes a canned response.
@@ -215,11 +198,7 @@ impl Tickets {
         let tickets = self.clone();
         let written = self.store().write(ctx, "cannedResponseUpdate", move |tx| {
             let (tickets, command) = (tickets.clone(), command.clone());
-            Box::pin(async move {
-                let row = tickets.update_canned_response_in(tx, &command).await?;
-                answers(tx, &row);
-                Ok(row)
-            })
+            Box::pin(async move { tickets.update_canned_response_in(tx, &command).await })
         });
         self.canned_response_outcome(ctx, written.await?).await
     }
@@ -227,7 +206,7 @@ impl Tickets {
     async fn update_canned_response_in(&self, tx: &mut Tx, command: &UpdateCannedResponse) -> Result<Row> {
         let found = self.canned_response_in(tx, &command.key).await?;
         let before = found.ok_or_else(|| UserError::not_found(["key"], "the canned response"))?;
-        check_version(&before, command.expected_version)?;
+        Managed::expect_version(&before, command.expected_version)?;
         let mut row = before.clone();
         if let Some(title) = &command.title {
             row.set("title", title.trim().into());
@@ -246,8 +225,7 @@ impl Tickets {
             }
             row.set("retired", retired.into());
         }
-        save_in(tx, &CANNED_RESPONSE, (UPDATED, SUBJECT), &before, &mut row).await?;
-        Ok(row)
+        KIND.update_in(tx, UPDATED, &before, row).await
     }
 
     async fn check_canned_limit_in(&self, tx: &mut Tx) -> Result<()> {
@@ -326,10 +304,6 @@ impl Tickets {
     pub async fn canned_response_by_id(&self, ctx: &Ctx, response: Uuid) -> Result<Option<Row>> {
         Ok(self.by_ids(ctx, &CANNED_RESPONSE, &[response], &[]).await?.pop())
     }
-}
-
-fn answers(tx: &mut Tx, row: &Row) {
-    tx.answers_with(RecordRef { id: Id::new(id::prefix::CANNED_RESPONSE, row.id()), version: version_of(row) });
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use crate::events::setting_event;
 use crate::fields::CATEGORY;
 use crate::model::MAX_KEY;
 use crate::service::{Outcome, Tickets};
-use crate::setting::{check_version, save_in, version_of};
 
 /// How deep the tree may be.
 pub const MAX_DEPTH: usize = 10;
@@ -115,7 +114,10 @@ impl Tickets {
     }
 
     async fn update_category_in(&self, tx: &mut Tx, before: Row, command: &UpdateCategory) -> Result<Row> {
-        check_version(&before, command.expected_version)?;
+        let version = i32::try_from(before.int("version")).unwrap_or(i32::MAX);
+        if command.expected_version.is_some_and(|expected| expected != version) {
+            return Err(UserError::stale(version).into());
+        }
         let mut row = before.clone();
         if let Some(name) = &command.name {
             row.set("name", name.as_str().into());
@@ -131,7 +133,19 @@ impl Tickets {
             row.set("parent", parent.as_ref().map(Row::id).into());
             row.set_relation("parent", parent);
         }
-        save_in(tx, &CATEGORY, (UPDATED, "category"), &before, &mut row).await?;
+        let changed: Vec<_> = before.fields().iter().filter(|(name, value)| row.get(name) != value).cloned().collect();
+        if changed.is_empty() {
+            return Ok(row);
+        }
+        row.set("version", (version + 1).into());
+        row.set("updatedAt", tx.now().into());
+        let names = changed.iter().map(|(name, _)| *name).chain(["version", "updatedAt"]);
+        let values: Vec<_> = names.map(|name| (name, row.get(name).clone())).collect();
+        let tenant = tx.ctx().tenant;
+        if !query::update_in(tx, tenant, &CATEGORY, row.id(), Some(version), &values).await? {
+            return Err(tx.retry());
+        }
+        tx.emit(setting_event(UPDATED, "category", &row, &changed, json!({ "key": row.text("key") })));
         Ok(row)
     }
 
@@ -241,5 +255,6 @@ fn check_new(command: &CreateCategory) -> Result<()> {
 }
 
 fn answers(tx: &mut Tx, row: &Row) {
-    tx.answers_with(RecordRef { id: Id::new(id::prefix::CATEGORY, row.id()), version: version_of(row) });
+    let version = i32::try_from(row.int("version")).unwrap_or(i32::MAX);
+    tx.answers_with(RecordRef { id: Id::new(id::prefix::CATEGORY, row.id()), version });
 }

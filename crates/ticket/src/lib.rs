@@ -41,7 +41,6 @@ pub mod recurrence;
 pub mod saved_filter;
 pub mod search;
 pub mod service;
-mod setting;
 pub mod statistics;
 pub mod task;
 pub mod time;

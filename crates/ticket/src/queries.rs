@@ -200,6 +200,16 @@ impl Tickets {
         list(self.access(), &self.store().read("ticket.list"), ctx, request).await
     }
 
+    /// The ticket that a record belongs to, with the fields of its kind: for whoever answers an earlier call again.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub(crate) async fn ticket_of(&self, ctx: &Ctx, record: Option<&Row>) -> Result<Option<Row>> {
+        let Some(ticket) = record.and_then(|record| record.get("ticket").as_id()) else { return Ok(None) };
+        let kinds: Vec<_> = self.kinds().iter().map(|rules| rules.record().name).collect();
+        Ok(self.by_ids(ctx, &TICKET, &[ticket], &kinds).await?.pop())
+    }
+
     /// How long any list is.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 use access::Access;
 use configuration::Configuration;
 use futures_util::future::BoxFuture;
-use kernel::{Ctx, Error, Result, Uuid};
+use kernel::{Ctx, Error, Id, Result, UserError, Uuid};
 use moka::sync::Cache;
 use predicate::masked_value;
 use store::query::Row;
@@ -220,6 +220,16 @@ impl Tickets {
         let rules = self.kinds().of(&row)?.clone();
         let workflow = self.workflow_of(tx, &tx.ctx().clone(), rules.as_ref(), &row).await?;
         Ok(Edit::new(rules, workflow, row))
+    }
+
+    /// The ticket that a record belongs to, which was read with its relation `ticket`.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` at `id`, of `what`, when the viewer may not see it.
+    pub(crate) async fn edit_of_in(&self, tx: &mut Tx, record: &Row, what: &str) -> Result<Edit> {
+        let found = record.relation("ticket").and_then(|row| Some((TicketKind::parse(&row.text("kind"))?, row.id())));
+        let (kind, ticket) = found.ok_or_else(|| UserError::not_found(["id"], what))?;
+        self.edit_in(tx, &TicketRef::Id(Id::new(kind.id_prefix(), ticket)), "id").await
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod mention;
 pub mod revision;
 
+use access::Managed;
 use access::permission::{TICKET_COMMENT, TICKET_INTERNAL};
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Id, Result, UserError, Uuid, id, words};
@@ -73,7 +74,10 @@ impl Tickets {
 
     /// What a write about a comment answers: the comment and its ticket.
     async fn answered_in(&self, tx: &mut Tx, edit: Edit, comment: Row) -> Result<(Row, Row)> {
-        tx.answers_with(RecordRef { id: Id::new(id::prefix::COMMENT, comment.id()), version: version_of(&comment) });
+        tx.answers_with(RecordRef {
+            id: Id::new(id::prefix::COMMENT, comment.id()),
+            version: Managed::version(&comment),
+        });
         Ok((comment, edit.after))
     }
 
@@ -88,14 +92,7 @@ impl Tickets {
                 let comment = self.comment(ctx, record.id.uuid).await?;
                 // Whoever may no longer see what they did is told nothing of it.
                 let events = if comment.is_some() { events } else { Vec::new() };
-                let ticket = match comment.as_ref().and_then(|comment| comment.get("ticket").as_id()) {
-                    Some(ticket) => {
-                        // The fields of its kind come along, as they did the first time.
-                        let kinds: Vec<_> = self.kinds().iter().map(|rules| rules.record().name).collect();
-                        self.by_ids(ctx, &crate::fields::TICKET, &[ticket], &kinds).await?.pop()
-                    }
-                    None => None,
-                };
+                let ticket = self.ticket_of(ctx, comment.as_ref()).await?;
                 Ok(CommentOutcome { comment, ticket, events })
             }
         }
@@ -236,8 +233,4 @@ fn audience(visibility: CommentVisibility) -> Audience {
         CommentVisibility::Public => Audience::Public,
         CommentVisibility::Internal => Audience::Internal,
     }
-}
-
-fn version_of(comment: &Row) -> i32 {
-    i32::try_from(comment.int("version")).unwrap_or(i32::MAX)
 }

@@ -1,5 +1,6 @@
 //! What becomes of a comment that was said: it is edited, with its earlier texts kept, or redacted, with all of them gone.
 
+use access::Managed;
 use access::permission::COMMENT_REDACT;
 use kernel::error::Problems;
 use kernel::{Ctx, Id, PageDirection, Result, UserError, Uuid};
@@ -8,13 +9,12 @@ use serde_json::json;
 use store::Tx;
 use store::query::{self, Row};
 
-use super::{CommentOutcome, version_of};
+use super::CommentOutcome;
 use crate::commands::{check_body, check_text};
 use crate::edit::Edit;
 use crate::events;
 use crate::fields::{COMMENT, MENTION, REVISION};
-use crate::model::{CommentVisibility, MAX_TITLE, TicketKind};
-use crate::queries::TicketRef;
+use crate::model::{CommentVisibility, MAX_TITLE};
 use crate::service::Tickets;
 
 /// How many earlier texts a comment keeps: with more of them it cannot be edited any more.
@@ -139,19 +139,13 @@ impl Tickets {
         let scoped = self.access().scoped(&ctx, &visible);
         let missing = || kernel::Error::from(UserError::not_found(["id"], "the comment"));
         let seen = query::by_ids(&*tx, &scoped, &COMMENT, &[id.uuid], &["ticket"]).await?.pop().ok_or_else(missing)?;
-        let ticket = seen.relation("ticket").ok_or_else(missing)?;
-        let kind = TicketKind::parse(&ticket.text("kind")).ok_or_else(missing)?;
-        let edit = self.edit_in(tx, &TicketRef::Id(Id::new(kind.id_prefix(), ticket.id())), "id").await?;
+        let edit = self.edit_of_in(tx, &seen, "the comment").await?;
         // Whoever writes about the comments of a ticket waits for each other.
         edit.hold_in(tx).await?;
         let found = query::by_ids(&*tx, &scoped, &COMMENT, &[id.uuid], &["author"]).await?.pop();
         let comment = found.ok_or_else(missing)?;
-        match expected {
-            Some(expected) if i64::from(expected) != comment.int("version") => {
-                Err(UserError::stale(version_of(&comment)).into())
-            }
-            _ => Ok((edit, comment)),
-        }
+        Managed::expect_version(&comment, expected)?;
+        Ok((edit, comment))
     }
 
     /// Keeps what the comment says until now.
@@ -181,7 +175,7 @@ impl Tickets {
 
     /// Writes a comment that has changed, raises its version, and has it found by what it says now.
     async fn write_comment_in(&self, tx: &mut Tx, comment: &mut Row, changed: &[&'static str]) -> Result<()> {
-        comment.set("version", (version_of(comment) + 1).into());
+        comment.set("version", (Managed::version(comment) + 1).into());
         let names = changed.iter().copied().chain(["version"]);
         let values: Vec<_> = names.map(|name| (name, comment.get(name).clone())).collect();
         query::update_in(&*tx, tx.ctx().tenant, &COMMENT, comment.id(), None, &values).await?;

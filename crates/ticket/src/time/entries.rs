@@ -16,8 +16,6 @@ use super::{AddTime, RemoveTime, TimeOutcome, UpdateTime};
 use crate::edit::Edit;
 use crate::events;
 use crate::fields::TICKET;
-use crate::model::TicketKind;
-use crate::queries::TicketRef;
 use crate::service::{Outcome, Tickets, told_along};
 use crate::tables;
 
@@ -193,10 +191,7 @@ impl Tickets {
         let visible = access::visibility::unmasked(&self.access().visible(&ctx));
         let scoped = self.access().scoped(&ctx, &visible);
         let entry = query::find(&*tx, &scoped, &TIME_ENTRY, &condition, &["ticket"]).await?.ok_or_else(missing)?;
-        let ticket = entry.relation("ticket").ok_or_else(missing)?;
-        let kind = TicketKind::parse(&ticket.text("kind")).ok_or_else(missing)?;
-        let reference = TicketRef::Id(Id::new(kind.id_prefix(), ticket.id()));
-        let edit = self.edit_in(tx, &reference, "id").await?;
+        let edit = self.edit_of_in(tx, &entry, "the time entry").await?;
         self.authorise_time(&ctx, &edit, user_of(&entry))?;
         Managed::expect_version(&entry, expected_version)?;
         Ok((entry, edit))
@@ -264,14 +259,7 @@ impl Tickets {
                 let entry = self.by_ids(ctx, &TIME_ENTRY, &[record.id.uuid], &["user"]).await?.pop();
                 // Whoever may no longer see what they did is told nothing of it.
                 let events = if entry.is_some() { events } else { Vec::new() };
-                let ticket = match entry.as_ref().and_then(|entry| entry.get("ticket").as_id()) {
-                    Some(ticket) => {
-                        // The fields of its kind come along, as they did the first time.
-                        let kinds: Vec<_> = self.kinds().iter().map(|rules| rules.record().name).collect();
-                        self.by_ids(ctx, &TICKET, &[ticket], &kinds).await?.pop()
-                    }
-                    None => None,
-                };
+                let ticket = self.ticket_of(ctx, entry.as_ref()).await?;
                 Ok(TimeOutcome { entry, ticket, events })
             }
         }
