@@ -90,6 +90,7 @@ INSTANT = re.compile(r"\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 LEAVES = {
     "Boolean": lambda value: isinstance(value, bool),
     "Int": lambda value: isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31,
+    "Float": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
     "DateTime": lambda value: isinstance(value, str) and INSTANT.fullmatch(value),
     "JSON": lambda value: True,
     "JSONSchema": lambda value: isinstance(value, (dict, bool)),
