@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tests::client::Client;
 
 use crate::listener::Heard;
+use crate::load::answered;
 use crate::load::{Acknowledged, Ledger, Outcome, attempt, event_ids};
 use crate::place::Place;
 use crate::report::Report;
@@ -51,11 +52,15 @@ pub async fn further(client: &Client, document: &str, field: &str, after: &mut V
     }
 }
 
-/// Asks until the server has the time for it, as a client does: what it is asked beside thousands of jobs may take too long.
+/// Asks until the server has the time for it, as a client does: what it is asked beside thousands of jobs may take too long, and a
+/// server that was killed is back in a moment.
 async fn patiently(client: &Client, document: &str, variables: Value) -> Value {
     for _ in 1..ASKED.0 {
-        let mut answer = client.answer(document, variables.clone()).await;
-        if answer["errors"][0]["extensions"]["retryable"] != true {
+        let text = answered(client, document, &variables).await;
+        let mut answer = text.map_or(Value::Null, |text| {
+            serde_json::from_str(&text).unwrap_or_else(|_| panic!("{document} was answered by no JSON: {text}"))
+        });
+        if answer.is_object() && answer["errors"][0]["extensions"]["retryable"] != true {
             assert!(answer["errors"].is_null(), "{document} was refused: {answer}");
             return answer["data"].take();
         }

@@ -166,11 +166,18 @@ pub enum Outcome {
     Refused(String),
 }
 
+/// The text that the server answers; `None` when the connection breaks, as it does when the server is killed.
+pub async fn answered(client: &Client, document: &str, variables: &Value) -> Option<String> {
+    let response = client.post(&json!({ "query": document, "variables": variables })).send().await.ok()?;
+    response.text().await.ok()
+}
+
 /// Calls a mutation once.
 pub async fn attempt(client: &Client, mutation: &str, input: &Value) -> Outcome {
-    let body = json!({ "query": document(mutation, selection(mutation)), "variables": { "input": input } });
-    let Ok(response) = client.post(&body).send().await else { return Outcome::Again("a broken connection".into()) };
-    let Ok(text) = response.text().await else { return Outcome::Again("a broken connection".into()) };
+    let document = document(mutation, selection(mutation));
+    let Some(text) = answered(client, &document, &json!({ "input": input })).await else {
+        return Outcome::Again("a broken connection".into());
+    };
     let Ok(mut answer) = serde_json::from_str::<Value>(&text) else { return Outcome::Refused(text) };
     let extensions = &answer["errors"][0]["extensions"];
     if extensions["retryable"] == true {
