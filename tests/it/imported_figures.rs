@@ -35,7 +35,7 @@ impl Figures {
         let last = case.last().expect("a row");
         let resolved = resolved_at(case);
         let (reopened, reassigned) = (last["reopen_count"] != "0", last["reassignment_count"] != "0");
-        let opened = time(case[0], "opened_at").min(time(case[0], "sys_updated_at"));
+        let opened = time(case[0], "opened_at");
         self.cases += 1;
         self.resolved += u64::from(resolved.is_some());
         self.reopened += u64::from(reopened);
