@@ -115,7 +115,7 @@ async fn a_comment_is_edited_so_many_times() {
     .await;
 }
 
-/// Whether any row of the database holds this text.
+/// Whether any event, or what a comment says or said, holds this text.
 async fn holds(installation: &Installation, admin: &Client, text: &str) -> bool {
     let everything = "query($after: Cursor) { events(first: 100, after: $after) { nodes { id changes { field before after } ... on CommentAdded { comment { body revisions { body } } } \
         ... on CommentEdited { comment { body revisions { body } } } } } }";

@@ -5,6 +5,7 @@ mod approval_paths;
 mod approvals;
 mod as_of;
 mod assignment;
+mod canned_responses;
 mod categories;
 mod comments;
 mod company;
