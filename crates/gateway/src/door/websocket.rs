@@ -18,6 +18,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use kernel::{Ctx, Error, ErrorCode};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -206,9 +207,24 @@ impl<E: Executor> Socket<E> {
                 }
             }
             // Reading on sends what is owed.
-            while let Some(Ok(_)) = self.stream.next().await {}
+            let mut left = with.is_none();
+            while let Some(Ok(message)) = self.stream.next().await {
+                left |= message.is_close();
+            }
+            if !left {
+                self.read_out().await;
+            }
         };
         let _ = timeout(CLOSE_WAIT, goodbye).await;
+    }
+
+    /// Reads what a client still sends after a frame that cannot be understood. A connection that is closed with unread
+    /// bytes is reset, and a client whose connection is reset never reads the close frame.
+    async fn read_out(&mut self) {
+        let connection = self.stream.get_mut();
+        if connection.shutdown().await.is_ok() {
+            let _ = tokio::io::copy(connection, &mut tokio::io::sink()).await;
+        }
     }
 
     /// Waits for `connection_init` and checks its credentials.

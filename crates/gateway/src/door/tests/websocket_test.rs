@@ -237,6 +237,11 @@ async fn messages_have_a_limit() {
     assert_eq!(client.next().await["type"], "next");
     client.subscribe("2", &"x".repeat(20_000)).await;
     assert_eq!(client.closed().await.0, 1009);
+
+    // More than the network holds: it is sent to its end before the client looks for an answer.
+    let mut client = init(&server, json!({})).await;
+    client.subscribe("1", &"x".repeat(20_000_000)).await;
+    assert_eq!(client.closed().await.0, 1009);
 }
 
 #[tokio::test]
