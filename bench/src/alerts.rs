@@ -19,7 +19,7 @@ pub const CALL: usize = 10;
 /// Alerts that one incident gathers.
 const GROUP: u64 = 20;
 const INGEST: &str = "mutation Ingest($input: AlertIngestInput!) { alertIngest(input: $input) { \
-    results { key outcome } userErrors { code message path } } }";
+    results { outcome } userErrors { code message path } } }";
 
 /// Each call tells one alert that is new and nine that fire already.
 pub struct Alerts {

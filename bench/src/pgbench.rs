@@ -194,6 +194,8 @@ impl Writer {
             let parameter = statement.parameters.get(place - 1).context("a parameter without a value")?;
             match parameter {
                 None => text.push_str("NULL"),
+                // pgbench has no variable without a value.
+                Some(value) if value.is_empty() => text.push_str("''"),
                 Some(value) => match self.replaced.get(value) {
                     Some(expression) => text.push_str(expression),
                     None => {
@@ -230,12 +232,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let scale = Scale::new(1_000).unwrap();
         let id = scale.ticket_uuid(7).to_string();
-        let read = statement("SELECT $2 FROM t WHERE id = $1 AND x = $3", &[Some(&id), Some("it's"), None]);
+        let read = statement(
+            "SELECT $2 FROM t WHERE id = $1 AND x = $3 AND y = $4",
+            &[Some(&id), Some("it's"), None, Some("")],
+        );
         let script =
             Script::of_reads(folder.path(), "read", &[read], scale, Some(Key { index: 7, team: Some(3) })).unwrap();
         let text = std::fs::read_to_string(&script.file).unwrap();
         assert!(text.contains("SELECT :p0 FROM t WHERE id = (lpad(to_hex(:ms::bigint)"), "{text}");
-        assert!(text.contains("x = NULL;") && text.contains("\\set i 1000 * :q + (617 * :r) % 1000"), "{text}");
+        assert!(
+            text.contains("x = NULL AND y = '';") && text.contains("\\set i 1000 * :q + (617 * :r) % 1000"),
+            "{text}"
+        );
         assert_eq!(script.variables["p0"], "it's");
     }
 

@@ -234,9 +234,8 @@ impl<C: DriverConnection> Loader<'_, C> {
         order.sort_unstable();
         let mut bulk = Bulk::of_record(self.connection, self.engine, &COMMENT);
         for (serial, (at, ticket)) in order.into_iter().enumerate() {
-            let mut values = vec![Value::Id(self.company.tenant)];
-            values.extend(self.drawer.comment(serial as u64, ticket, at));
-            bulk.add(&values).await?;
+            let row = self.drawer.comment(serial as u64, ticket, at);
+            bulk.add_record(self.company.tenant, &COMMENT, &row).await?;
         }
         bulk.finish().await
     }
@@ -252,5 +251,21 @@ pub fn config_of(url: Option<&str>, folder: &Path) -> StoreConfig {
     match url {
         Some(url) => StoreConfig::postgres(url),
         None => StoreConfig::sqlite(folder.join("deskwire.sqlite")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is loaded past the platform must keep up with the schema: a column that was added is missed here.
+    #[tokio::test]
+    async fn the_smallest_data_set_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("manifest.json");
+        build(config_of(None, folder.path()), Scale::new(super::super::CYCLE).unwrap(), &manifest).await.unwrap();
+        let loaded: Manifest = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+        assert_eq!(loaded.tickets, 1_000);
+        assert!(loaded.open.iter().sum::<u64>() > 0);
     }
 }

@@ -5,6 +5,7 @@ use incident::{INCIDENT, IncidentOrigin};
 use kernel::Timestamp;
 use predicate::Value;
 use store::query::Row;
+use ticket::fields::COMMENT;
 use ticket::priority::default_priority;
 use ticket::{Impact, TicketKind, Urgency};
 
@@ -153,20 +154,22 @@ impl<'a> Drawer<'a> {
         "closed"
     }
 
-    /// A comment's fields, in the order of the columns of its table after the tenant.
-    pub fn comment(&self, serial: u64, ticket: u64, at: u64) -> [Value; 6] {
+    /// A comment.
+    pub fn comment(&self, serial: u64, ticket: u64, at: u64) -> Row {
         let mut random = Random::new(!SEED ^ (serial << 20));
         let agent = self.team(ticket) + TEAMS * random.below((AGENTS / TEAMS) as u64) as usize;
         let author = if random.percent(60) { agent } else { self.requesters.draw(&mut random) };
         let internal = author < AGENTS && random.percent(40);
-        [
-            uuid_v7(at, COMMENT_IDS + serial).into(),
-            self.scale.ticket_uuid(ticket).into(),
-            self.company.people[author].id().into(),
-            if internal { "INTERNAL".into() } else { "PUBLIC".into() },
-            text(&mut random, 4).into(),
-            time(at).into(),
-        ]
+        let fields = vec![
+            ("id", uuid_v7(at, COMMENT_IDS + serial).into()),
+            ("ticket", self.scale.ticket_uuid(ticket).into()),
+            ("author", self.company.people[author].id().into()),
+            ("visibility", if internal { "INTERNAL".into() } else { "PUBLIC".into() }),
+            ("body", text(&mut random, 4).into()),
+            ("version", 1.into()),
+            ("createdAt", time(at).into()),
+        ];
+        Row::new(&COMMENT, fields)
     }
 
     /// When each comment of a ticket was made, in milliseconds: within ten days, most in the beginning.
