@@ -30,6 +30,7 @@ pub mod m0023_escalation;
 pub mod m0025_search;
 pub mod m0026_comments;
 pub mod m0027_time_and_cost;
+pub mod m0028_attachments;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -65,6 +66,7 @@ pub const ALL: &[SqlMigration] = &[
     m0025_search::MIGRATION,
     m0026_comments::MIGRATION,
     m0027_time_and_cost::MIGRATION,
+    m0028_attachments::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -45,9 +45,10 @@ impl Place {
     pub async fn found(binary: &Path, engine: Engine, data: Option<&Path>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("deskwire-faults-").tempdir()?;
         let mut config = Config { readers: 2, pool: 8, ..Config::default() };
+        config.data = folder.path().join("data");
         let mut database = None;
         match engine {
-            Engine::Sqlite => config.data = data.map_or_else(|| folder.path().join("data"), Path::to_owned),
+            Engine::Sqlite => config.data = data.map_or(config.data, Path::to_owned),
             Engine::Postgres => {
                 let fresh = TestDatabase::create(engine).await;
                 let Location::Postgres { url } = fresh.config().location else { bail!("not a PostgreSQL database") };
@@ -57,7 +58,7 @@ impl Place {
         }
         config.make_data_folder()?;
         let store = migrations::open(config.store()?, Clock::System).await?;
-        let platform = Platform::start(store.clone(), settings(), limits()).await?;
+        let platform = Platform::start(store.clone(), settings(), limits(), config.files()?).await?;
         let company = company::found(&platform, "acme").await;
         drop(platform);
         store.close().await;

@@ -13,6 +13,7 @@ use tests::client::Client;
 use tests::company;
 use tests::installation::{Installation, each_engine};
 
+use crate::attachments::uploaded;
 use crate::company_life::{assign, comment, incident_with, resolve, step};
 use crate::shapes;
 
@@ -124,6 +125,14 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     let hour = admin.done("labourRateCreate", hour, "rate { id }").await["rate"]["id"].take();
     let entry = json!({ "ticket": ticket["id"], "duration": "PT1H", "note": "Looked at it." });
     let entry = agent.done("timeEntryAdd", entry, "timeEntry { id }").await["timeEntry"]["id"].take();
+    let mut attachments = Vec::new();
+    for visibility in ["PUBLIC", "INTERNAL"] {
+        let upload = uploaded(&agent, "error.log", "text/plain", b"It failed.").await;
+        let add = json!({ "id": ticket["id"], "uploads": [upload], "visibility": visibility });
+        let added = agent.done("attachmentAdd", add, "attachments { id }").await;
+        attachments.push(added["attachments"][0]["id"].clone());
+    }
+    let upload = uploaded(&agent, "more.log", "text/plain", b"Again.").await;
     step(&agent, &ticket, "start", json!({})).await;
     resolve(&agent, &ticket).await;
     let steps = json!([{ "rule": "ANY", "approvers": [{ "user": { "id": company.sam.id } }] }]);
@@ -181,6 +190,9 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("Incident", "of team network, opened for the requester", id(&ticket["id"])),
             ("Comment", "public", said("PUBLIC")),
             ("Comment", "internal", said("INTERNAL")),
+            ("Attachment", "public", id(&attachments[0])),
+            ("Attachment", "internal", id(&attachments[1])),
+            ("Upload", "the agent's", id(&upload)),
             ("User", "the requester", company.requester.id.clone()),
             ("User", "the agent", company.agent.id.clone()),
             ("ServiceAccount", "a bot", id(&account["serviceAccount"]["id"])),

@@ -4,6 +4,7 @@ mod access_matrix;
 mod agreements;
 mod alerts;
 mod approvals;
+mod attachments;
 mod attacks;
 mod bad_strings;
 mod comments;

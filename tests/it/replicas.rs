@@ -21,13 +21,14 @@ async fn what_another_process_writes() {
         socket.subscribe("said", SAID, json!({ "after": installation.log_end(&agent).await })).await;
         let clock = Clock::Manual(installation.clock.clone());
         let store = Store::open_beside(installation.store_config(), clock).await.expect("it opens beside the server");
-        let beside = Platform::start(store, settings(), limits()).await.expect("it starts");
+        let beside = Platform::start(store, settings(), limits(), installation.files()).await.expect("it starts");
         let ctx = beside.access.command_line_ctx(company.tenant, "tests");
         for number in 0..5 {
             let command = AddComment {
                 ticket: TicketRef::Number(ticket["number"].as_str().expect("a number").into()),
                 body: number.to_string(),
                 visibility: CommentVisibility::Public,
+                files: None,
             };
             beside.tickets.add_comment(&ctx, command).await.expect("it can be said");
             let told = socket.next("said").await;

@@ -64,9 +64,8 @@ async fn revocation_reaches_open_connections() {
             let mut socket = listening(&installation.client(&secret)).await;
             let store =
                 Store::open_beside(installation.store_config(), Clock::Manual(installation.clock.clone())).await;
-            let beside = Platform::start(store.expect("it opens beside the server"), settings(), limits())
-                .await
-                .expect("it starts");
+            let store = store.expect("it opens beside the server");
+            let beside = Platform::start(store, settings(), limits(), installation.files()).await.expect("it starts");
             let ctx = beside.access.command_line_ctx(company.tenant, "tests");
             let id = kernel::Id::parse(id.as_str().expect("an id")).expect("an id");
             beside.access.api_token_revoke(&ctx, id).await.expect("it can be revoked");

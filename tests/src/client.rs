@@ -30,6 +30,7 @@ impl Client {
     /// # Panics
     /// When no HTTP client can be made.
     pub fn new(address: SocketAddr, token: Option<&str>) -> Self {
+        objects::install_tls();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
         let http = http.build().expect("an HTTP client can be made");
         Self { address, token: token.map(str::to_owned), http }

@@ -9,11 +9,13 @@ use deskwire::config::{Config, DATABASE_FILE};
 use deskwire::serve::Server;
 use futures_util::FutureExt;
 use gateway::door::{Limits, Milliseconds};
+use gateway::files::Files;
 use gateway::platform::Platform;
 use kernel::{Clock, ManualClock};
 use migrations::testing::{START, TestDatabase};
 use serde_json::{Value, json};
 use store::{DriverConnection, Engine, Location, Store, StoreConfig};
+use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::company::{self, Company};
@@ -27,6 +29,8 @@ pub struct Installation {
     /// What the server was started with.
     pub config: Config,
     database: TestDatabase,
+    /// The folder of its files.
+    _files: TempDir,
     server: Option<Server>,
 }
 
@@ -104,9 +108,11 @@ impl Installation {
             }
             Location::Postgres { url } => config.database_url = url,
         }
+        let files = tempfile::tempdir().expect("a folder for files");
+        config.files.folder = files.path().to_owned();
         configure(&mut config);
         let clock = ManualClock::starting_at(store::time::parse(START).expect("START is a time"));
-        let mut installation = Self { engine, clock, config, database, server: None };
+        let mut installation = Self { engine, clock, config, database, _files: files, server: None };
         installation.restart().await;
         installation
     }
@@ -180,6 +186,11 @@ impl Installation {
     /// A client with this token.
     pub fn client(&self, token: &str) -> Client {
         Client::new(self.address(), Some(token))
+    }
+
+    /// Where its files are, for a platform beside the server.
+    pub fn files(&self) -> Files {
+        self.config.files().expect("the folder can be used")
     }
 
     /// How the database is opened beside the server.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use gateway::door::Limits;
+use gateway::files::Files;
 use gateway::platform::Platform;
 use incident::INCIDENT;
 use kernel::{Clock, Uuid};
@@ -68,7 +69,10 @@ pub fn fingerprint() -> String {
 pub async fn build(config: StoreConfig, scale: Scale, manifest: &Path) -> Result<()> {
     migrations::migrate(&config, &Clock::System).await?;
     let store = migrations::open(config.clone(), Clock::System).await?;
-    let platform = Platform::start(store.clone(), access::Settings::default(), Limits::default()).await?;
+    let folder = tempfile::tempdir()?;
+    let files = Files::in_folder(folder.path())?;
+    let platform =
+        Platform::start(store.clone(), access::Settings::default(), Limits::default(), files.clone()).await?;
     let company = company::make(&platform).await?;
     let position = settled_head(&platform).await?;
     drop(platform);
@@ -86,7 +90,7 @@ pub async fn build(config: StoreConfig, scale: Scale, manifest: &Path) -> Result
     let open = loader.load(position).await;
     store::disconnect(connection).await;
     let open = open?;
-    index(&config, company.tenant).await?;
+    index(&config, files, company.tenant).await?;
     let described = Manifest {
         tickets: scale.tickets,
         open,
@@ -98,9 +102,9 @@ pub async fn build(config: StoreConfig, scale: Scale, manifest: &Path) -> Result
 }
 
 /// Indexes the texts of what was loaded past the platform, as the job after an upgrade does.
-async fn index(config: &StoreConfig, tenant: Uuid) -> Result<()> {
+async fn index(config: &StoreConfig, files: Files, tenant: Uuid) -> Result<()> {
     let store = migrations::open(config.clone(), Clock::System).await?;
-    let platform = Platform::start(store.clone(), access::Settings::default(), Limits::default()).await?;
+    let platform = Platform::start(store.clone(), access::Settings::default(), Limits::default(), files).await?;
     let ctx = platform.access.system_ctx(tenant, ticket::search::INDEX);
     platform.tickets.index_missing(&ctx).await?;
     drop(platform);

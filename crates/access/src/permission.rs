@@ -47,6 +47,10 @@ permissions! {
     TICKET_COMMENT = "ticket.comment",
     /// Redact what others said on a ticket.
     COMMENT_REDACT = "comment.redact",
+    /// Take away what others attached to a ticket.
+    ATTACHMENT_REMOVE = "attachment.remove",
+    /// Fetch attachments that wait for a virus scanner, and say what it found.
+    ATTACHMENT_SCAN = "attachment.scan",
     /// See canned responses.
     CANNED_RESPONSE_READ = "cannedResponse.read",
     /// Create and change canned responses.
@@ -157,6 +161,8 @@ pub const AGENT: &str = "agent";
 pub const TEAM_LEAD: &str = "team_lead";
 /// The key of the role for programs that tell of alerts.
 pub const MONITORING: &str = "monitoring";
+/// The key of the role for programs that look for viruses.
+pub const SCANNER: &str = "scanner";
 /// The key of the role that may see everything and change nothing.
 pub const AUDITOR: &str = "auditor";
 
@@ -209,6 +215,7 @@ static TEAM_LEAD_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_ASSIGN, Scope::Tenant),
         (TICKET_OVERRIDE_PRIORITY, Scope::Team),
         (COMMENT_REDACT, Scope::Team),
+        (ATTACHMENT_REMOVE, Scope::Team),
         (CANNED_RESPONSE_MANAGE, Scope::Tenant),
         (INCIDENT_MANAGE_MAJOR, Scope::Tenant),
         (TEAM_MANAGE, Scope::Team),
@@ -234,6 +241,8 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (TICKET_CANCEL, Scope::Tenant),
         (TICKET_COMMENT, Scope::Tenant),
         (COMMENT_REDACT, Scope::Tenant),
+        (ATTACHMENT_REMOVE, Scope::Tenant),
+        (ATTACHMENT_SCAN, Scope::Tenant),
         (CANNED_RESPONSE_READ, Scope::Tenant),
         (CANNED_RESPONSE_MANAGE, Scope::Tenant),
         (TICKET_OVERRIDE_PRIORITY, Scope::Tenant),
@@ -282,9 +291,19 @@ static AUDITOR_ROLE: BuiltInRole = BuiltInRole {
 static MONITORING_ROLE: BuiltInRole =
     BuiltInRole { key: MONITORING, name: "Monitoring", extends: None, grants: &[(ALERT_INGEST, Scope::Tenant)] };
 
+static SCANNER_ROLE: BuiltInRole =
+    BuiltInRole { key: SCANNER, name: "Scanner", extends: None, grants: &[(ATTACHMENT_SCAN, Scope::Tenant)] };
+
 /// The roles that every tenant is created with.
-pub static BUILT_IN_ROLES: [&BuiltInRole; 6] =
-    [&REQUESTER_ROLE, &AGENT_ROLE, &TEAM_LEAD_ROLE, &ADMINISTRATOR_ROLE, &AUDITOR_ROLE, &MONITORING_ROLE];
+pub static BUILT_IN_ROLES: [&BuiltInRole; 7] = [
+    &REQUESTER_ROLE,
+    &AGENT_ROLE,
+    &TEAM_LEAD_ROLE,
+    &ADMINISTRATOR_ROLE,
+    &AUDITOR_ROLE,
+    &MONITORING_ROLE,
+    &SCANNER_ROLE,
+];
 
 #[cfg(test)]
 mod tests {

@@ -6,14 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use gateway::door::Limits;
+use gateway::files::{Files, LARGEST_FILE_BYTES, MAX_FILE_BYTES};
+use objects::{Objects, ObjectsConfig, S3Config};
 use serde::{Deserialize, Serialize};
 use store::{Location, StoreConfig};
+use ticket::attachment::{FileRules, media_type};
 use toml::{Table, Value};
 
 use crate::cli::Common;
 
 /// The file of the embedded database, in the data folder.
 pub const DATABASE_FILE: &str = "deskwire.sqlite";
+/// The folder of uploaded files, in the data folder.
+pub const FILES_FOLDER: &str = "files";
 /// Subscribers must be able to come back after a short absence.
 const SHORTEST_RETENTION: Duration = Duration::from_secs(60 * 60);
 /// What environment variables of the configuration begin with.
@@ -62,8 +67,65 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where traces go (OTLP over HTTP), such as `http://127.0.0.1:4318/v1/traces`; empty: nowhere.
     pub otlp_endpoint: String,
+    /// What links begin with, such as `https://desk.acme.example`; empty: they are relative to where the API is.
+    pub public_url: String,
+    /// Where uploaded files are kept, and which are taken.
+    pub files: FilesConfig,
     /// The limits that requests meet.
     pub limits: Limits,
+}
+
+/// Where uploaded files are kept, and which are taken. Each key is an environment variable too: `DESKWIRE_FILES_BUCKET`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilesConfig {
+    /// A folder; empty: `files` in the data folder. Servers that share a database share it too.
+    pub folder: PathBuf,
+    /// A bucket of a store that speaks S3, instead of a folder.
+    pub bucket: String,
+    /// The store's address, such as `http://127.0.0.1:9000`; empty: Amazon's.
+    pub endpoint: String,
+    /// The bucket's region.
+    pub region: String,
+    /// Who asks the store; empty: as `AWS_ACCESS_KEY_ID` and the like, or the machine's role, say.
+    pub access_key_id: String,
+    /// The secret that goes with it.
+    pub secret_access_key: String,
+    /// Whether the bucket is named in the path and not in the host's name.
+    pub path_style: bool,
+    /// Size of a file, in bytes; at most 2 GiB.
+    pub max_bytes: u64,
+    /// Media types that are taken, such as `image/*`; empty: all but programs.
+    pub media_types: Vec<String>,
+    /// Whether a virus scanner looks at files before anybody fetches them.
+    pub scan: bool,
+}
+
+impl Default for FilesConfig {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::new(),
+            bucket: String::new(),
+            endpoint: String::new(),
+            region: "us-east-1".to_owned(),
+            access_key_id: String::new(),
+            secret_access_key: String::new(),
+            path_style: true,
+            max_bytes: MAX_FILE_BYTES,
+            media_types: Vec::new(),
+            scan: false,
+        }
+    }
+}
+
+impl std::fmt::Debug for FilesConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the secret.
+        f.debug_struct("FilesConfig")
+            .field("folder", &self.folder)
+            .field("bucket", &self.bucket)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Config {
@@ -81,6 +143,8 @@ impl Default for Config {
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             otlp_endpoint: String::new(),
+            public_url: String::new(),
+            files: FilesConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -144,6 +208,44 @@ impl Config {
             })
     }
 
+    /// Where files are, and which are taken.
+    ///
+    /// # Errors
+    /// Names the key that does not hold, or what is wrong with the folder or the bucket.
+    pub fn files(&self) -> Result<Files> {
+        let files = &self.files;
+        if !(1..=LARGEST_FILE_BYTES).contains(&files.max_bytes) {
+            bail!("`files.max_bytes` is {}; it must be 1 to {LARGEST_FILE_BYTES}", files.max_bytes);
+        }
+        if let Some(pattern) = files.media_types.iter().find(|pattern| !is_pattern(pattern)) {
+            bail!("`files.media_types` has `{pattern}`; it takes media types such as `application/pdf` and `image/*`");
+        }
+        if !self.public_url.is_empty()
+            && !["http://", "https://"].iter().any(|scheme| self.public_url.starts_with(scheme))
+        {
+            bail!("`public_url` is `{}`; it must begin with `https://` or `http://`", self.public_url);
+        }
+        let objects = match (files.bucket.as_str(), files.folder.as_os_str().is_empty()) {
+            ("", true) => ObjectsConfig::Folder(self.data.join(FILES_FOLDER)),
+            ("", false) => ObjectsConfig::Folder(files.folder.clone()),
+            (_, false) => bail!("`files.folder` and `files.bucket` are both given; leave one of them out"),
+            (bucket, true) => ObjectsConfig::S3(S3Config {
+                bucket: bucket.to_owned(),
+                endpoint: files.endpoint.clone(),
+                region: files.region.clone(),
+                access_key_id: files.access_key_id.clone(),
+                secret_access_key: files.secret_access_key.clone(),
+                path_style: files.path_style,
+            }),
+        };
+        let media_types = files.media_types.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
+        Ok(Files {
+            objects: Objects::open(&objects)?,
+            rules: FileRules { max_bytes: files.max_bytes, media_types, scan: files.scan },
+            public_url: self.public_url.clone(),
+        })
+    }
+
     /// Makes the data folder, where the embedded database needs one.
     ///
     /// # Errors
@@ -155,6 +257,12 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether a pattern names a media type, or all of a kind.
+fn is_pattern(pattern: &str) -> bool {
+    let named = pattern.replace("/*", "/any");
+    media_type::normalised(&named).is_some_and(|normalised| normalised == named.to_ascii_lowercase())
 }
 
 /// All keys, as the defaults have them.
@@ -196,7 +304,6 @@ fn unknown(complaint: String, key: &str, known: &Table, shown: impl Fn(&str) -> 
 /// Puts variables over the table.
 fn apply_environment(table: &mut Table, variables: impl Iterator<Item = (String, String)>) -> Result<()> {
     let known = known()?;
-    let limits = known.get("limits").and_then(Value::as_table).cloned().unwrap_or_default();
     for (variable, text) in variables {
         let Some(name) = variable.strip_prefix(PREFIX) else { continue };
         if NOT_OURS.contains(&variable.as_str()) || variable.starts_with(TEST_PREFIX) {
@@ -204,14 +311,14 @@ fn apply_environment(table: &mut Table, variables: impl Iterator<Item = (String,
         }
         let key = name.to_ascii_lowercase();
         let complaint = || format!("unknown environment variable {variable}");
-        match key.strip_prefix("limits_") {
-            Some(limit) => {
-                let shown = |key: &str| format!("{PREFIX}LIMITS_{}", key.to_ascii_uppercase());
-                let like = limits.get(limit).ok_or_else(|| unknown(complaint(), limit, &limits, shown))?;
+        match in_table(&known, &key) {
+            Some((name, keys, key)) => {
+                let shown = |key: &str| format!("{PREFIX}{}_{}", name.to_ascii_uppercase(), key.to_ascii_uppercase());
+                let like = keys.get(key).ok_or_else(|| unknown(complaint(), key, keys, shown))?;
                 let value = typed(&variable, like, &text)?;
-                let entry = table.entry("limits").or_insert_with(|| Value::Table(Table::new()));
-                if let Value::Table(limits) = entry {
-                    limits.insert(limit.to_owned(), value);
+                let entry = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
+                if let Value::Table(values) = entry {
+                    values.insert(key.to_owned(), value);
                 }
             }
             None => {
@@ -225,6 +332,14 @@ fn apply_environment(table: &mut Table, variables: impl Iterator<Item = (String,
         }
     }
     Ok(())
+}
+
+/// The table that a variable's key belongs to, by the table's name in front: its name, its keys, and which of them.
+fn in_table<'a>(known: &'a Table, key: &'a str) -> Option<(&'a str, &'a Table, &'a str)> {
+    known.iter().find_map(|(name, value)| {
+        let key = key.strip_prefix(name.as_str())?.strip_prefix('_')?;
+        Some((name.as_str(), value.as_table()?, key))
+    })
 }
 
 /// The variable's text as the type of the key's default.
@@ -254,6 +369,35 @@ mod tests {
         let variables = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         apply_environment(&mut table, variables)?;
         Ok(table.try_into()?)
+    }
+
+    #[test]
+    fn where_files_are_is_checked_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = |file: &str| {
+            let mut config = from(file, &[]).unwrap();
+            config.data = folder.path().to_owned();
+            config
+        };
+        let files = config("[files]\nmedia_types = [\"Image/*\", \"application/pdf\"]").files().unwrap();
+        assert_eq!((files.rules.max_bytes, files.rules.scan), (MAX_FILE_BYTES, false));
+        assert_eq!(files.rules.media_types, ["image/*", "application/pdf"]);
+        assert!(folder.path().join(FILES_FOLDER).is_dir());
+        let variables = [("DESKWIRE_FILES_SCAN", "true"), ("DESKWIRE_FILES_MEDIA_TYPES", "text/plain, image/png")];
+        let set = from("[files]\nmax_bytes = 7", &variables).unwrap().files;
+        assert_eq!((set.max_bytes, set.scan, set.media_types.len()), (7, true, 2));
+        let error = from("", &[("DESKWIRE_FILES_BUKET", "x")]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `DESKWIRE_FILES_BUCKET`"), "{error}");
+        for (file, said) in [
+            ("[files]\nmax_bytes = 0", "must be 1 to"),
+            ("[files]\nmax_bytes = 3000000000", "must be 1 to 2147483647"),
+            ("[files]\nmedia_types = [\"png\"]", "`png`"),
+            ("[files]\nfolder = \"a\"\nbucket = \"b\"", "both given"),
+            ("public_url = \"desk.acme.example\"", "must begin with `https://`"),
+        ] {
+            let error = config(file).files().unwrap_err().to_string();
+            assert!(error.contains(said), "{file}: {error}");
+        }
     }
 
     #[test]

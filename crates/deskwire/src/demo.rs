@@ -4,6 +4,7 @@
 //! through the last days: so its history looks like one.
 
 mod agreements;
+mod files;
 mod major_incident;
 mod problems;
 mod service_levels;
@@ -237,6 +238,7 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     load_alert_rule(platform, &ctx).await?;
     problems::load(platform, &ctx).await?;
     time::load(platform, &ctx).await?;
+    files::load(platform, &ctx).await?;
     Ok(tenant)
 }
 
@@ -544,7 +546,7 @@ async fn say(
     body: &str,
     visibility: CommentVisibility,
 ) -> Result<()> {
-    let command = AddComment { ticket: incident.clone(), body: body.to_owned(), visibility };
+    let command = AddComment { ticket: incident.clone(), body: body.to_owned(), visibility, files: None };
     platform.tickets.add_comment(ctx, command).await?;
     Ok(())
 }

@@ -31,7 +31,7 @@ impl Prepared {
     pub async fn new(config: Config, clock: Clock, settings: access::Settings) -> Result<Self> {
         config.make_data_folder()?;
         let store = migrations::open(config.store()?, clock.clone()).await?;
-        let platform = Platform::start(store.clone(), settings, config.limits.clone()).await?;
+        let platform = Platform::start(store.clone(), settings, config.limits.clone(), config.files()?).await?;
         Ok(Self { config, clock, platform, store })
     }
 

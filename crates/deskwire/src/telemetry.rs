@@ -58,6 +58,7 @@ pub fn start(config: &Config) -> Result<Telemetry> {
 }
 
 fn exporter(endpoint: &str) -> Result<SdkTracerProvider> {
+    objects::install_tls();
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)

@@ -18,6 +18,7 @@ pub mod context;
 pub mod custom_fields;
 pub mod door;
 pub mod error;
+pub mod files;
 pub mod filters;
 pub mod html;
 pub mod incidents;

@@ -29,7 +29,7 @@ use serde_json::Value as Json;
 use sla::fields::{CALENDAR, SLA_POLICY};
 use store::query::{Count, Row};
 use ticket::approval::fields::APPROVAL;
-use ticket::fields::{CATEGORY, TICKET};
+use ticket::fields::{ATTACHMENT, CATEGORY, COMMENT, TICKET};
 use ticket::statistics::Work;
 use ticket::time::fields::{LABOUR_RATE, TIME_ENTRY};
 
@@ -306,6 +306,38 @@ pub async fn comments(
 ) -> async_graphql::Result<Vec<Row>> {
     let key = CommentsKey { ticket, newest: direction == PageDirection::Backward, limit };
     Ok(Loaders::one(ctx, key).await?.unwrap_or_default())
+}
+
+/// A comment by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn comment(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, CommentKey(id)).await
+}
+
+/// An attachment by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn attachment(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, AttachmentKey(id)).await
+}
+
+/// The attachments of a ticket, in the order in which they came, with who attached them.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn attachments(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, AttachmentsKey(ticket)).await?.unwrap_or_default())
+}
+
+/// The attachments that came with a comment, with who attached them.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn comment_attachments(ctx: &Context<'_>, comment: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, CommentAttachmentsKey(comment)).await?.unwrap_or_default())
 }
 
 /// What a comment said before it was edited.
@@ -617,6 +649,8 @@ by_id!(StatusUpdateKey, &STATUS_UPDATE, &[]);
 by_id!(TimelineNoteKey, &TIMELINE_NOTE, &[]);
 by_id!(MajorActionKey, &ACTION, &[]);
 by_id!(DetectionRuleKey, &DETECTION_RULE, &[]);
+by_id!(CommentKey, &COMMENT, &["author"]);
+by_id!(AttachmentKey, &ATTACHMENT, &["attachedBy"]);
 by_id!(TimeEntryKey, &TIME_ENTRY, &["user"]);
 by_id!(LabourRateKey, &LABOUR_RATE, &[]);
 
@@ -645,6 +679,12 @@ belonging!(TeamsOfKey, access::Team, |batch, actors| batch.platform.access.teams
 belonging!(RolesOfKey, HeldRole, |batch, actors| batch.platform.access.roles_of(&batch.ctx()?, actors).await?);
 belonging!(RevisionsKey, Row, |batch, comments| {
     by_field("comment", batch.platform.tickets.revisions_of(&batch.ctx()?, comments).await?)
+});
+belonging!(AttachmentsKey, Row, |batch, tickets| {
+    by_ticket(batch.platform.tickets.attachments_of(&batch.ctx()?, "ticket", tickets).await?)
+});
+belonging!(CommentAttachmentsKey, Row, |batch, comments| {
+    by_field("comment", batch.platform.tickets.attachments_of(&batch.ctx()?, "comment", comments).await?)
 });
 belonging!(MentionsKey, Row, |batch, comments| {
     by_field("comment", batch.platform.tickets.mentions_of(&batch.ctx()?, comments).await?)

@@ -11,19 +11,22 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use incident::{IncidentRules, Incidents};
-use kernel::{Ctx, Error, Result};
+use kernel::{Ctx, Error, ErrorCode, Result};
 use predicate::{Catalogue, RecordType};
 use problem::{ProblemRules, Problems, review};
 use reactions::Follower;
 use sla::{ServiceLevels, apply, escalation, simulate};
 use store::{JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::approval::{self, delegation};
+use ticket::attachment::upload;
 use ticket::kind::Kinds;
 use ticket::{TaskRules, Tickets, search, timer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::door::{Alike, Backend, Contract, Door, DoorConfig, Posted, Principal, Sight, Viewer};
+use crate::door::{Alike, Backend, Contract, Door, DoorConfig, Fetched, Posted, Principal, Sight, Viewer};
+use crate::files::Files;
+use crate::files::link::{Link, Purpose};
 use crate::incidents::intake;
 use crate::loaders::{Loaders, Turns};
 use crate::tickets::alike;
@@ -53,6 +56,8 @@ pub struct Platform {
     pub levels: ServiceLevels,
     /// Agreements, requirements, reviews and improvements.
     pub agreements: Agreements,
+    /// Where files are, and which are taken.
+    pub files: Files,
     /// Wakes subscriptions.
     pub hub: LiveHub,
     /// What the installation tells of itself.
@@ -114,7 +119,12 @@ impl Platform {
     ///
     /// # Errors
     /// When a workflow or the catalogue is unsound, or the database does not answer.
-    pub async fn start(store: Store, settings: access::Settings, limits: crate::door::Limits) -> Result<Self> {
+    pub async fn start(
+        store: Store,
+        settings: access::Settings,
+        limits: crate::door::Limits,
+        files: Files,
+    ) -> Result<Self> {
         let access = Access::new(store.clone(), Arc::new(catalogue()?), settings)?;
         let contract = contract()?;
         let levels = levels(access.clone(), &contract)?;
@@ -124,7 +134,21 @@ impl Platform {
         let agreements = Agreements::new(levels.clone());
         let hub = LiveHub::start(store).await?;
         let info = Arc::new(Info { version: env!("CARGO_PKG_VERSION"), limits });
-        Ok(Self { access, tickets, incidents, problems, levels, agreements, hub, info, contract })
+        Ok(Self { access, tickets, incidents, problems, levels, agreements, files, hub, info, contract })
+    }
+
+    /// What links to files are signed with.
+    pub fn link_secret(&self) -> [u8; 32] {
+        self.tickets.store().secret("link to a file")
+    }
+
+    /// What a link to a file allows.
+    fn opened_link(&self, link: &str) -> Result<Link> {
+        let opened =
+            Link::open(&self.link_secret(), link).filter(|link| link.expires_at > self.tickets.store().clock().now());
+        opened.ok_or_else(|| {
+            Error::request(ErrorCode::NotFound, "the link does not hold (any more); ask the API for a new one")
+        })
     }
 
     /// What follows the log: run it beside the jobs.
@@ -139,6 +163,7 @@ impl Platform {
         let (simulating, applying, forgetting) = (self.clone(), self.clone(), self.clone());
         let (reminding, telling) = (self.clone(), self.clone());
         let (reviewing, indexing, following) = (self.clone(), self.clone(), self.follower());
+        let collecting = self.clone();
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
             .recurring(access::SWEEP_SESSIONS, move |store, _| {
@@ -217,6 +242,10 @@ impl Platform {
                 let platform = forgetting.clone();
                 async move { Ok(sweep_again(&store, platform.access.sweep_operations().await?)) }
             })
+            .recurring(upload::SWEEP, move |store, _| {
+                let platform = collecting.clone();
+                async move { Ok(sweep_again(&store, platform.tickets.sweep_uploads(&platform.files.objects).await?)) }
+            })
             .on(simulate::SIMULATE, move |_, job| {
                 let platform = simulating.clone();
                 async move {
@@ -261,6 +290,38 @@ impl Backend for Platform {
 
     async fn intake(&self, ctx: Ctx, posted: Posted) -> Result<serde_json::Value> {
         intake::take(&self.incidents, &ctx, &posted).await
+    }
+
+    async fn receive(
+        &self,
+        link: &str,
+        media_type: Option<&str>,
+        body: BoxStream<'_, Result<bytes::Bytes>>,
+    ) -> Result<()> {
+        let link = self.opened_link(link)?;
+        if link.purpose != Purpose::Upload {
+            return Err(Error::request(ErrorCode::NotFound, "the link is for fetching a file"));
+        }
+        let objects = &self.files.objects;
+        self.tickets.receive_upload(objects, link.tenant, link.file, media_type, body).await
+    }
+
+    async fn fetch(&self, link: &str) -> Result<Fetched> {
+        let link = self.opened_link(link)?;
+        if link.purpose == Purpose::Upload {
+            return Err(Error::request(ErrorCode::NotFound, "the link is for sending a file"));
+        }
+        let unscanned = link.purpose == Purpose::Scan;
+        let (row, reading) =
+            self.tickets.open_attachment(&self.files.objects, link.tenant, link.file, unscanned).await?;
+        Ok(Fetched {
+            file_name: row.text("fileName"),
+            media_type: row.text("mediaType"),
+            bytes: reading.bytes,
+            sha256: objects::Sha256Hex::parse(&row.text("sha256"))
+                .map_or_else(Vec::new, |sha256| sha256.bytes().to_vec()),
+            body: reading.body,
+        })
     }
 
     async fn ready(&self) -> std::result::Result<(), String> {

@@ -19,6 +19,7 @@ use crate::context::{platform, viewer};
 use crate::custom_fields::CustomField;
 use crate::custom_fields::mutations::CustomFieldMutations;
 use crate::custom_fields::queries::CustomFieldQueries;
+use crate::files::{Attachment, FileMutations, FileQueries, Upload};
 use crate::incidents::alerts::{AlertMutations, AlertQueries};
 use crate::incidents::major::{MajorIncidentAction, MajorIncidentReview, StatusUpdate, TimelineNote};
 use crate::incidents::major_mutations::MajorIncidentMutations;
@@ -93,6 +94,7 @@ pub struct Query(
     ProblemDetectionQueries,
     SearchQueries,
     LabourRateQueries,
+    FileQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -120,6 +122,7 @@ pub struct Mutation(
     ProblemDetectionMutations,
     TimeMutations,
     LabourRateMutations,
+    FileMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -146,6 +149,10 @@ pub enum Node {
     Team(Team),
     /// A comment.
     Comment(Comment),
+    /// A file that was announced.
+    Upload(Upload),
+    /// A file on a ticket.
+    Attachment(Attachment),
     /// What is often answered.
     CannedResponse(CannedResponse),
     /// A category.
@@ -407,9 +414,10 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
             let delegation = platform(ctx).tickets.delegation(&viewer(ctx)?, id.uuid).await?;
             delegation.map(|row| Node::Delegation(Delegation::from_row(row)))
         }
-        prefix::COMMENT => {
-            let comment = platform(ctx).tickets.comment(&viewer(ctx)?, id.uuid).await?;
-            comment.map(|row| Node::Comment(Comment::from_row(row)))
+        prefix::COMMENT => loaders::comment(ctx, id.uuid).await?.map(|row| Node::Comment(Comment::from_row(row))),
+        prefix::UPLOAD => crate::files::uploads::find(ctx, id.uuid).await?.map(Node::Upload),
+        prefix::ATTACHMENT => {
+            loaders::attachment(ctx, id.uuid).await?.map(|row| Node::Attachment(Attachment::from_row(row)))
         }
         prefix::CANNED_RESPONSE => {
             let found = platform(ctx).tickets.canned_response_by_id(&viewer(ctx)?, id.uuid).await?;

@@ -102,6 +102,10 @@ pub mod prefix {
     pub const LABOUR_RATE: &str = "lbr";
     /// Time entry.
     pub const TIME_ENTRY: &str = "tme";
+    /// Upload.
+    pub const UPLOAD: &str = "upl";
+    /// Attachment.
+    pub const ATTACHMENT: &str = "att";
 
     /// Every prefix there is.
     pub const ALL: &[&str] = &[
@@ -147,6 +151,8 @@ pub mod prefix {
         PROBLEM_DETECTION_RULE,
         LABOUR_RATE,
         TIME_ENTRY,
+        UPLOAD,
+        ATTACHMENT,
     ];
 }
 

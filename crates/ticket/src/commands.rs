@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use access::{TeamRef, UserRef};
 
+use crate::attachment::NewFiles;
 use crate::model::{CommentVisibility, LinkType, MAX_KEY, MAX_TAGS, MAX_TEXT, MAX_TITLE};
 use crate::queries::TicketRef;
 
@@ -59,6 +60,8 @@ pub struct AddComment {
     pub body: String,
     /// Who may read it.
     pub visibility: CommentVisibility,
+    /// Files that come with it.
+    pub files: Option<NewFiles>,
 }
 
 /// Begin or cease to follow a ticket.

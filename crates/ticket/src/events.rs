@@ -28,6 +28,12 @@ pub const COMMENT_ADDED: &str = "CommentAdded";
 pub const COMMENT_EDITED: &str = "CommentEdited";
 /// What a comment said was deleted; its id and version are in the payload.
 pub const COMMENT_REDACTED: &str = "CommentRedacted";
+/// A file was attached; its id is in the payload.
+pub const ATTACHMENT_ADDED: &str = "AttachmentAdded";
+/// A file was taken away; its id is in the payload.
+pub const ATTACHMENT_REMOVED: &str = "AttachmentRemoved";
+/// A virus scanner has looked at a file; its id and what was found are in the payload.
+pub const ATTACHMENT_SCANNED: &str = "AttachmentScanned";
 /// The configuration items that the ticket is about changed; each with how it stood there before and after, in the payload.
 pub const ITEMS_CHANGED: &str = "TicketConfigurationItemsChanged";
 /// The ticket was linked with another; type, direction and the other's public id are in the payload.

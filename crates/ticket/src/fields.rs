@@ -3,6 +3,7 @@
 use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Rule};
 
 use crate::approval::fields::{APPROVAL, APPROVAL_STEP, APPROVAL_VOTE, DELEGATION};
+use crate::attachment::{ScanState, UploadState};
 use crate::custom_field::fields::{CUSTOM_FIELD, CUSTOM_FIELD_VALUE};
 use crate::model::{
     CommentVisibility, Impact, ItemLink, LinkType, Priority, SlaState, StateCategory, TicketKind, Urgency,
@@ -312,6 +313,57 @@ const AS_COMMENT: Rule = Rule::All(&[
     Rule::Any(&[Rule::Equals("visibility", "PUBLIC"), Rule::Through("ticket", &READ_INTERNAL)]),
 ]);
 
+/// A file that was announced or has arrived and is not attached to anything (any more). Shown only to whoever announced it.
+pub static UPLOAD: RecordType = RecordType {
+    name: "upload",
+    table: "upload",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("createdBy", "created_by_id", FieldType::Id))),
+        shown_only(fact("fileName", "file_name", FieldType::Text)),
+        shown_only(fact("mediaType", "media_type", FieldType::Text)),
+        shown_only(fact("bytes", "bytes", FieldType::Int)),
+        shown_only(fact("sha256", "sha256", FieldType::Text)),
+        silent(fact("state", "state", FieldType::Enum(UploadState::NAMES))),
+        silent(fact("expiresAt", "expires_at", FieldType::Time)),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[],
+    row: Rule::All(&[
+        Rule::IsViewer("createdBy"),
+        Rule::Any(&[Rule::Equals("state", "EXPECTED"), Rule::Equals("state", "COMPLETE")]),
+    ]),
+    own: &[],
+    team: &[],
+};
+
+/// A file on a ticket. Who sees it is as with comments; and a scanner sees all.
+pub static ATTACHMENT: RecordType = RecordType {
+    name: "attachment",
+    table: "attachment",
+    base: None,
+    fields: &[
+        silent(unordered(fact("id", "id", FieldType::Id))),
+        silent(unordered(fact("ticket", "ticket_id", FieldType::Id))),
+        silent(nullable(unordered(fact("comment", "comment_id", FieldType::Id)))),
+        silent(unordered(fact("attachedBy", "attached_by_id", FieldType::Id))),
+        silent(fact("visibility", "visibility", FieldType::Enum(CommentVisibility::NAMES))),
+        shown_only(fact("fileName", "file_name", FieldType::Text)),
+        shown_only(fact("mediaType", "media_type", FieldType::Text)),
+        shown_only(fact("bytes", "bytes", FieldType::Int)),
+        shown_only(fact("sha256", "sha256", FieldType::Text)),
+        silent(fact("scan", "scan", FieldType::Enum(ScanState::NAMES))),
+        silent(nullable(fact("scannedAt", "scanned_at", FieldType::Time))),
+        shown_only(nullable(fact("finding", "finding", FieldType::Text))),
+        silent(fact("createdAt", "created_at", FieldType::Time)),
+    ],
+    relations: &[reference("ticket", "ticket"), reference("attachedBy", "actor")],
+    row: Rule::Any(&[AS_COMMENT, Rule::Permission(access::permission::ATTACHMENT_SCAN)]),
+    own: &[],
+    team: &[],
+};
+
 /// What a comment said before it was edited.
 pub static REVISION: RecordType = RecordType {
     name: "commentRevision",
@@ -549,6 +601,8 @@ pub static ALL: &[&RecordType] = &[
     &COMMENT,
     &REVISION,
     &MENTION,
+    &UPLOAD,
+    &ATTACHMENT,
     &CANNED_RESPONSE,
     &WATCHER,
     &TICKET_ITEM,

@@ -16,6 +16,7 @@ pub mod affected;
 pub mod approval;
 pub mod as_of;
 pub mod assignment;
+pub mod attachment;
 pub mod canned_response;
 pub mod category;
 pub mod commands;

@@ -118,7 +118,7 @@ impl Tickets {
         let there: Vec<Uuid> = there.iter().filter_map(|link| link.get("source").as_id()).collect();
         let mut counted: Vec<Predicate> = ids.iter().map(|id| bounded_together(*id)).collect();
         counted.push(arriving);
-        let counts = self.count_links_in(tx, &counted).await?;
+        let counts = self.count_all_in(tx, &LINK, &counted).await?;
         let (mut caused, now) = (counts.last().copied().unwrap_or_default(), tx.now());
         let (mut done, mut rows) = (Vec::with_capacity(ids.len()), Vec::new());
         for (place, id) in ids.iter().enumerate() {
@@ -142,14 +142,6 @@ impl Tickets {
             self.tell_of_link(tx, events::LINKED, kind, effect, cause);
         }
         Ok(done)
-    }
-
-    /// How many links each of these conditions finds, by one statement; what is hidden counts as well.
-    async fn count_links_in(&self, tx: &mut Tx, conditions: &[Predicate]) -> Result<Vec<u64>> {
-        let ctx = tx.ctx().clone();
-        let visible = access::visibility::everything(self.access().catalogue());
-        let counts = query::count_many(tx, &self.access().scoped(&ctx, &visible), &LINK, conditions).await?;
-        Ok(counts.into_iter().map(|count| count.total).collect())
     }
 
     fn authorise_link(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
@@ -184,7 +176,7 @@ impl Tickets {
             _ => (bounded_together(to), MAX_LINKS),
         };
         for (path, (condition, limit)) in [("id", (bounded_together(from), MAX_LINKS)), ("target", of_target)] {
-            let counted = self.count_links_in(tx, &[condition]).await?;
+            let counted = self.count_all_in(tx, &LINK, &[condition]).await?;
             if counted.iter().any(|count| *count >= limit as u64) {
                 let message = format!("the ticket has {limit} links; that is the limit");
                 return Err(UserError::limit([path], message, limit as u64).into());

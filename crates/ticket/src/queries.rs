@@ -206,6 +206,11 @@ impl Tickets {
     /// Database errors.
     pub(crate) async fn ticket_of(&self, ctx: &Ctx, record: Option<&Row>) -> Result<Option<Row>> {
         let Some(ticket) = record.and_then(|record| record.get("ticket").as_id()) else { return Ok(None) };
+        self.ticket_with_id(ctx, ticket).await
+    }
+
+    /// A visible ticket of any kind, with what its kind adds.
+    pub(crate) async fn ticket_with_id(&self, ctx: &Ctx, ticket: Uuid) -> Result<Option<Row>> {
         let kinds: Vec<_> = self.kinds().iter().map(|rules| rules.record().name).collect();
         Ok(self.by_ids(ctx, &TICKET, &[ticket], &kinds).await?.pop())
     }

@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 14] = [
     // platform, domain-blind
     &["store"],
     &["access"],
-    &["delivery"],
+    &["delivery", "objects"],
     // shared domain
     &["configuration"],
     &["ticket"],

@@ -117,6 +117,7 @@ impl Serving {
     }
 
     async fn ask(&self, token: Option<&str>, query: &str) -> serde_json::Value {
+        objects::install_tls();
         let mut request = reqwest::Client::new().post(&self.url).json(&serde_json::json!({ "query": query }));
         if let Some(token) = token {
             request = request.bearer_auth(token);

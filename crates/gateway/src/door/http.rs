@@ -317,7 +317,7 @@ pub(super) async fn read_body<E>(door: &Inner<E>, mut body: Body) -> kernel::Res
 }
 
 /// Takes a little more of a body that is refused, so that the client reads the refusal instead of a reset connection.
-async fn discard(body: &mut Body, limit: usize) {
+pub(super) async fn discard(body: &mut Body, limit: usize) {
     let mut left = limit;
     let take = async {
         while let Some(Ok(frame)) = body.frame().await {

@@ -24,19 +24,25 @@ where
         Err(error) => refusal(&error, &request_id),
     };
     let mut response = (status, body.to_string()).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    mark(&mut response, &request_id);
+    response
+}
+
+/// What every answer beside GraphQL's carries: its request's id, that nobody keeps it, and when to come back if it may.
+pub(super) fn mark(response: &mut Response, request_id: &str) {
+    let status = response.status();
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }
     };
-    set(header::CONTENT_TYPE, "application/json");
     set(header::CACHE_CONTROL, "no-store");
-    set(REQUEST_ID.clone(), &request_id);
+    set(REQUEST_ID.clone(), request_id);
     if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
         set(header::RETRY_AFTER, "1");
     }
-    response
 }
 
 async fn take<E>(door: &Inner<E>, form: &str, request: Request<Body>, request_id: &Arc<str>) -> kernel::Result<Value> {
@@ -72,7 +78,7 @@ fn attributes(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 /// What is refused, with a status that says whether to send it again: 503 and 429 only.
-fn refusal(error: &Error, request_id: &str) -> (StatusCode, Value) {
+pub(super) fn refusal(error: &Error, request_id: &str) -> (StatusCode, Value) {
     let code = error.code();
     let status = match code {
         ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,

@@ -101,6 +101,8 @@ limits! {
     body_idle_timeout: Milliseconds = Milliseconds(15_000),
     /// Time for a whole body.
     body_timeout: Milliseconds = Milliseconds(60_000),
+    /// Time for a whole file that is uploaded.
+    upload_timeout: Milliseconds = Milliseconds(600_000),
     /// Time a connection may stay open between requests.
     idle_timeout: Milliseconds = Milliseconds(60_000),
     /// Time for one request or operation that is not a subscription.

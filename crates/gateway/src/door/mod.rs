@@ -14,6 +14,7 @@ mod convert;
 mod cost;
 pub mod document;
 mod engine;
+mod files;
 pub mod gate;
 mod graphiql;
 mod handshake;
@@ -43,6 +44,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_graphql::Executor;
+use futures_util::stream::BoxStream;
 use kernel::{Clock, Ctx, Error, Timestamp};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +52,7 @@ use tokio_util::task::TaskTracker;
 
 pub use alike::{Alike, Sight};
 pub use contract::Contract;
+pub use files::Fetched;
 pub use inputs::coerce_json;
 pub use limits::{Limits, Milliseconds};
 
@@ -69,6 +72,27 @@ pub trait Backend: Send + Sync + 'static {
     async fn intake(&self, _ctx: Ctx, posted: Posted) -> kernel::Result<serde_json::Value> {
         let message = format!("nothing is taken at /intake/{}", posted.form);
         Err(kernel::Error::request(kernel::ErrorCode::NotFound, message))
+    }
+
+    /// Takes the bytes of a file by a link: see [`files`].
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for a link that does not hold; what is wrong with the bytes; `UNAVAILABLE` when they are to be sent again.
+    async fn receive(
+        &self,
+        _link: &str,
+        _media_type: Option<&str>,
+        _body: BoxStream<'_, kernel::Result<bytes::Bytes>>,
+    ) -> kernel::Result<()> {
+        Err(kernel::Error::request(kernel::ErrorCode::NotFound, "no files are taken here"))
+    }
+
+    /// Opens a file by a link.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for a link that does not hold; `UNAVAILABLE`.
+    async fn fetch(&self, _link: &str) -> kernel::Result<Fetched> {
+        Err(kernel::Error::request(kernel::ErrorCode::NotFound, "there are no files here"))
     }
 
     /// Whether requests can be served.

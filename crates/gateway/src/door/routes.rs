@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_graphql::Executor;
 use axum::Router;
-use axum::routing::{any, get, post};
-use http::{HeaderName, HeaderValue, Method, header};
+use axum::routing::{any, get, post, put};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{Inner, graphiql, health, http as graphql, intake};
+use super::{Inner, files, graphiql, health, http as graphql, intake};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Access {
     PerField,
     /// Who has a token.
     Token,
+    /// Who has a link, which is signed and short-lived.
+    Link,
 }
 
 /// One route.
@@ -36,12 +39,14 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/", access: Access::Open },
     Route { path: "/graphiql", access: Access::Open },
     Route { path: "/graphiql/{file}", access: Access::Open },
+    Route { path: "/files/{link}", access: Access::Link },
     Route { path: "/graphql", access: Access::PerField },
     Route { path: "/healthz", access: Access::Open },
     Route { path: "/intake/{form}", access: Access::Token },
     Route { path: "/metrics", access: Access::Open },
     Route { path: "/readyz", access: Access::Open },
     Route { path: "/schema.graphql", access: Access::Open },
+    Route { path: "/uploads/{link}", access: Access::Link },
 ];
 
 /// The response and request header that names a request.
@@ -54,6 +59,8 @@ pub(super) fn router<E: Executor>(door: Arc<Inner<E>>) -> Router {
     for route in ROUTES {
         router = match route.path {
             "/graphql" => router.route(route.path, any(graphql::graphql::<E>)),
+            "/uploads/{link}" => router.route(route.path, put(files::receive::<E>)),
+            "/files/{link}" => router.route(route.path, get(files::fetch::<E>)),
             "/intake/{form}" => router.route(route.path, post(intake::intake::<E>)),
             "/healthz" => router.route(route.path, get(health::healthz)),
             "/readyz" => router.route(route.path, get(health::readyz::<E>)),
@@ -65,7 +72,12 @@ pub(super) fn router<E: Executor>(door: Arc<Inner<E>>) -> Router {
             _ => router,
         };
     }
-    let router = router.layer(CompressionLayer::new());
+    // A file is given out as it is, with its length and its digest.
+    let is_no_file = |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
+        !headers.contains_key(header::CONTENT_DISPOSITION)
+    };
+    let compression = CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_file));
+    let router = router.layer(compression);
     let router = match cors(&door.allowed_origins) {
         Some(cors) => router.layer(cors),
         None => router,
@@ -81,7 +93,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     }
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PUT])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,

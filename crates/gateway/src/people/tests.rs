@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::door::{Backend, Limits, Viewer};
 use crate::error::finish;
+use crate::files::Files;
 use crate::platform::{Executing, Platform};
 
 const PASSWORD: &str = "correct horse";
@@ -28,7 +29,9 @@ async fn in_each_world<R: Future<Output = ()>>(test: impl Fn(World) -> R) {
         // Passwords at the least cost: what they cost is tested elsewhere.
         let password_cost = PasswordCost { memory_kib: 8, iterations: 1, parallelism: 1 };
         let settings = access::Settings { password_cost, ..access::Settings::default() };
-        let platform = Platform::start(store.store.clone(), settings, Limits::default()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::in_folder(folder.path()).unwrap();
+        let platform = Platform::start(store.store.clone(), settings, Limits::default(), files).await.unwrap();
         let tenant = TenantCreate { slug: "acme".into(), name: "Acme".into() };
         let tenant = platform.access.tenant_create(tenant).await.unwrap();
         let root = platform.access.command_line_ctx(tenant.id, "test");

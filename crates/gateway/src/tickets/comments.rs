@@ -7,6 +7,7 @@ use kernel::id::prefix;
 use kernel::{Ctx, Id, Page, UserError as Problem, Uuid};
 use predicate::Predicate;
 use store::query::{OrderTerm, Row, Slice};
+use ticket::attachment::NewFiles;
 use ticket::comment::CommentOutcome;
 use ticket::comment::revision::{RedactComment, UpdateComment};
 use ticket::fields::COMMENT;
@@ -14,6 +15,8 @@ use ticket::queries::ListRequest;
 
 use crate::connection::connection;
 use crate::context::{mutation, platform, viewer};
+use crate::files::attachments::upload_ids;
+use crate::files::{Attachment, Files};
 use crate::html;
 use crate::loaders;
 use crate::people::{Actor, User};
@@ -96,6 +99,12 @@ impl Comment {
     pub async fn mentions(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
         let rows = loaders::mentions(ctx, self.0.id()).await?;
         Ok(rows.iter().filter_map(|row| row.relation("user").cloned()).map(User::from_row).collect())
+    }
+
+    /// The files that came with it, in the order in which they were named; at most 10.
+    pub async fn attachments(&self, ctx: &Context<'_>) -> Result<Vec<Attachment>> {
+        let rows = loaders::comment_attachments(ctx, self.0.id()).await?;
+        Ok(rows.into_iter().map(Attachment::from_row).collect())
     }
 
     /// Who may read it.
@@ -184,6 +193,8 @@ pub struct CommentAddInput {
     pub body: Markdown,
     /// Who may read it; `PUBLIC` when absent.
     pub visibility: Option<CommentVisibility>,
+    /// The ids of uploads whose bytes have arrived, to attach along; at most 10. They are seen by whoever sees the comment.
+    pub attachments: Option<Vec<ID>>,
     /// The same key and input give the stored answer.
     pub idempotency_key: Option<String>,
     /// Do everything, answer, and roll back.
@@ -265,8 +276,10 @@ comment_payload! {
     CommentRedactPayload
 }
 
-fn add_command(input: CommentAddInput) -> kernel::Result<ticket::AddComment> {
+fn add_command(input: CommentAddInput, files: &Files) -> kernel::Result<ticket::AddComment> {
+    let uploads = upload_ids("attachments", input.attachments.as_deref().unwrap_or_default())?;
     Ok(ticket::AddComment {
+        files: Some(NewFiles { uploads, scan: files.rules.first_state() }),
         ticket: ticket_ref(&input.id)?,
         body: input.body.0,
         visibility: input.visibility.unwrap_or(CommentVisibility::Public).into(),
@@ -292,7 +305,7 @@ impl CommentMutations {
         #[graphql(desc = "On which ticket, and what.")] input: CommentAddInput,
     ) -> Result<CommentAddPayload> {
         let viewer = mutation(ctx)?;
-        let result = match add_command(input) {
+        let result = match add_command(input, &platform(ctx).files) {
             Ok(command) => platform(ctx).tickets.add_comment(&viewer, command).await,
             Err(error) => Err(error),
         };

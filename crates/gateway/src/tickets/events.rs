@@ -11,7 +11,7 @@ use store::query::Row;
 use crate::approvals::types::{Approval, ApprovalState, ApprovalVoteState};
 use crate::configuration::ConfigurationItem;
 use crate::configuration::types::LinkDirection;
-use crate::context::{platform, viewer};
+use crate::files::Attachment;
 use crate::incidents::alerts::AlertOutcome;
 use crate::incidents::escalation::IncidentEscalationType;
 use crate::incidents::major::{MajorIncidentAction, StatusUpdate, TimelineNote};
@@ -93,7 +93,12 @@ impl EventView {
 
     async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
         let Some(id) = self.payload_id("comment") else { return Ok(None) };
-        Ok(platform(ctx).tickets.comment(&viewer(ctx)?, id).await?.map(Comment::from_row))
+        Ok(loaders::comment(ctx, id).await?.map(Comment::from_row))
+    }
+
+    async fn attachment(&self, ctx: &Context<'_>) -> Result<Option<Attachment>> {
+        let Some(id) = self.payload_id("attachment") else { return Ok(None) };
+        Ok(loaders::attachment(ctx, id).await?.map(Attachment::from_row))
     }
 
     async fn escalation_team(&self, ctx: &Context<'_>, name: &str) -> Result<Option<Team>> {
@@ -368,6 +373,27 @@ events! {
             /// The comment as it is now; null when the viewer may not read it.
             pub async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
                 self.0.comment(ctx).await
+            }
+        }
+        /// A file was attached.
+        AttachmentAdded {
+            /// The attachment as it is now; null when it was taken away, and when the viewer may not see it.
+            pub async fn attachment(&self, ctx: &Context<'_>) -> Result<Option<Attachment>> {
+                self.0.attachment(ctx).await
+            }
+        }
+        /// A virus scanner has looked at a file.
+        AttachmentScanned {
+            /// The attachment as it is now; null when it was taken away, and when the viewer may not see it.
+            pub async fn attachment(&self, ctx: &Context<'_>) -> Result<Option<Attachment>> {
+                self.0.attachment(ctx).await
+            }
+        }
+        /// A file was taken away.
+        AttachmentRemoved {
+            /// The id that the attachment had.
+            pub async fn attachment_id(&self) -> Option<ID> {
+                self.0.payload_id("attachment").map(|id| id_of(prefix::ATTACHMENT, id))
             }
         }
         /// A problem was opened.

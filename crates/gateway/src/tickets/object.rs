@@ -174,6 +174,15 @@ macro_rules! ticket_object {
                 $crate::tickets::comments::of_ticket(ctx, self.0.0.id(), page).await
             }
 
+            /// The files on it, and on what was said there, in the order in which they came; at most 100.
+            pub async fn attachments(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Vec<$crate::files::Attachment>> {
+                let rows = $crate::loaders::attachments(ctx, self.0.0.id()).await?;
+                Ok(rows.into_iter().map($crate::files::Attachment::from_row).collect())
+            }
+
             /// Its links with other tickets that the viewer may see, from both sides, at most 100: those that leave from it first.
             pub async fn links(
                 &self,

@@ -11,6 +11,7 @@ use crate::approvals::Approval;
 use crate::configuration::{ConfigurationItem, Service};
 use crate::context::{platform, viewer};
 use crate::custom_fields::CustomFieldValue;
+use crate::files::Attachment;
 use crate::incidents::Incident;
 use crate::loaders;
 use crate::people::{Actor, Team, User};
@@ -91,6 +92,11 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
         arg(name = "after", ty = "Option<Cursor>", desc = "Only those behind this cursor."),
         arg(name = "last", ty = "Option<i32>", desc = "How many from the back, at most 100."),
         arg(name = "before", ty = "Option<Cursor>", desc = "Only those before this cursor.")
+    ),
+    field(
+        name = "attachments",
+        ty = "Vec<Attachment>",
+        desc = "The files on it, and on what was said there, in the order in which they came; at most 100."
     ),
     field(
         name = "links",

@@ -13,6 +13,7 @@ use serde_json::json;
 use store::query::{self, Row};
 use store::{Audience, RecordRef, Tx, Written};
 
+use crate::attachment::{Place, check_number};
 use crate::commands::{AddComment, check_body};
 use crate::edit::Edit;
 use crate::events;
@@ -23,6 +24,8 @@ use crate::service::{Tickets, told_along};
 
 /// When an agent first answered in public.
 const FIRST_RESPONDED_AT: &str = "firstRespondedAt";
+/// The input that names the files of a comment.
+const FILES: &str = "attachments";
 
 words! {
     /// What the author of a comment is to the ticket.
@@ -55,6 +58,9 @@ impl Tickets {
     pub async fn add_comment(&self, ctx: &Ctx, command: AddComment) -> Result<CommentOutcome> {
         let mut problems = Problems::default();
         check_body(&mut problems, "body", &command.body);
+        if let Some(files) = &command.files {
+            check_number(&mut problems, FILES, &files.uploads);
+        }
         problems.check()?;
         let (tickets, command_in) = (self.clone(), command);
         let written = self
@@ -65,6 +71,11 @@ impl Tickets {
                     let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
                     edit.hold_in(tx).await?;
                     let comment = tickets.comment_in(tx, &mut edit, &command.body, command.visibility).await?;
+                    if let Some(files) = &command.files {
+                        let (visibility, comment) = (command.visibility, Some(comment.id()));
+                        let place = Place { visibility, comment, scan: files.scan, path: FILES };
+                        tickets.attach_in(tx, &edit, &files.uploads, place).await?;
+                    }
                     tickets.answered_in(tx, edit, comment).await
                 })
             })
@@ -184,7 +195,7 @@ impl Tickets {
         Ok(())
     }
 
-    fn authorise_comment(&self, ctx: &Ctx, edit: &Edit, visibility: CommentVisibility) -> Result<()> {
+    pub(crate) fn authorise_comment(&self, ctx: &Ctx, edit: &Edit, visibility: CommentVisibility) -> Result<()> {
         let allowed = |permission| {
             let policy = Policy::When(Rule::Permission(permission));
             self.access().allows(ctx, edit.rules.record(), &policy, &edit.before)
@@ -228,7 +239,7 @@ fn payload(comment: &Row, mentions: &[Uuid]) -> serde_json::Value {
 }
 
 /// Whom events of such a comment are for.
-fn audience(visibility: CommentVisibility) -> Audience {
+pub(crate) fn audience(visibility: CommentVisibility) -> Audience {
     match visibility {
         CommentVisibility::Public => Audience::Public,
         CommentVisibility::Internal => Audience::Internal,

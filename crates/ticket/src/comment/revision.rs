@@ -129,6 +129,7 @@ impl Tickets {
             query::delete_in(&*tx, ctx.tenant, gone, &[("comment", comment.id())]).await?;
         }
         tell(tx, self, edit, events::COMMENT_REDACTED, &comment, &[]);
+        self.discard_of_comment_in(tx, edit, comment.id()).await?;
         Ok(comment)
     }
 

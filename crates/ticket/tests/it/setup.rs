@@ -385,7 +385,7 @@ pub fn inputs_of(transition: &str) -> Json {
 }
 
 pub fn comment(ticket: &Row, body: &str, visibility: CommentVisibility) -> AddComment {
-    AddComment { ticket: by_id(ticket), body: body.into(), visibility }
+    AddComment { ticket: by_id(ticket), body: body.into(), visibility, files: None }
 }
 
 pub fn watch(ticket: &Row, user: Option<UserRef>) -> WatchTicket {

@@ -49,6 +49,7 @@ pub async fn serve_with(config: DoorConfig) -> Server {
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let stop = shutdown.clone();
     let served = tokio::spawn(async move { door.serve(listener, stop).await });
+    objects::install_tls();
     let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
     Server { address, platform, counts, shutdown, served, http: http.build().unwrap() }
 }
