@@ -203,15 +203,15 @@ impl Incidents {
             return Ok(firing);
         }
         let open = is_open(&self.touch_in(tx, touched, incident, rule).await?.edit.before);
-        let firing = self.firing_in(tx, &report.key).await?;
-        let there = firing.as_ref().is_some_and(|alert| alert.get("incident").as_id() == Some(incident));
+        let now_firing = self.firing_in(tx, &report.key).await?;
+        // One that has begun to fire meanwhile is counted, not put beside itself; one that is over is not counted.
+        let same = now_firing.as_ref().map(Row::id) == firing.as_ref().map(Row::id);
         let holds = match step {
-            Step::Repeat(_) => open && there,
-            Step::End(_) => there,
-            Step::Join(_) => open,
-            _ => !open,
+            Step::Repeat(_) | Step::Join(_) => open,
+            Step::Reopen(_) => !open,
+            _ => true,
         };
-        if holds { Ok(firing) } else { Err(tx.retry()) }
+        if same && holds { Ok(now_firing) } else { Err(tx.retry()) }
     }
 
     /// What is known of an alert's key and of its incident's, as this call has left it so far.
