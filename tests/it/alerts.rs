@@ -40,7 +40,7 @@ const RESULTS: &str = "results { outcome incident { id number occurrences firing
     alert { id occurrences status } userErrors { __typename code message path } } events { __typename }";
 
 async fn tell(client: &Client, alerts: Vec<Value>) -> Vec<Value> {
-    let done = client.done("alertIngest", json!({ "alerts": alerts }), RESULTS).await;
+    let done = client.done_at_last("alertIngest", json!({ "alerts": alerts }), RESULTS).await;
     done["results"].as_array().expect("results").clone()
 }
 
@@ -207,14 +207,14 @@ async fn as_many_as_one_call_may_carry_are_taken_and_replayed() {
         assert_eq!((&refused["code"], &refused["limit"]), (&json!("LIMIT"), &json!(tried)));
         admin.done("alertIngest", dry(tried), "results { outcome }").await;
         let input = json!({ "alerts": told, "idempotencyKey": "storm" });
-        let done = admin.done("alertIngest", input.clone(), "results { outcome }").await;
+        let done = admin.done_at_last("alertIngest", input.clone(), "results { outcome }").await;
         let created =
             outcomes(done["results"].as_array().unwrap()).iter().filter(|outcome| **outcome == "CREATED").count();
         assert_eq!(created, most);
         let again = admin.done("alertIngest", input, "results { outcome }").await;
         assert_eq!(again["results"], done["results"], "a replay answers the same");
         let over: Vec<Value> = (0..most).map(|number| alert(&format!("k{number}"), "RESOLVED", &[])).collect();
-        let done = admin.done("alertIngest", json!({ "alerts": over }), "results { outcome }").await;
+        let done = admin.done_at_last("alertIngest", json!({ "alerts": over }), "results { outcome }").await;
         assert!(done["results"].as_array().unwrap().iter().all(|result| result["outcome"] == "RESOLVED"));
     })
     .await;
@@ -318,6 +318,13 @@ async fn rules_are_checked_and_without_one_an_alert_is_refused() {
             ["REFUSED"],
             "a retired rule is for nothing"
         );
+        // A call that came to nothing can be sent again like any other.
+        for status in ["FIRING", "RESOLVED"] {
+            let input = json!({ "alerts": [alert("unheard of", status, &[])], "idempotencyKey": status });
+            let first = admin.done("alertIngest", input.clone(), RESULTS).await;
+            assert_eq!(first["events"], json!([]), "{first}");
+            assert_eq!(admin.done("alertIngest", input, RESULTS).await, first);
+        }
     })
     .await;
 }

@@ -19,6 +19,10 @@ pub struct Client {
     pub http: reqwest::Client,
 }
 
+/// How often something is asked for again that others are in the way of, and the pause between.
+const ATTEMPTS: u32 = 50;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// What the answer to a mutation shows beside the record.
 const ERRORS: &str = "userErrors { __typename code message path \
     ... on ValidationError { constraint limit } ... on ConflictError { currentVersion } ... on LimitError { limit } \
@@ -112,6 +116,29 @@ impl Client {
         let payload = self.call(mutation, input.clone(), selection).await;
         assert_eq!(payload["userErrors"], json!([]), "{mutation} {input}");
         payload
+    }
+
+    /// The same for one that others are in the way of: it is sent again, with its idempotency key, as often as the server says that it may
+    /// go through.
+    ///
+    /// # Panics
+    /// When it is not done.
+    pub async fn done_at_last(&self, mutation: &str, mut input: Value, selection: &str) -> Value {
+        if input.get("idempotencyKey").is_none() {
+            input["idempotencyKey"] = json!(kernel::Uuid::from_bytes(kernel::random::bytes()).to_string());
+        }
+        let (document, variables) = (document(mutation, selection), json!({ "input": input }));
+        for _ in 0..ATTEMPTS {
+            let mut answer = self.answer(&document, variables.clone()).await;
+            if answer["errors"][0]["extensions"]["retryable"] == true {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            let payload = answer["data"][mutation].take();
+            assert_eq!(payload["userErrors"], json!([]), "{mutation} {variables} {answer}");
+            return payload;
+        }
+        panic!("{mutation} {variables} was not done in {ATTEMPTS} attempts");
     }
 
     /// Calls a mutation that must be refused: its first user error.

@@ -11,7 +11,7 @@ use kernel::{Ctx, Error, ErrorCode, Id, Result, Timestamp, UserError, Uuid};
 use predicate::{Operand, Path, Predicate, Test, Value};
 use serde_json::{Map, Value as Json, json};
 use store::query::{self, Row};
-use store::{Audience, Event, Tx, Written};
+use store::{Audience, Event, RecordRef, Tx, Written};
 use ticket::{AffectedItems, Edit, StateCategory, TicketKind, TicketRef};
 
 use super::Incidents;
@@ -127,9 +127,9 @@ impl Incidents {
             entries.extend(touched.entries.iter().filter_map(|entry| Entry::of(incident, entry)));
             answers = Some(touched.edit.reference());
         }
-        if let Some(reference) = answers {
-            tx.answers_with(reference);
-        }
+        // A call that came to nothing is remembered as well. A replay reads the events, and not the record.
+        let nothing = RecordRef { id: Id::new(prefix::TENANT, tx.ctx().tenant), version: 0 };
+        tx.answers_with(answers.unwrap_or(nothing));
         Ok(entries)
     }
 
