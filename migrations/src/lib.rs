@@ -31,6 +31,7 @@ pub mod m0025_search;
 pub mod m0026_comments;
 pub mod m0027_time_and_cost;
 pub mod m0028_attachments;
+pub mod m0030_operation_items;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -67,6 +68,7 @@ pub const ALL: &[SqlMigration] = &[
     m0026_comments::MIGRATION,
     m0027_time_and_cost::MIGRATION,
     m0028_attachments::MIGRATION,
+    m0030_operation_items::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -7,6 +7,7 @@ mod approvals;
 mod attachments;
 mod attacks;
 mod bad_strings;
+mod bulk;
 mod comments;
 mod company_life;
 mod configuration;

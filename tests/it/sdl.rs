@@ -159,6 +159,7 @@ const COMPUTED: &[(&str, &str)] = &[
     ("Incident.suggestedKnownErrors", "rows of `problem`, by its row rule; what is compared by the fields' masks"),
     ("Incident.similarIncidents", "rows of `incident`, by its row rule; what is compared by the fields' masks"),
     ("Operation.progress", "computed from the row, for whoever sees the operation"),
+    ("Operation.results", "rows of `operationItem`, by its row rule"),
 ];
 
 /// Filter fields that name no field: they combine, or are relative to the viewer.
@@ -303,6 +304,8 @@ fn every_object_type_is_known() {
         "Money",
         "TicketCost",
         "TimeEntryState",
+        "TicketBulkResult",
+        "TicketBulkSummary",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };

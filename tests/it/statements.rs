@@ -174,6 +174,39 @@ async fn mutations_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_change_takes_so_many_for_each_ticket() {
+    each_engine(async |installation, company| {
+        let agent = installation.client(&company.agent.token);
+        let mut tickets = Vec::new();
+        for number in 0..40 {
+            let input = json!({ "title": format!("VPN {number}"), "team": { "slug": "network" } });
+            tickets.push(crate::company_life::incident_with(&agent, input).await["id"].take());
+        }
+        let text = document("ticketBulkUpdate", "operation { status } results { outcome ticket { number } }");
+        let mut figures = Vec::new();
+        for (on_error, counts) in [("SKIP_ITEM", [1, 20, 40]), ("REJECT_ALL", [1, 20, 40])] {
+            let mut taken = Vec::new();
+            for (round, count) in counts.into_iter().enumerate() {
+                let tag = format!("{on_error} {round}");
+                let input = json!({ "ids": tickets[..count], "patch": { "tags": [tag] }, "onError": on_error });
+                let (statements, data) = statements(installation, &agent, &text, json!({ "input": input })).await;
+                let results = data["ticketBulkUpdate"]["results"].as_array().expect("results");
+                assert!(results.len() == count && results.iter().all(|result| result["outcome"] == "DONE"), "{data}");
+                taken.push(statements);
+            }
+            figures.push((on_error, taken));
+        }
+        println!("{:?}: statements of bulk changes of 1, 20 and 40 tickets {figures:?}", installation.engine);
+        for (on_error, taken) in &figures {
+            let for_each = (taken[2] - taken[1]).div_ceil(20);
+            assert!(for_each <= 6, "{on_error}: {for_each} for each ticket: {figures:?}");
+            assert!(taken[0] <= 28, "{on_error}: {figures:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_search_takes_as_many_however_much_is_found() {
     each_engine(async |installation, company| {
         let agent = installation.client(&company.agent.token);

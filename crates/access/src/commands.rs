@@ -2,6 +2,7 @@
 
 use kernel::{Id, Patch, Result, Timestamp, UserError, Uuid};
 use predicate::Predicate;
+use serde::{Deserialize, Serialize};
 use store::query::OrderTerm;
 
 /// The longest name of a user, team, tenant, service account or token, in characters.
@@ -32,7 +33,7 @@ pub const MAX_ESCALATION_TEAMS: usize = 10;
 pub const MAX_MEMBERS_READ: u32 = 100;
 
 /// Points at a user.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum UserRef {
     /// By id.
     Id(Id),
@@ -41,7 +42,7 @@ pub enum UserRef {
 }
 
 /// Points at a team.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TeamRef {
     /// By id.
     Id(Id),

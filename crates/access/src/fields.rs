@@ -98,7 +98,8 @@ pub static ROLE: RecordType = RecordType {
 };
 
 /// All record types of this crate.
-pub static RECORDS: [&RecordType; 4] = [&ACTOR, &TEAM, &ROLE, &crate::operation::OPERATION];
+pub static RECORDS: [&RecordType; 5] =
+    [&ACTOR, &TEAM, &ROLE, &crate::operation::OPERATION, &crate::operation::OPERATION_ITEM];
 
 /// Not carried by the events of records that refer to this one: those carry what people and teams are called by.
 const fn silent(field: Field) -> Field {

@@ -28,6 +28,7 @@ use crate::password::{MIN_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_WORKERS, Pass
 use crate::{permission, visibility};
 
 pub use authentication::Session;
+pub(crate) use authentication::under_scopes;
 pub use import::Named;
 pub use sessions::SWEEP_SESSIONS;
 

@@ -4,6 +4,7 @@
 //! decides who may do what.
 
 mod actor;
+mod operation;
 mod people;
 mod role;
 mod session;
@@ -15,6 +16,7 @@ pub(crate) use actor::{
     Login, NewActor, clear_password_in, hold_manager_in, id_by_email, insert_actor_in, login, password_hash,
     set_password_in, update_actor_in,
 };
+pub(crate) use operation::{count_items, delete_items_in, last_place};
 pub(crate) use people::{People, active_users};
 pub(crate) use role::{
     Assignment, NewAssignment, assigned_grant, assignments_of, count_administrators_in, delete_assignments_in,

@@ -2,6 +2,7 @@
 
 use access::{TeamRef, UserRef};
 use kernel::{Id, Patch};
+use serde::{Deserialize, Serialize};
 
 use crate::model::{ItemClass, RelationType};
 
@@ -9,7 +10,7 @@ use crate::model::{ItemClass, RelationType};
 pub const MAX_RELATIONS: usize = 100;
 
 /// Points at a service.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ServiceRef {
     /// By id.
     Id(Id),
@@ -18,7 +19,7 @@ pub enum ServiceRef {
 }
 
 /// Points at a configuration item.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ItemRef {
     /// By id.
     Id(Id),

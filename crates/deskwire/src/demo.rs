@@ -5,6 +5,7 @@
 
 mod agreements;
 mod files;
+mod bulk;
 mod major_incident;
 mod problems;
 mod service_levels;
@@ -239,6 +240,7 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     problems::load(platform, &ctx).await?;
     time::load(platform, &ctx).await?;
     files::load(platform, &ctx).await?;
+    bulk::load(platform, &ctx).await?;
     Ok(tenant)
 }
 

@@ -44,6 +44,16 @@ pub fn mutation(ctx: &Context<'_>) -> Result<Ctx> {
     Ok(viewer(ctx)?.for_mutation(options(input, &key)))
 }
 
+/// The `input` of the mutation as the client wrote it.
+///
+/// # Errors
+/// Those of reading arguments.
+pub fn written(ctx: &Context<'_>) -> Result<serde_json::Value> {
+    let arguments = ctx.field().arguments()?;
+    let input = arguments.into_iter().find(|(name, _)| name == "input").map(|(_, value)| value);
+    Ok(input.map(|input| input.into_json().map_err(Error::internal)).transpose()?.unwrap_or_default())
+}
+
 /// The hash is keyed: an input can hold a password, which nobody shall guess from what is stored.
 fn options(input: Value, key: &[u8; 32]) -> Mutation {
     let Value::Object(mut fields) = input else { return Mutation::default() };

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use access::operation::SUBJECT;
-use async_graphql::{Context, Enum, ID, Object, Result, Subscription, Union};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, Subscription, Union};
 use futures_util::Stream;
 use kernel::id::prefix;
 use kernel::{Id, UserError as Problem};
 use store::query::Row;
 
-use crate::context::{current, platform, viewer};
+use crate::connection::page;
+use crate::context::{current, mutation, platform, viewer};
 use crate::door::Viewer;
 use crate::loaders;
+use crate::payload::{outcome, payload};
 use crate::people::Actor;
-use crate::scalars::{DateTime, id_of};
+use crate::scalars::{Cursor, DateTime, id_of};
 use crate::service_levels::background::{SlaPolicyApplication, SlaSimulation};
+use crate::tickets::bulk::{self, TicketBulkOutcome, TicketBulkResultConnection, TicketBulkSummary};
 use crate::tickets::types::word as word_of;
 use crate::tickets::words::word;
 
@@ -29,6 +32,8 @@ word! {
         Succeeded = "SUCCEEDED",
         /// It cannot be done; `error` says why.
         Failed = "FAILED",
+        /// Somebody has stopped it; what was done by then stays done.
+        Canceled = "CANCELED",
     }
 }
 
@@ -39,6 +44,8 @@ pub enum OperationResult {
     SlaSimulation(SlaSimulation),
     /// Of `slaPolicyApply`.
     SlaPolicyApplication(SlaPolicyApplication),
+    /// Of `ticketBulkUpdate` and `ticketBulkTransition`.
+    TicketBulkSummary(TicketBulkSummary),
 }
 
 /// Work in the background that somebody started.
@@ -88,7 +95,7 @@ impl Operation {
         Some(share.clamp(0.0, 1.0))
     }
 
-    /// What came of it; null until it has succeeded.
+    /// What came of it; null until it has succeeded. Of a bulk change that was canceled: what was done by then.
     pub fn result(&self) -> Result<Option<OperationResult>> {
         let json = match self.0.get("result") {
             predicate::Value::Json(json) => json.clone(),
@@ -104,8 +111,37 @@ impl Operation {
                 let application = serde_json::from_value(json).map_err(broken)?;
                 Some(OperationResult::SlaPolicyApplication(SlaPolicyApplication(application)))
             }
+            ticket::bulk::JOB => {
+                let summary = serde_json::from_value(json).map_err(broken)?;
+                Some(OperationResult::TicketBulkSummary(TicketBulkSummary(summary)))
+            }
             _ => None,
         })
+    }
+
+    /// What became of each ticket of a bulk change, in the order of their indexes, as long as the operation is kept; null for other
+    /// operations.
+    #[allow(clippy::too_many_arguments)]
+    pub async fn results(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those with this outcome; all when absent.")] only: Option<TicketBulkOutcome>,
+        #[graphql(desc = "How many from the front, at most 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
+        #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
+    ) -> Result<Option<TicketBulkResultConnection>> {
+        if self.0.text("kind") != ticket::bulk::JOB {
+            return Ok(None);
+        }
+        let page = page(first, after, last, before)?;
+        bulk::results_of(ctx, &self.0, only, page).await.map(Some)
+    }
+
+    /// Rises by one with each change. For `expectedVersion`.
+    pub fn version(&self) -> i32 {
+        i32::try_from(self.0.int("version")).unwrap_or(i32::MAX)
     }
 
     /// Why it cannot be done; null unless it failed.
@@ -160,6 +196,49 @@ impl OperationQueries {
 async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Operation>> {
     let viewer = viewer(ctx)?;
     Ok(platform(ctx).access.operation(&viewer, read(id)?.uuid).await?.map(Operation::from_row))
+}
+
+/// Stops an operation.
+#[derive(Clone, Debug, InputObject)]
+pub struct OperationCancelInput {
+    /// The operation's id, such as `op_01jcz8…`.
+    pub id: ID,
+    /// Refuse when the operation has another version.
+    pub expected_version: Option<i32>,
+    /// The same key and input give the stored answer.
+    pub idempotency_key: Option<String>,
+    /// Do everything, answer, and roll back.
+    pub dry_run: Option<bool>,
+}
+
+payload! {
+    /// The operation that was stopped.
+    OperationCancelPayload {
+        /// The operation; null when it was not done.
+        operation: Operation
+    }
+}
+
+/// Mutations of operations.
+#[derive(Default)]
+pub struct OperationMutations;
+
+#[Object]
+impl OperationMutations {
+    /// Stops an operation: before its next step, and what was done by then stays done. For who started it, and for those with
+    /// `settings.manage`. Canceling one that was canceled changes nothing.
+    async fn operation_cancel(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which operation.")] input: OperationCancelInput,
+    ) -> Result<OperationCancelPayload> {
+        let viewer = mutation(ctx)?;
+        let result = match read(&input.id) {
+            Ok(id) => platform(ctx).access.cancel_operation(&viewer, id.uuid, input.expected_version).await,
+            Err(error) => Err(error),
+        };
+        OperationCancelPayload::of(ctx, &viewer, outcome(result))
+    }
 }
 
 /// Subscriptions on operations.

@@ -20,7 +20,7 @@ use store::{JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::approval::{self, delegation};
 use ticket::attachment::upload;
 use ticket::kind::Kinds;
-use ticket::{TaskRules, Tickets, search, timer, workflow};
+use ticket::{TaskRules, Tickets, bulk, search, timer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -162,7 +162,7 @@ impl Platform {
         let (expiring, delegating, escalating) = (self.clone(), self.clone(), self.clone());
         let (simulating, applying, forgetting) = (self.clone(), self.clone(), self.clone());
         let (reminding, telling) = (self.clone(), self.clone());
-        let (reviewing, indexing, following) = (self.clone(), self.clone(), self.follower());
+        let (reviewing, indexing, changing, following) = (self.clone(), self.clone(), self.clone(), self.follower());
         let collecting = self.clone();
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
@@ -245,6 +245,23 @@ impl Platform {
             .recurring(upload::SWEEP, move |store, _| {
                 let platform = collecting.clone();
                 async move { Ok(sweep_again(&store, platform.tickets.sweep_uploads(&platform.files.objects).await?)) }
+            })
+            .on(bulk::JOB, move |store, job| {
+                let platform = changing.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, bulk::JOB);
+                    match platform.tickets.run_bulk(&ctx, &job.payload).await {
+                        // Others have their turn in between.
+                        Ok(true) => Ok(JobOutcome::Again(store.clock().now())),
+                        Ok(false) => Ok(JobOutcome::Done),
+                        Err(error) => {
+                            if job.attempt.unsigned_abs() >= store.limits().job_attempts {
+                                platform.tickets.give_up_bulk(&ctx, &job.payload).await?;
+                            }
+                            Err(error)
+                        }
+                    }
+                }
             })
             .on(simulate::SIMULATE, move |_, job| {
                 let platform = simulating.clone();

@@ -28,7 +28,7 @@ use crate::incidents::mutations::IncidentMutations;
 use crate::incidents::queries::IncidentQueries;
 use crate::incidents::{Alert, AlertRule, Incident};
 use crate::loaders;
-use crate::operations::{Operation, OperationQueries, OperationSubscriptions};
+use crate::operations::{Operation, OperationMutations, OperationQueries, OperationSubscriptions};
 use crate::people::mutations::PeopleMutations;
 use crate::people::queries::PeopleQueries;
 use crate::people::types::ServiceAccount;
@@ -47,6 +47,7 @@ use crate::service_levels::{Calendar, SlaClock, SlaPolicy};
 use crate::tasks::Task;
 use crate::tasks::mutations::TaskMutations;
 use crate::tasks::queries::TaskQueries;
+use crate::tickets::bulk::BulkMutations;
 use crate::tickets::canned_responses::{CannedResponse, CannedResponseMutations, CannedResponseQueries};
 use crate::tickets::comments::{Comment, CommentMutations};
 use crate::tickets::links::LinkMutations;
@@ -123,6 +124,8 @@ pub struct Mutation(
     TimeMutations,
     LabourRateMutations,
     FileMutations,
+    BulkMutations,
+    OperationMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.

@@ -223,7 +223,7 @@ impl From<kernel::UserError> for UserError {
                 code,
                 message,
                 path,
-                constraint: constraint.to_owned(),
+                constraint: constraint.into_owned(),
                 limit: limit.map(bound),
             }),
             (ErrorCode::NotFound, Detail::None) => UserError::NotFoundError(NotFoundError { code, message, path }),

@@ -1,5 +1,6 @@
 //! What can go wrong, told in the words of the API: a closed list of codes, and whether a user can mend it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -100,7 +101,7 @@ impl ErrorCode {
 }
 
 /// Something in the input that the user can mend.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserError {
     /// Which kind of error.
     pub code: ErrorCode,
@@ -113,7 +114,7 @@ pub struct UserError {
 }
 
 /// What a program needs to know of a user error beside its code.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Detail {
     /// Nothing more.
     #[default]
@@ -121,7 +122,7 @@ pub enum Detail {
     /// Which constraint of the value was broken, and its bound if it has one.
     Validation {
         /// A stable name of the rule, such as `maxLength`.
-        constraint: &'static str,
+        constraint: Cow<'static, str>,
         /// The bound, where there is one.
         limit: Option<u64>,
     },
@@ -150,7 +151,7 @@ pub enum Detail {
 }
 
 /// Why a transition was refused, and what would be possible instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedTransition {
     /// The state's key that the ticket is in.
     pub from: String,
@@ -195,7 +196,10 @@ impl UserError {
         I: IntoIterator<Item = S>,
         S: Into<String>,
     {
-        Self { detail: Detail::Validation { constraint, limit }, ..Self::new(ErrorCode::Validation, path, message) }
+        Self {
+            detail: Detail::Validation { constraint: constraint.into(), limit },
+            ..Self::new(ErrorCode::Validation, path, message)
+        }
     }
 
     /// A record that is not there, as far as the viewer may know.
@@ -367,6 +371,28 @@ mod tests {
     fn paths_grow_outwards() {
         let error = UserError::validation(["slug"], "bad").within("team");
         assert_eq!(error.path, ["team", "slug"]);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_user_error_is_all_of_it() {
+        let refused = RefusedTransition {
+            from: "new".into(),
+            to: Some("resolved".into()),
+            available: vec!["start".into()],
+            reasons: vec!["it waits".into()],
+        };
+        for error in [
+            UserError::constraint(["title"], "too long", "maxLength", Some(255)),
+            UserError::not_found(["ids", "3"], "the ticket"),
+            UserError::forbidden("ticket.update"),
+            UserError::stale(7),
+            UserError::limit(["tags"], "too many", 50),
+            UserError { detail: Detail::Transition(Box::new(refused)), ..UserError::validation(["transition"], "no") },
+            UserError { detail: Detail::Approval { approval: uuid::Uuid::from_u128(7) }, ..UserError::stale(7) },
+        ] {
+            let kept = serde_json::to_value(&error).unwrap();
+            assert_eq!(serde_json::from_value::<UserError>(kept).unwrap(), error);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -218,6 +219,19 @@ impl fmt::Display for Id {
     }
 }
 
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Id::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 fn decode(suffix: &str) -> Option<Uuid> {
     // 26 characters hold 130 bits: the first may use only three of its five.
     if suffix.len() != SUFFIX_LENGTH || suffix.as_bytes()[0] > b'7' {
@@ -248,6 +262,8 @@ mod tests {
         for uuid in [Uuid::nil(), Uuid::max()] {
             let id = Id::new(prefix::INCIDENT, uuid);
             assert_eq!(Id::parse(&id.to_string()), Ok(id));
+            let kept = serde_json::to_string(&id).unwrap();
+            assert_eq!(serde_json::from_str::<Id>(&kept).unwrap(), id);
         }
     }
 

@@ -1,7 +1,9 @@
 //! Partial input: absent leaves a value, `null` clears it, a value sets it.
 
+use serde::{Deserialize, Serialize};
+
 /// What an input says of one optional field.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Patch<T> {
     /// The field was absent: leave it.
     #[default]

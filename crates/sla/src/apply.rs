@@ -11,7 +11,7 @@ use store::query::{self, Row};
 use ticket::Edit;
 use ticket::fields::{SLA_BASIS, TICKET};
 use ticket::model::StateCategory;
-use ticket::queries::{RELATIONS, TicketRef};
+use ticket::queries::{RELATIONS, TicketRef, above};
 
 use crate::clock::Clock;
 use crate::commands::PolicyRef;
@@ -19,7 +19,7 @@ use crate::events::POLICY_APPLIED;
 use crate::model::{ClockState, Metric};
 use crate::moment::fold_all;
 use crate::regime::{Basis, basis_of};
-use crate::replay::{History, above};
+use crate::replay::History;
 use crate::service::ServiceLevels;
 use crate::stored::StoredClock;
 
@@ -108,7 +108,7 @@ impl ServiceLevels {
             })
         });
         let written = written.await?;
-        self.started(&ctx, written).await
+        self.access().started(&ctx, written).await
     }
 
     /// Does the work of an [`APPLY`] job.
@@ -150,7 +150,10 @@ impl ServiceLevels {
             behind = Some(until);
             batches += 1;
             if batches.is_multiple_of(TELL_EVERY) {
-                self.access().progress(ctx, operation, application.tickets, Some(total)).await?;
+                if !self.access().progress(ctx, operation, application.tickets, Some(total)).await? {
+                    // It was canceled: what is applied stays so.
+                    break;
+                }
             }
         }
         self.access().progress(ctx, operation, application.tickets, Some(total)).await?;

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use access::visibility;
 use kernel::{Ctx, Result, Uuid};
-use predicate::{Operand, Path, Predicate, Test, Value};
+use predicate::Predicate;
 use store::Event;
 use store::query::{self, Row};
 use ticket::fields::TICKET;
+use ticket::queries::above;
 
 use crate::service::ServiceLevels;
 
@@ -62,11 +63,4 @@ impl ServiceLevels {
         let groups = query::statistics(&reader, &scoped, &wanted).await?;
         Ok(groups.first().map_or(0, |group| group.count))
     }
-}
-
-/// Behind an id, in the order of ids.
-pub(crate) fn above(behind: Option<Uuid>) -> Predicate {
-    behind.map_or_else(Predicate::always, |last| {
-        Predicate::Is(Path::field("id"), Test::Gt(Operand::Value(Value::Id(last))))
-    })
 }

@@ -9,7 +9,6 @@ use kernel::{Ctx, Result, Timestamp, UserError, Uuid};
 use predicate::{Operand, Path, Predicate, Test, Use};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use store::Written;
 use store::query::Row;
 use ticket::fields::TICKET;
 use ticket::model::Priority;
@@ -164,19 +163,7 @@ impl ServiceLevels {
                 levels.access().start_operation_in(tx, SIMULATE, json!(input)).await
             })
         });
-        self.started(ctx, written.await?).await
-    }
-
-    /// The operation that a write has started, or that an earlier call with the same key did.
-    pub(crate) async fn started(&self, ctx: &Ctx, written: Written<Row>) -> Result<Changed<Row>> {
-        match written {
-            Written::Fresh { value, events, .. } => Ok(Changed { record: value, events }),
-            Written::Replayed { record, events } => {
-                let found = self.access().operation(ctx, record.id.uuid).await?;
-                let row = found.ok_or_else(|| UserError::not_found(["id"], "the operation"))?;
-                Ok(Changed { record: row, events: self.store().log().by_ids(ctx.tenant, &events).await? })
-            }
-        }
+        self.access().started(ctx, written.await?).await
     }
 
     /// A filter document as whoever keeps policies uses it: on all tickets.
@@ -240,7 +227,10 @@ impl ServiceLevels {
             }
             batches += 1;
             if batches.is_multiple_of(TELL_EVERY) {
-                self.access().progress(ctx, operation, tally.simulation.tickets, Some(total)).await?;
+                if !self.access().progress(ctx, operation, tally.simulation.tickets, Some(total)).await? {
+                    // It was canceled, and nobody waits for what comes of it.
+                    break;
+                }
             }
         }
         self.access().progress(ctx, operation, tally.simulation.tickets, Some(total)).await?;

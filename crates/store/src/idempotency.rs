@@ -140,6 +140,35 @@ async fn find(tx: &Tx, call: &CallKey) -> Result<Option<Earlier>> {
     }))
 }
 
+/// The events of earlier calls of an actor with these keys: call by call in the order of the keys.
+pub(crate) async fn events_of(
+    connection: &impl ConnectionTrait,
+    ctx: &Ctx,
+    mutation: &str,
+    keys: &[String],
+) -> Result<Vec<Uuid>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    const FIRST_KEY: usize = 4;
+    let places: Vec<String> = (FIRST_KEY..FIRST_KEY + keys.len()).map(|place| format!("${place}")).collect();
+    let sql = format!(
+        "SELECT idempotency_key, events FROM idempotency WHERE tenant_id = $1 AND actor_id = $2 AND mutation = $3 \
+         AND idempotency_key IN ({})",
+        places.join(", ")
+    );
+    let mut values: Vec<sea_orm::Value> = vec![ctx.tenant.into(), ctx.actor.id.into(), mutation.into()];
+    values.extend(keys.iter().map(|key| key.as_str().into()));
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    let mut found: HashMap<String, Vec<Uuid>> = HashMap::new();
+    for row in connection.query_all_raw(statement).await.db()? {
+        let events: Option<serde_json::Value> = row.try_get("events").db()?;
+        let events = events.map(serde_json::from_value).transpose().map_err(Error::internal)?;
+        found.insert(row.try_get("idempotency_key").db()?, events.unwrap_or_default());
+    }
+    Ok(keys.iter().filter_map(|key| found.remove(key)).flatten().collect())
+}
+
 /// Writes what this call did into its record.
 pub(crate) async fn complete(tx: &Tx, call: &CallKey, events: &[Event]) -> Result<()> {
     let Some(record) = tx.answer() else {

@@ -35,6 +35,7 @@ mod tx;
 mod write;
 mod writer;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
@@ -297,6 +298,20 @@ impl Store {
                 Box::pin(async move { task.await.map_err(ended)? })
             }
         }
+    }
+
+    /// What earlier writes of this actor under this name with these idempotency keys recorded, in the order of the keys: for a call that
+    /// is made of several writes, and is answered again.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn events_of_calls(&self, ctx: &Ctx, name: &'static str, keys: &[String]) -> Result<Vec<Event>> {
+        let ids = idempotency::events_of(&self.read("idempotency.events"), ctx, name, keys).await?;
+        let mut events = HashMap::new();
+        for part in ids.chunks(config::MAX_LOG_READ as usize) {
+            events.extend(self.log().by_ids(ctx.tenant, part).await?.into_iter().map(|event| (event.id, event)));
+        }
+        Ok(ids.iter().filter_map(|id| events.remove(id)).collect())
     }
 
     /// Registers what runs at the end of every write over the events that it emitted, in this order. The first registration

@@ -7,6 +7,7 @@ use configuration::{ItemRef, ServiceRef};
 use kernel::error::Problems;
 use kernel::{Ctx, Result, UserError, Uuid};
 use predicate::{Policy, Predicate, Rule};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use store::query::{self, Row};
 use store::{Audience, Tx};
@@ -18,7 +19,7 @@ use crate::model::{ItemLink, MAX_ITEMS};
 use crate::service::Tickets;
 
 /// The configuration items that a ticket is about. A list that is absent stays.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AffectedItems {
     /// Those that somebody says are affected.
     pub affected: Option<Vec<ItemRef>>,

@@ -1,7 +1,8 @@
 //! What can be asked of any ticket, with limits on everything.
 
 use kernel::error::Problems;
-use kernel::{Patch, Timestamp, UserError};
+use kernel::{Patch, Result, Timestamp, UserError};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use access::{TeamRef, UserRef};
@@ -25,6 +26,20 @@ pub struct TransitionTicket {
     pub resolve_children: bool,
     /// Refuse when the ticket has another version.
     pub expected_version: Option<i32>,
+}
+
+impl TransitionTicket {
+    /// Checks what can be checked without looking anything up.
+    ///
+    /// # Errors
+    /// `VALIDATION` at `comment`.
+    pub fn check(&self) -> Result<()> {
+        let mut problems = Problems::default();
+        if let Some(body) = &self.comment {
+            check_body(&mut problems, "comment", body);
+        }
+        problems.check()
+    }
 }
 
 /// Link a ticket with another, or take a link away.
@@ -100,7 +115,7 @@ pub struct UpdateCategory {
 }
 
 /// An override of the priority, with its reason.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PriorityOverride {
     /// The priority.
     pub priority: crate::model::Priority,

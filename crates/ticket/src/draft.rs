@@ -6,6 +6,7 @@ use configuration::ServiceRef;
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Error, Patch, Result, UserError};
 use predicate::{Policy, Predicate, Rule, Value};
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use store::Tx;
 use store::query::{self, Row};
@@ -111,7 +112,7 @@ impl TicketDraft {
 }
 
 /// What changes on a ticket of any kind. Absent fields stay.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TicketPatch {
     /// A new title.
     pub title: Option<String>,
@@ -138,6 +139,26 @@ pub struct TicketPatch {
 }
 
 impl TicketPatch {
+    /// Whether it says nothing.
+    pub fn is_keep(&self) -> bool {
+        let Self {
+            title,
+            description,
+            requester,
+            impact,
+            urgency,
+            priority_override,
+            category,
+            service,
+            items,
+            tags,
+            custom_fields,
+        } = self;
+        let absent = title.is_none() && requester.is_none() && impact.is_none() && urgency.is_none();
+        let kept = description.is_keep() && priority_override.is_keep() && category.is_keep() && service.is_keep();
+        absent && kept && items.is_keep() && tags.is_none() && custom_fields.is_empty()
+    }
+
     /// Checks what can be checked without looking anything up, and trims the tags.
     ///
     /// # Errors

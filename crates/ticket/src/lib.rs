@@ -17,6 +17,7 @@ pub mod approval;
 pub mod as_of;
 pub mod assignment;
 pub mod attachment;
+pub mod bulk;
 pub mod canned_response;
 pub mod category;
 pub mod commands;

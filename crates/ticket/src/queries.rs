@@ -78,6 +78,13 @@ pub struct ListRequest {
     pub relations: Vec<&'static str>,
 }
 
+/// Behind an id, in the order of ids.
+pub fn above(behind: Option<Uuid>) -> Predicate {
+    behind.map_or_else(Predicate::always, |last| {
+        Predicate::Is(Path::field("id"), Test::Gt(Operand::Value(Value::Id(last))))
+    })
+}
+
 /// Newest first.
 pub fn default_order() -> Vec<OrderTerm> {
     vec![OrderTerm { field: "createdAt".into(), descending: true, nulls_first: false }]

@@ -126,32 +126,34 @@ impl Tickets {
     /// # Errors
     /// As [`Tickets::transition`].
     pub async fn transition_as(&self, ctx: &Ctx, name: &'static str, command: TransitionTicket) -> Result<Outcome> {
-        if let Some(body) = &command.comment {
-            let mut problems = Problems::default();
-            crate::commands::check_body(&mut problems, "comment", body);
-            problems.check()?;
-        }
+        command.check()?;
         let tickets = self.clone();
         self.write(ctx, name, move |tx| {
             let (tickets, command) = (tickets.clone(), command.clone());
-            Box::pin(async move {
-                let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
-                edit.expect_version(command.expected_version)?;
-                let (key, inputs) = (command.transition.as_str(), command.inputs);
-                let of_children = command.resolve_children.then(|| inputs.clone());
-                tickets.transition_in(tx, &mut edit, key, inputs).await?;
-                if let Some(inputs) = of_children {
-                    tickets.resolve_children_in(tx, &edit, key, &inputs).await?;
-                }
-                if let Some(body) = &command.comment {
-                    edit.proceed();
-                    tickets.comment_in(tx, &mut edit, body, CommentVisibility::Public).await?;
-                }
-                tx.answers_with(edit.reference());
-                Ok(edit.after)
-            })
+            Box::pin(async move { Ok(tickets.take_transition_in(tx, command).await?.after) })
         })
         .await
+    }
+
+    /// Takes a transition, with all that the command says, inside a write that answers with the ticket.
+    ///
+    /// # Errors
+    /// As [`Tickets::transition`].
+    pub(crate) async fn take_transition_in(&self, tx: &mut Tx, command: TransitionTicket) -> Result<Edit> {
+        let mut edit = self.edit_in(tx, &command.ticket, "id").await?;
+        edit.expect_version(command.expected_version)?;
+        let (key, inputs) = (command.transition.as_str(), command.inputs);
+        let of_children = command.resolve_children.then(|| inputs.clone());
+        self.transition_in(tx, &mut edit, key, inputs).await?;
+        if let Some(inputs) = of_children {
+            self.resolve_children_in(tx, &edit, key, &inputs).await?;
+        }
+        if let Some(body) = &command.comment {
+            edit.proceed();
+            self.comment_in(tx, &mut edit, body, CommentVisibility::Public).await?;
+        }
+        tx.answers_with(edit.reference());
+        Ok(edit)
     }
 
     /// Takes a transition inside a write.

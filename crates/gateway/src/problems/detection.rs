@@ -14,7 +14,7 @@ use store::query::{OrderTerm, Row};
 
 use crate::configuration::{ConfigurationItem, Service};
 use crate::connection::{NullsOrder, OrderDirection, check_order, connection, orders, page, term};
-use crate::context::{mutation, platform, viewer};
+use crate::context::{mutation, platform, viewer, written};
 use crate::filters::{BooleanFilter, IdFilter, StringFilter, combine};
 use crate::loaders;
 use crate::payload::{outcome, payload};
@@ -22,7 +22,7 @@ use crate::people::filters::argument;
 use crate::people::queries::list;
 use crate::people::{Actor, Team, TeamRefInput, User, UserRefInput};
 use crate::scalars::{Cursor, DateTime, Duration, Json, Markdown, id_of, patch, within};
-use crate::service_levels::inputs::{seconds, written};
+use crate::service_levels::inputs::seconds;
 use crate::tickets::filters::IncidentFilter;
 use crate::tickets::types::Category;
 use crate::tickets::words::{Impact, Urgency, word};

@@ -6,9 +6,9 @@ use sla::apply::{Application, ClockChange};
 use sla::simulate::{Figure, Simulation, Worst};
 use store::query::Row;
 
-use super::inputs::{CalendarRef, PolicyParts, SlaPolicyMetricInput, SlaPolicyRef, written};
+use super::inputs::{CalendarRef, PolicyParts, SlaPolicyMetricInput, SlaPolicyRef};
 use super::types::{SlaMetric, SlaPolicyKind};
-use crate::context::{mutation, platform};
+use crate::context::{mutation, platform, written};
 use crate::loaders;
 use crate::operations::Operation;
 use crate::payload::payload;

@@ -1,6 +1,6 @@
 //! What mutations of calendars and policies take.
 
-use async_graphql::{Context, ID, InputObject, OneofObject, Result};
+use async_graphql::{ID, InputObject, OneofObject};
 use kernel::id::prefix;
 use kernel::{Id, UserError};
 use serde_json::Value as JsonValue;
@@ -309,14 +309,4 @@ impl SlaActionInput {
             }
         })
     }
-}
-
-/// The `input` of the mutation as the client wrote it.
-///
-/// # Errors
-/// Those of reading arguments.
-pub fn written(ctx: &Context<'_>) -> Result<JsonValue> {
-    let arguments = ctx.field().arguments()?;
-    let input = arguments.into_iter().find(|(name, _)| name == "input").map(|(_, value)| value);
-    Ok(input.map(|input| input.into_json().map_err(kernel::Error::internal)).transpose()?.unwrap_or_default())
 }

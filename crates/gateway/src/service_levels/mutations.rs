@@ -5,10 +5,9 @@ use sla::service::ImportedHolidays;
 
 use super::inputs::{
     CalendarRef, HolidayInput, PolicyParts, SlaPolicyMetricInput, SlaPolicyRef, WorkingIntervalInput, holidays, week,
-    written,
 };
 use super::types::{Calendar, SlaPolicy, SlaPolicyKind};
-use crate::context::{mutation, platform};
+use crate::context::{mutation, platform, written};
 use crate::payload::{outcome, payload};
 use crate::people::scalars::TimeZone;
 use crate::scalars::{Markdown, patch};

@@ -1,6 +1,7 @@
 //! Tickets of any kind in the API: types, filters, queries, mutations, subscriptions, events.
 
 pub mod alike;
+pub mod bulk;
 pub mod canned_responses;
 pub mod comments;
 pub mod documents;

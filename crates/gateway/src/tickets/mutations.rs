@@ -114,12 +114,17 @@ fn assign_command(input: TicketAssignInput) -> kernel::Result<ticket::AssignTick
     })
 }
 
+/// The inputs of a transition.
+pub(super) fn transition_inputs(fields: Option<Json>) -> kernel::Result<serde_json::Map<String, serde_json::Value>> {
+    match fields {
+        None | Some(Json(serde_json::Value::Null)) => Ok(Default::default()),
+        Some(Json(serde_json::Value::Object(fields))) => Ok(fields),
+        Some(_) => Err(Problem::constraint(["fields"], "`fields` is an object", "type", None).into()),
+    }
+}
+
 fn transition_command(input: TicketTransitionInput) -> kernel::Result<ticket::TransitionTicket> {
-    let inputs = match input.fields {
-        None | Some(Json(serde_json::Value::Null)) => Default::default(),
-        Some(Json(serde_json::Value::Object(fields))) => fields,
-        Some(_) => return Err(Problem::constraint(["fields"], "`fields` is an object", "type", None).into()),
-    };
+    let inputs = transition_inputs(input.fields)?;
     Ok(ticket::TransitionTicket {
         ticket: ticket_ref(&input.id)?,
         transition: input.transition,

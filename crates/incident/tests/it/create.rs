@@ -92,7 +92,7 @@ async fn all_that_points_nowhere_is_refused_with_its_path() {
         let stranger = CreateIncident { team: Some(team("network")), assignee: Some(user("dana")), ..new("x") };
         let error = refusal(create(stranger).await);
         assert_eq!(error.path, ["assignee"]);
-        assert_eq!(error.detail, Detail::Validation { constraint: "teamMember", limit: None });
+        assert_eq!(error.detail, Detail::Validation { constraint: "teamMember".into(), limit: None });
         let nobody_to_join = CreateIncident { assignee: Some(user("ada")), ..new("x") };
         assert_eq!(refused_at(create(nobody_to_join).await), (ErrorCode::Validation, "assignee".into()));
         let nowhere = CreateIncident { team: Some(TeamRef::Slug("nowhere".into())), ..new("x") };

@@ -313,6 +313,8 @@ fn url(value: String) -> Result<Checked, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use kernel::error::Detail;
     use serde_json::json;
 
@@ -403,7 +405,7 @@ mod tests {
             Err(other) => panic!("{other}"),
         };
         let rule = |detail: &Detail| match detail {
-            Detail::Validation { constraint, .. } => *constraint,
+            Detail::Validation { constraint: Cow::Borrowed(constraint), .. } => *constraint,
             _ => "limit",
         };
         errors.iter().map(|error| (error.path.join("."), rule(&error.detail))).collect()

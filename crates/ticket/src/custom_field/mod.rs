@@ -275,7 +275,7 @@ impl Definitions {
 pub(crate) type DefinitionCache = Cache<Uuid, Arc<Definitions>>;
 
 /// A value as people and programs give it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Given {
     /// Of a text.
     Text(String),
@@ -300,7 +300,7 @@ pub enum Given {
 }
 
 /// Set a custom field of a ticket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SetCustomField {
     /// Where it stands in the input: an index, or its key. Errors name it.
     pub at: String,

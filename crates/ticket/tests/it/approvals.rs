@@ -80,9 +80,9 @@ async fn awaits(world: &World, ctx: &Ctx) -> u64 {
     world.tickets.count(ctx, &APPROVAL, world.tickets.awaiting_viewer(ctx)).await.unwrap().total
 }
 
-pub(crate) fn constraint(error: kernel::UserError) -> &'static str {
+pub(crate) fn constraint(error: kernel::UserError) -> String {
     match error.detail {
-        Detail::Validation { constraint, .. } => constraint,
+        Detail::Validation { constraint, .. } => constraint.into_owned(),
         other => panic!("no constraint: {other:?}"),
     }
 }

@@ -37,7 +37,7 @@ async fn an_assignee_is_an_active_member_of_the_team() {
         let refused = |result| {
             let error = refusal::<ticket::Outcome>(result);
             assert_eq!(error.path, ["assignee"]);
-            assert_eq!(error.detail, Detail::Validation { constraint: "teamMember", limit: None });
+            assert_eq!(error.detail, Detail::Validation { constraint: "teamMember".into(), limit: None });
         };
         refused(world.assign("ada", &row, (Patch::Keep, Patch::Set(user("dana")))).await);
         refused(world.assign("ada", &row, (Patch::Set(team("desktop")), Patch::Set(user("ada")))).await);

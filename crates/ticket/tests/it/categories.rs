@@ -93,7 +93,7 @@ async fn a_tree_has_no_circle() {
         for (child, parent) in [("a-1", "a-1"), ("a-1", "a-2"), ("a-1", "a-4"), ("a-2", "a-4")] {
             let error = refusal(world.tickets.update_category(&world.root, below(child, parent)).await);
             assert_eq!(error.path, ["parent"]);
-            assert_eq!(error.detail, Detail::Validation { constraint: "circle", limit: None });
+            assert_eq!(error.detail, Detail::Validation { constraint: "circle".into(), limit: None });
         }
         assert!(world.tickets.update_category(&world.root, below("a-4", "a-1")).await.is_ok());
     })
@@ -133,7 +133,7 @@ async fn a_retired_category_stays_and_cannot_be_chosen() {
         world.tickets.update_category(&world.root, retire).await.unwrap();
         let refused = refusal(world.incidents.create(&ada, with("a-1")).await);
         assert_eq!(refused.path, ["category"]);
-        assert_eq!(refused.detail, Detail::Validation { constraint: "retired", limit: None });
+        assert_eq!(refused.detail, Detail::Validation { constraint: "retired".into(), limit: None });
         assert_eq!(
             refused_at(world.incidents.create(&ada, with("none")).await),
             (ErrorCode::NotFound, "category".into())
