@@ -380,6 +380,10 @@ async fn more_are_changed_in_the_background() {
                     assert_eq!((&again["operation"]["id"], &again["operation"]["status"]), (id, &json!("SUCCEEDED")));
                 }
             }
+            // As many as fit a call are done within it.
+            let fits = json!({ "ids": ids(&tickets[..MAX_AT_ONCE]), "patch": { "urgency": "HIGH" } });
+            let done = agent.done("ticketBulkUpdate", fits, RESULTS).await;
+            assert_eq!(of(&done, "outcome"), vec![&json!("DONE"); MAX_AT_ONCE]);
             // The results, page by page.
             let started = agent.done("ticketBulkUpdate", json!({ "ids": ids(&tickets), "patch": { "addTags": ["seen"] } }), STARTED).await;
             let id = started["operation"]["id"].clone();
@@ -616,6 +620,34 @@ async fn so_many_are_under_way_at_most() {
         installation.client(&company.lead.token).done("ticketBulkUpdate", input, STARTED).await;
         let one = incidents(&agent, 1, "one").await;
         agent.done("ticketBulkUpdate", json!({ "ids": ids(&one), "patch": { "impact": "LOW" } }), STARTED).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_work_in_the_background_is_canceled_as_well() {
+    each_engine(async |installation, company| {
+        let admin = installation.client(&company.admin.token);
+        incidents(&installation.client(&company.agent.token), 1, "vpn").await;
+        admin.done("calendarCreate", crate::service_levels::always("always"), "calendar { id }").await;
+        let metrics = json!([{ "metric": "RESOLUTION", "targets": [{ "target": "PT3H" }] }]);
+        let policy = json!({ "calendar": { "key": "always" }, "metrics": metrics });
+        let (from, to) = ("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
+        let simulate = json!({ "policy": policy, "from": from, "to": to });
+        let started = admin.done("slaSimulate", simulate, "operation { id }").await;
+        let id = started["operation"]["id"].clone();
+        let canceled = admin.done("operationCancel", json!({ "id": id }), "operation { status }").await;
+        assert_eq!(canceled["operation"]["status"], "CANCELED");
+        let document = "query($id: ID!) { operation(id: $id) { status result { __typename } results { totalCount } } }";
+        let expected = json!({ "status": "CANCELED", "result": null, "results": null });
+        installation.config.jobs = true;
+        installation.restart().await;
+        let admin = installation.client(&company.admin.token);
+        // Its job has been there when one that came later is done.
+        let again = json!({ "policy": policy, "from": from, "to": to });
+        let other = admin.done("slaSimulate", again, "operation { id }").await["operation"]["id"].take();
+        until(&admin, &other, "the other", |shown| shown["status"] == "SUCCEEDED").await;
+        assert_eq!(admin.ask(document, json!({ "id": id })).await["operation"], expected);
     })
     .await;
 }
