@@ -54,7 +54,7 @@ pub async fn further(client: &Client, document: &str, field: &str, after: &mut V
 
 /// Asks until the server has the time for it, as a client does: what it is asked beside thousands of jobs may take too long, and a
 /// server that was killed is back in a moment.
-async fn patiently(client: &Client, document: &str, variables: Value) -> Value {
+pub async fn patiently(client: &Client, document: &str, variables: Value) -> Value {
     for _ in 1..ASKED.0 {
         let text = answered(client, document, &variables).await;
         let mut answer = text.map_or(Value::Null, |text| {

@@ -197,6 +197,7 @@ fn selection(mutation: &str) -> &'static str {
     match mutation {
         "problemCreate" | "problemPublishWorkaround" | "problemResolve" => "problem { id }",
         "problemLinkIncidents" => "results { outcome }",
+        "ticketBulkUpdate" => "operation { id } results { outcome }",
         "alertIngest" => "results { outcome userErrors { message } }",
         "incidentCreate" | "incidentUpdate" => "events { id } incident { id version }",
         _ => "events { id } ticket { id version }",

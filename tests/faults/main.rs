@@ -7,6 +7,7 @@
 mod alertmanager;
 mod alerts;
 mod audit;
+mod bulk;
 mod disk;
 mod escalations;
 mod listener;
@@ -96,6 +97,8 @@ enum Scenario {
     Escalations,
     /// Reactions of one practice to another, the processes killed meanwhile.
     Reactions,
+    /// Bulk changes, within calls and in the background, the server killed meanwhile.
+    Bulk,
     /// A storm of alerts on few incidents, the server killed in it.
     Alerts,
     /// Prometheus Alertmanager as a source of alerts, either side restarted.
@@ -115,6 +118,7 @@ impl Scenario {
             Scenario::Replicas => "replicas",
             Scenario::Escalations => "escalations",
             Scenario::Reactions => "reactions",
+            Scenario::Bulk => "bulk",
             Scenario::Alerts => "alerts",
             Scenario::Alertmanager => "alertmanager",
         }
@@ -143,6 +147,7 @@ impl Scenario {
             Scenario::Replicas => replicas::replicas(run).boxed_local(),
             Scenario::Escalations => escalations::escalations(run).boxed_local(),
             Scenario::Reactions => reactions::reactions(run).boxed_local(),
+            Scenario::Bulk => bulk::bulk(run).boxed_local(),
             Scenario::Alerts => alerts::alerts(run).boxed_local(),
             Scenario::Alertmanager => alertmanager::alertmanager(run).boxed_local(),
         }
