@@ -149,11 +149,11 @@ impl ServiceLevels {
             }
             behind = Some(until);
             batches += 1;
-            if batches.is_multiple_of(TELL_EVERY) {
-                if !self.access().progress(ctx, operation, application.tickets, Some(total)).await? {
-                    // It was canceled: what is applied stays so.
-                    break;
-                }
+            if batches.is_multiple_of(TELL_EVERY)
+                && !self.access().progress(ctx, operation, application.tickets, Some(total)).await?
+            {
+                // It was canceled: what is applied stays so.
+                break;
             }
         }
         self.access().progress(ctx, operation, application.tickets, Some(total)).await?;

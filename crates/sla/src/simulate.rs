@@ -226,11 +226,11 @@ impl ServiceLevels {
                 self.try_on(ctx, history, &sides, &mut tally)?;
             }
             batches += 1;
-            if batches.is_multiple_of(TELL_EVERY) {
-                if !self.access().progress(ctx, operation, tally.simulation.tickets, Some(total)).await? {
-                    // It was canceled, and nobody waits for what comes of it.
-                    break;
-                }
+            if batches.is_multiple_of(TELL_EVERY)
+                && !self.access().progress(ctx, operation, tally.simulation.tickets, Some(total)).await?
+            {
+                // It was canceled, and nobody waits for what comes of it.
+                break;
             }
         }
         self.access().progress(ctx, operation, tally.simulation.tickets, Some(total)).await?;
