@@ -44,7 +44,7 @@ async fn show(client: &Client, ticket: &Value, selection: &str) -> Value {
 async fn operation(client: &Client, id: &Value) -> Value {
     let document = "query($id: ID!) { operation(id: $id) { status done total progress error version \
                     result { ... on TicketBulkSummary { dryRun tickets done failed } } \
-                    failed: results(only: FAILED) { totalCount nodes { index id userErrors { __typename code path message } } } \
+                    failed: results(only: FAILED) { totalCount nodes { id index ticket { id } userErrors { __typename code path message } } } \
                     waiting: results(only: PENDING) { totalCount } notDone: results(only: NOT_DONE) { totalCount } \
                     done: results(only: DONE) { totalCount } } }";
     // Two fields of one name are told apart by their alias.
@@ -176,6 +176,11 @@ async fn each_ticket_is_changed_as_it_would_be_alone() {
         assert_eq!(operation(&agent, id).await["failed"]["totalCount"], 2);
         assert_eq!(operation(&installation.client(&company.auditor.token), id).await["done"]["totalCount"], 3);
         assert_eq!(operation(&requester, id).await, Value::Null);
+        let item = operation(&agent, id).await["failed"]["nodes"][0]["id"].take();
+        let node = "query($id: ID!) { node(id: $id) { ... on TicketBulkItem { index outcome } } }";
+        let shown = agent.ask(node, json!({ "id": item })).await["node"].take();
+        assert_eq!(shown, json!({ "index": 3, "outcome": "FAILED" }));
+        assert_eq!(requester.ask(node, json!({ "id": item })).await["node"], Value::Null);
 
         // Whoever may see a ticket and not change it is told so; what is not in sight is not there.
         let own = incident_with(&requester, json!({ "title": "Mine" })).await;
@@ -372,7 +377,7 @@ async fn more_are_changed_in_the_background() {
                 let error = &shown["failed"]["nodes"][0];
                 // By age, as a filter finds them, is not by the number where many are of one instant.
                 let first = if transition == "hold" { 7 } else { 0 };
-                assert_eq!((&error["id"], &error["userErrors"][0]["code"]), (&tickets[first]["id"], &json!("TRANSITION_REFUSED")));
+                assert_eq!((&error["ticket"]["id"], &error["userErrors"][0]["code"]), (&tickets[first]["id"], &json!("TRANSITION_REFUSED")));
                 let state = show(&agent, &tickets[3], "state { key }").await["state"]["key"].take();
                 assert_eq!(state, if dry { "assigned" } else { "on_hold" });
                 if !dry {

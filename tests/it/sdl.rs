@@ -57,6 +57,7 @@ const RECORDS: &[(&str, &str)] = &[
     ("LabourRate", "labourRate"),
     ("TimeEntry", "timeEntry"),
     ("Operation", "operation"),
+    ("TicketBulkItem", "operationItem"),
 ];
 
 /// Fields that no catalogue field stands behind, each with what decides who may read it. The list can only shrink.
@@ -160,6 +161,7 @@ const COMPUTED: &[(&str, &str)] = &[
     ("Incident.similarIncidents", "rows of `incident`, by its row rule; what is compared by the fields' masks"),
     ("Operation.progress", "computed from the row, for whoever sees the operation"),
     ("Operation.results", "rows of `operationItem`, by its row rule"),
+    ("TicketBulkItem.ticket", "rows of tickets, by their row rule"),
 ];
 
 /// Filter fields that name no field: they combine, or are relative to the viewer.

@@ -17,7 +17,7 @@ use crate::payload::{outcome, payload};
 use crate::people::Actor;
 use crate::scalars::{Cursor, DateTime, id_of};
 use crate::service_levels::background::{SlaPolicyApplication, SlaSimulation};
-use crate::tickets::bulk::{self, TicketBulkOutcome, TicketBulkResultConnection, TicketBulkSummary};
+use crate::tickets::bulk::{self, TicketBulkItemConnection, TicketBulkOutcome, TicketBulkSummary};
 use crate::tickets::types::word as word_of;
 use crate::tickets::words::word;
 
@@ -131,7 +131,7 @@ impl Operation {
         #[graphql(desc = "Only those behind this cursor.")] after: Option<Cursor>,
         #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
-    ) -> Result<Option<TicketBulkResultConnection>> {
+    ) -> Result<Option<TicketBulkItemConnection>> {
         if self.0.text("kind") != ticket::bulk::JOB {
             return Ok(None);
         }

@@ -47,7 +47,7 @@ use crate::service_levels::{Calendar, SlaClock, SlaPolicy};
 use crate::tasks::Task;
 use crate::tasks::mutations::TaskMutations;
 use crate::tasks::queries::TaskQueries;
-use crate::tickets::bulk::BulkMutations;
+use crate::tickets::bulk::{self, BulkMutations, TicketBulkItem};
 use crate::tickets::canned_responses::{CannedResponse, CannedResponseMutations, CannedResponseQueries};
 use crate::tickets::comments::{Comment, CommentMutations};
 use crate::tickets::links::LinkMutations;
@@ -206,6 +206,8 @@ pub enum Node {
     TimeEntry(TimeEntry),
     /// An operation.
     Operation(Operation),
+    /// One ticket of a bulk change.
+    TicketBulkItem(TicketBulkItem),
 }
 
 /// What the server tells of itself.
@@ -359,6 +361,7 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
             let found = platform(ctx).access.operation(&viewer(ctx)?, id.uuid).await?;
             found.map(|row| Node::Operation(Operation::from_row(row)))
         }
+        prefix::OPERATION_ITEM => bulk::find(ctx, id.uuid).await?.map(Node::TicketBulkItem),
         prefix::CALENDAR => loaders::calendar(ctx, id.uuid).await?.map(|row| Node::Calendar(Calendar::from_row(row))),
         prefix::SLA_CLOCK => {
             let tickets = &platform(ctx).tickets;

@@ -85,6 +85,8 @@ pub mod prefix {
     pub const CONFIGURATION_ITEM: &str = "ci";
     /// Operation in the background.
     pub const OPERATION: &str = "op";
+    /// Item of an operation.
+    pub const OPERATION_ITEM: &str = "opi";
     /// Calendar of working time.
     pub const CALENDAR: &str = "cal";
     /// Policy of service levels.
@@ -148,6 +150,7 @@ pub mod prefix {
         SERVICE_REVIEW,
         SERVICE_IMPROVEMENT,
         OPERATION,
+        OPERATION_ITEM,
         PROBLEM,
         PROBLEM_DETECTION_RULE,
         LABOUR_RATE,

@@ -38,11 +38,11 @@ pub static OPERATION_ITEM: RecordType = RecordType {
     fields: &[
         Field { order: Policy::Never, ..field("id", "id", FieldType::Id) },
         Field { order: Policy::Never, ..field("operation", "operation_id", FieldType::Id) },
-        field("place", "place", FieldType::Int),
+        field("index", "place", FieldType::Int),
         nullable(shown_only(field("subject", "subject", FieldType::Text))),
         nullable(shown_only(field("expectedVersion", "expected_version", FieldType::Int))),
         field("outcome", "outcome", FieldType::Enum(ItemOutcome::NAMES)),
-        nullable(shown_only(field("errors", "errors", FieldType::Json))),
+        nullable(shown_only(field("userErrors", "errors", FieldType::Json))),
         field("version", "version", FieldType::Int),
     ],
     relations: &[Relation { name: "operation", target: "operation", kind: RelationKind::Reference("operation") }],
@@ -86,7 +86,7 @@ impl Item {
     /// `INTERNAL` for what was not written here.
     pub fn of(row: &Row) -> Result<Self> {
         let outcome = ItemOutcome::parse(&row.text("outcome"));
-        let errors = match row.get("errors") {
+        let errors = match row.get("userErrors") {
             Value::Json(json) => serde_json::from_value(json.clone()).map_err(Error::internal)?,
             _ => Vec::new(),
         };
@@ -94,7 +94,7 @@ impl Item {
         let expected = row.get("expectedVersion").as_int();
         Ok(Self {
             id: row.id(),
-            place: row.int("place"),
+            place: row.int("index"),
             subject: subject.map_err(Error::internal)?,
             expected_version: expected.map(|version| i32::try_from(version).unwrap_or(i32::MAX)),
             outcome: outcome.ok_or_else(|| Error::internal("an item of no outcome"))?,
@@ -127,11 +127,11 @@ impl NewItem {
             vec![
                 ("id", id.into()),
                 ("operation", operation.into()),
-                ("place", Value::Int(place)),
+                ("index", Value::Int(place)),
                 ("subject", self.subject.map(|id| id.to_string()).into()),
                 ("expectedVersion", self.expected_version.map_or(Value::Null, Value::from)),
                 ("outcome", outcome.as_str().into()),
-                ("errors", errors_of(&self.errors)),
+                ("userErrors", errors_of(&self.errors)),
                 ("version", FIRST.into()),
             ],
         )
@@ -225,7 +225,7 @@ impl Access {
     pub async fn last_item(&self, ctx: &Ctx, operation: Uuid) -> Result<Option<Item>> {
         let reader = self.store().read("operation.items");
         let Some(place) = tables::last_place(&reader, ctx.tenant, operation).await? else { return Ok(None) };
-        let at = Predicate::eq("operation", operation).and(Predicate::eq("place", Value::Int(place)));
+        let at = Predicate::eq("operation", operation).and(Predicate::eq("index", Value::Int(place)));
         let all = everything(self.catalogue());
         let row = query::find(&reader, &self.scoped(ctx, &all), &OPERATION_ITEM, &at, &[]).await?;
         row.as_ref().map(Item::of).transpose()
@@ -259,8 +259,11 @@ impl Access {
     /// # Errors
     /// Database errors.
     pub async fn settle_item_in(&self, tx: &Tx, (id, outcome, errors): &Settled) -> Result<bool> {
-        let values =
-            [("outcome", outcome.as_str().into()), ("errors", errors_of(errors)), ("version", Value::from(FIRST + 1))];
+        let values = [
+            ("outcome", outcome.as_str().into()),
+            ("userErrors", errors_of(errors)),
+            ("version", Value::from(FIRST + 1)),
+        ];
         query::update_in(tx, tx.ctx().tenant, &OPERATION_ITEM, *id, Some(FIRST), &values).await
     }
 

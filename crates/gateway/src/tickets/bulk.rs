@@ -1,7 +1,8 @@
 //! Bulk changes: the same change of many tickets, with a result for each.
 
-use access::operation::{Item, ItemOutcome, OPERATION_ITEM, OperationStatus};
+use access::operation::{Item, ItemOutcome, NewItem, OPERATION_ITEM, OperationStatus};
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+use kernel::id::prefix;
 use kernel::{Page, Patch, UserError as Problem, Uuid};
 use predicate::Predicate;
 use serde_json::Value as JsonValue;
@@ -19,7 +20,7 @@ use crate::incidents::mutations::PriorityOverrideInput;
 use crate::loaders;
 use crate::operations::Operation;
 use crate::people::{TeamRefInput, UserRefInput};
-use crate::scalars::{Json, Markdown, patch, reference};
+use crate::scalars::{Json, Markdown, id_of, patch, reference};
 use crate::tickets::event_log::from_store;
 use crate::tickets::events::Event;
 use crate::tickets::filters::TicketFilter;
@@ -60,23 +61,15 @@ fn stored(outcome: TicketBulkOutcome, canceled: bool) -> Option<ItemOutcome> {
     }
 }
 
-/// What became of one ticket of a bulk change.
-pub struct TicketBulkResult {
-    item: Item,
-    /// Whether nobody works on those that wait.
-    stopped: bool,
-}
-
-impl TicketBulkResult {
-    /// Of a stored item, read with its operation.
-    fn from_row(row: Row) -> Self {
-        let item = Item::of(&row).unwrap_or_else(|error| {
-            tracing::error!(%error, "an item of an operation cannot be read");
-            let unread = access::operation::NewItem { subject: None, expected_version: None, errors: Vec::new() };
-            Item::passing(row.int("place"), &unread)
-        });
-        let stopped = row.relation("operation").is_some_and(is_canceled);
-        Self { item, stopped }
+impl TicketBulkOutcome {
+    /// Of an item; `stopped` when nobody works on those that wait.
+    fn of(item: &Item, stopped: bool) -> Self {
+        match item.outcome {
+            ItemOutcome::Done => TicketBulkOutcome::Done,
+            ItemOutcome::Failed => TicketBulkOutcome::Failed,
+            ItemOutcome::Pending if stopped => TicketBulkOutcome::NotDone,
+            ItemOutcome::Pending => TicketBulkOutcome::Pending,
+        }
     }
 }
 
@@ -84,47 +77,116 @@ fn is_canceled(operation: &Row) -> bool {
     OperationStatus::parse(&operation.text("status")) == Some(OperationStatus::Canceled)
 }
 
-/// What became of one ticket of a bulk change.
+async fn ticket_of(ctx: &Context<'_>, item: &Item) -> Result<Option<Ticket>> {
+    match item.subject {
+        Some(id) => Ok(loaders::ticket(ctx, id.uuid).await?.map(Ticket::from_row)),
+        None => Ok(None),
+    }
+}
+
+fn index_of(item: &Item) -> i32 {
+    i32::try_from(item.place).unwrap_or(i32::MAX)
+}
+
+fn errors_of(item: &Item) -> Vec<UserError> {
+    item.errors.iter().cloned().map(UserError::from).collect()
+}
+
+/// What became of one ticket of a call.
+pub struct TicketBulkResult {
+    item: Item,
+    stopped: bool,
+}
+
+/// What became of one ticket of a call that changes many.
 #[Object]
 impl TicketBulkResult {
     /// Its place among those that were chosen, from 0: as `ids` names them, or as the filter found them, by their age.
-    pub async fn index(&self) -> i32 {
-        i32::try_from(self.item.place).unwrap_or(i32::MAX)
+    async fn index(&self) -> i32 {
+        index_of(&self.item)
     }
 
-    /// The ticket's id; null when there is none that whoever started it could see.
-    pub async fn id(&self) -> Option<ID> {
+    /// The ticket's id; null when there is none that the viewer may see.
+    async fn id(&self) -> Option<ID> {
         self.item.subject.map(|id| ID(id.to_string()))
     }
 
     /// The ticket as it is now; null when there is none that the viewer may see.
+    async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+        ticket_of(ctx, &self.item).await
+    }
+
+    /// What was done.
+    async fn outcome(&self) -> TicketBulkOutcome {
+        TicketBulkOutcome::of(&self.item, self.stopped)
+    }
+
+    /// Why it could not be changed, with paths into the input of the call: into `patch` or `fields`, or at `ids` or `filter` for what is
+    /// about the ticket itself.
+    async fn user_errors(&self) -> Vec<UserError> {
+        errors_of(&self.item)
+    }
+}
+
+/// One ticket of a bulk change, as its operation keeps it.
+pub struct TicketBulkItem {
+    item: Item,
+    stopped: bool,
+}
+
+impl TicketBulkItem {
+    /// Of a stored item, read with its operation.
+    pub fn from_row(row: Row) -> Self {
+        let item = Item::of(&row).unwrap_or_else(|error| {
+            tracing::error!(%error, "an item of an operation cannot be read");
+            let unread = NewItem { subject: None, expected_version: None, errors: Vec::new() };
+            Item { id: row.id(), ..Item::passing(row.int("index"), &unread) }
+        });
+        let stopped = row.relation("operation").is_some_and(is_canceled);
+        Self { item, stopped }
+    }
+}
+
+/// One ticket of a bulk change, as its operation keeps it; for whoever sees the operation.
+#[Object]
+impl TicketBulkItem {
+    /// The item's id, such as `opi_01jcz8…`; that of the ticket is in `ticket`.
+    pub async fn id(&self) -> ID {
+        id_of(prefix::OPERATION_ITEM, self.item.id)
+    }
+
+    /// Its place among those that were chosen, from 0: as `ids` names them, or as the filter found them, by their age.
+    pub async fn index(&self) -> i32 {
+        index_of(&self.item)
+    }
+
+    /// The ticket as it is now; null when there is none that the viewer may see.
     pub async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
-        match self.item.subject {
-            Some(id) => Ok(loaders::ticket(ctx, id.uuid).await?.map(Ticket::from_row)),
-            None => Ok(None),
-        }
+        ticket_of(ctx, &self.item).await
     }
 
     /// What was done.
     pub async fn outcome(&self) -> TicketBulkOutcome {
-        match self.item.outcome {
-            ItemOutcome::Done => TicketBulkOutcome::Done,
-            ItemOutcome::Failed => TicketBulkOutcome::Failed,
-            ItemOutcome::Pending if self.stopped => TicketBulkOutcome::NotDone,
-            ItemOutcome::Pending => TicketBulkOutcome::Pending,
-        }
+        TicketBulkOutcome::of(&self.item, self.stopped)
     }
 
     /// Why it could not be changed, with paths into the input of the call: into `patch` or `fields`, or at `ids` or `filter` for what is
     /// about the ticket itself.
     pub async fn user_errors(&self) -> Vec<UserError> {
-        self.item.errors.iter().cloned().map(UserError::from).collect()
+        errors_of(&self.item)
     }
 }
 
 connection! {
-    /// A page of the results of a bulk change.
-    TicketBulkResultConnection, TicketBulkResultEdge, TicketBulkResult
+    /// A page of the tickets of a bulk change.
+    TicketBulkItemConnection, TicketBulkItemEdge, TicketBulkItem
+}
+
+/// An item of an operation by its id, if the viewer may see it.
+pub async fn find(ctx: &Context<'_>, item: Uuid) -> Result<Option<TicketBulkItem>> {
+    let (tickets, viewer) = (&platform(ctx).tickets, viewer(ctx)?);
+    let found = tickets.by_ids(&viewer, &OPERATION_ITEM, &[item], &["operation"]).await?.pop();
+    Ok(found.map(TicketBulkItem::from_row))
 }
 
 /// The results of an operation, in the order of their indexes.
@@ -133,23 +195,19 @@ pub async fn results_of(
     operation: &Row,
     only: Option<TicketBulkOutcome>,
     page: Page,
-) -> Result<TicketBulkResultConnection> {
-    let mut filter = of_operation(operation.id());
+) -> Result<TicketBulkItemConnection> {
+    let mut filter = Predicate::eq("operation", operation.id());
     if let Some(only) = only {
         filter = filter.and(match stored(only, is_canceled(operation)) {
             Some(outcome) => Predicate::eq("outcome", outcome.as_str()),
             None => Predicate::never(),
         });
     }
-    let order = vec![OrderTerm { field: "place".into(), descending: false, nulls_first: false }];
+    let order = vec![OrderTerm { field: "index".into(), descending: false, nulls_first: false }];
     let counted = Some((&OPERATION_ITEM, filter.clone()));
     let request = ListRequest { record: &OPERATION_ITEM, filter, order, page, relations: vec!["operation"] };
     let slice = platform(ctx).tickets.list(&viewer(ctx)?, request).await?;
-    Ok(TicketBulkResultConnection::new(slice, counted, None))
-}
-
-fn of_operation(operation: Uuid) -> Predicate {
-    Predicate::eq("operation", operation)
+    Ok(TicketBulkItemConnection::new(slice, counted, None))
 }
 
 /// What came of a bulk change.
