@@ -3,6 +3,7 @@
 mod alerts;
 mod asking;
 mod bare;
+mod bulk;
 mod capture;
 mod data;
 mod fanout;

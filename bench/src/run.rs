@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 
 use crate::alerts::{self, Alerts};
+use crate::bulk::{self, Bulk};
 use crate::capture::{self, Wanted};
 use crate::fanout;
 use crate::load::{Load, Pace, Workload, histogram};
@@ -50,6 +51,8 @@ pub enum Kind {
     TransitionSla,
     /// Calls of ten alerts, of which one is new, beside incidents that are opened by hand.
     Alerts,
+    /// A thousand tickets moved by one call, in the background.
+    Bulk,
     /// 1,000 subscribers, 40 changes a second.
     Fanout,
     /// From the start of the process until it is ready, and its memory when idle.
@@ -103,6 +106,7 @@ pub fn row(
         Kind::Fanout => bench.fanout().map(|row| vec![row]),
         Kind::Transition | Kind::TransitionSla => bench.transition(kind, connections).map(|row| vec![row]),
         Kind::Alerts => bench.alerts(connections).map(|row| vec![row]),
+        Kind::Bulk => bench.bulk().map(|row| vec![row]),
         Kind::Growth => Ok(vec![bench.requests(Kind::Ticket, 1, None)?, bench.requests(Kind::Queue, 1, None)?]),
         Kind::Create if place.engine == Engine::Sqlite => {
             bench.requests(kind, connections.max(SQLITE_WRITERS), rate).map(|row| vec![row])
@@ -392,6 +396,37 @@ impl Bench<'_> {
             ("server µs of an alert".to_owned(), row.server_cpu / a_call),
         ];
         Ok(row)
+    }
+
+    /// Tickets are put on hold together, and back to work. What is counted are tickets; the times are those of the whole.
+    fn bulk(&self) -> Result<Row> {
+        let server = self.server(16)?;
+        let manifest = self.place.manifest()?;
+        let mut bulk = Bulk::prepare(&server, &manifest)?;
+        let mut moved = |hold: bool| {
+            let statements = server.statements()?;
+            let usage = self.watched(server.pid()).usage()?;
+            let took = bulk.go(hold)?;
+            let spent = usage.until(self.watched(server.pid()).usage()?);
+            let mut latencies = histogram();
+            latencies.record(u64::try_from(took.as_micros())?)?;
+            Ok::<_, anyhow::Error>(Ours {
+                rate: bulk::TICKETS as f64 / took.as_secs_f64(),
+                latencies,
+                spent,
+                operations: bulk::TICKETS as u64,
+                statements: server.statements()? - statements,
+            })
+        };
+        for hold in [true, false] {
+            moved(hold)?;
+        }
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for _ in 0..self.protocol.repetitions {
+            first.push(moved(true)?);
+            second.push(moved(false)?);
+        }
+        self.summary(Kind::Bulk, 1, &first, &second, memory(server.pid())?)
     }
 
     fn fanout(&self) -> Result<Row> {

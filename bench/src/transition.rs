@@ -198,7 +198,10 @@ impl Asking<'_> {
     }
 
     /// Opens tickets that are worked on, with this beside a title; their ids.
-    async fn tickets(&mut self, count: usize, given: &Value) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn tickets(&mut self, count: usize, given: &Value) -> Result<Vec<String>> {
         let mut tickets = Vec::with_capacity(count);
         for number in 0..count {
             let mut input = given.clone();

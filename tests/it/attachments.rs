@@ -66,6 +66,16 @@ fn files_in(installation: &Installation) -> usize {
     below(&installation.config.files.folder)
 }
 
+/// Uploads whose bytes have arrived, one after the other: in this order they are listed.
+async fn uploaded_in_turn(installation: &Installation, client: &Client, files: &[(&str, &[u8])]) -> Vec<Value> {
+    let mut uploads = Vec::new();
+    for (name, bytes) in files {
+        uploads.push(uploaded(client, name, "text/plain", bytes).await);
+        installation.clock.advance(chrono::Duration::seconds(1));
+    }
+    uploads
+}
+
 /// Lets what expired be collected.
 async fn sweep(installation: &Installation) {
     let platform = installation.platform();
@@ -137,6 +147,7 @@ async fn a_file_is_announced_sent_attached_fetched_and_taken_away() {
         assert_eq!(fetched.bytes().await.expect("bytes"), PNG);
 
         // What is internal is not there for the requester, in no way.
+        installation.clock.advance(chrono::Duration::seconds(1));
         let secret = uploaded(&agent, "secret.txt", "text/plain", b"internal").await;
         let internal = json!({ "id": ticket["id"], "uploads": [secret], "visibility": "INTERNAL" });
         let internal = agent.done("attachmentAdd", internal, ATTACHMENTS).await["attachments"][0].take();
@@ -244,10 +255,7 @@ async fn files_come_with_comments_and_go_with_them() {
         let (agent, requester) =
             (installation.client(&company.agent.token), installation.client(&company.requester.token));
         let ticket = opened(&agent, &company).await;
-        let files = [
-            uploaded(&requester, "a.txt", "text/plain", b"a").await,
-            uploaded(&requester, "b.txt", "text/plain", b"b").await,
-        ];
+        let files = uploaded_in_turn(installation, &requester, &[("a.txt", b"a"), ("b.txt", b"b")]).await;
         let theirs = json!({ "id": ticket["id"], "body": "mine", "attachments": files });
         let refused = agent.user_error("commentAdd", theirs.clone()).await;
         assert_eq!((&refused["code"], &refused["path"]), (&json!("NOT_FOUND"), &json!(["attachments", "0"])));
@@ -297,7 +305,8 @@ async fn a_scanner_decides_who_fetches_what() {
             let scanner = installation.client(token.as_str().expect("a token"));
 
             let ticket = opened(&agent, &company).await;
-            let uploads = [uploaded(&agent, "good.txt", "text/plain", b"good").await, uploaded(&agent, "bad.txt", "text/plain", b"bad").await];
+            let files: &[(&str, &[u8])] = &[("good.txt", b"good"), ("bad.txt", b"bad")];
+            let uploads = uploaded_in_turn(installation, &agent, files).await;
             let add = json!({ "id": ticket["id"], "uploads": uploads });
             let attached = agent.done("attachmentAdd", add, ATTACHMENTS).await["attachments"].take();
             for attachment in attached.as_array().expect("a list") {
@@ -308,7 +317,9 @@ async fn a_scanner_decides_who_fetches_what() {
             assert_eq!(agent.refused(waiting, json!({})).await, "FORBIDDEN");
             let queue = scanner.ask(waiting, json!({})).await["attachmentsToScan"].take();
             assert_eq!((&queue["totalCount"], &queue["nodes"][0]["ticket"]), (&json!(2), &Value::Null));
-            let link = queue["nodes"][1]["downloadUrl"].clone();
+            let nodes = queue["nodes"].as_array().expect("a list");
+            let bad = nodes.iter().find(|node| node["fileName"] == "bad.txt").expect("it waits");
+            let link = bad["downloadUrl"].clone();
             assert_eq!(get(&scanner, &link).await.bytes().await.expect("bytes"), b"bad".as_slice());
             let clean = json!({ "id": attached[0]["id"], "verdict": "CLEAN" });
             assert_eq!(agent.user_error("attachmentReportScan", clean.clone()).await["permission"], "attachment.scan");

@@ -51,7 +51,8 @@ enum Engine {
 /// docs/performance.md.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Rows: bare, ticket, ticket-lead, ticket-agents, queue, create, transition, transition-sla, fanout, start; growth only by name.
+    after_help = "Rows: bare, ticket, ticket-lead, ticket-agents, queue, search, search-broad, create, transition,
+transition-sla, alerts, bulk, fanout, start; growth only by name.
 
 Examples:
   cargo xtask bench

@@ -4,8 +4,8 @@
 //! through the last days: so its history looks like one.
 
 mod agreements;
-mod files;
 mod bulk;
+mod files;
 mod major_incident;
 mod problems;
 mod service_levels;
