@@ -208,6 +208,13 @@ impl Config {
             })
     }
 
+    /// The folder of uploaded files; `None` when they are in a bucket.
+    pub fn files_folder(&self) -> Option<PathBuf> {
+        let folder = &self.files.folder;
+        let given = || if folder.as_os_str().is_empty() { self.data.join(FILES_FOLDER) } else { folder.clone() };
+        self.files.bucket.is_empty().then(given)
+    }
+
     /// Where files are, and which are taken.
     ///
     /// # Errors
@@ -225,12 +232,13 @@ impl Config {
         {
             bail!("`public_url` is `{}`; it must begin with `https://` or `http://`", self.public_url);
         }
-        let objects = match (files.bucket.as_str(), files.folder.as_os_str().is_empty()) {
-            ("", true) => ObjectsConfig::Folder(self.data.join(FILES_FOLDER)),
-            ("", false) => ObjectsConfig::Folder(files.folder.clone()),
-            (_, false) => bail!("`files.folder` and `files.bucket` are both given; leave one of them out"),
-            (bucket, true) => ObjectsConfig::S3(S3Config {
-                bucket: bucket.to_owned(),
+        if !files.bucket.is_empty() && !files.folder.as_os_str().is_empty() {
+            bail!("`files.folder` and `files.bucket` are both given; leave one of them out");
+        }
+        let objects = match self.files_folder() {
+            Some(folder) => ObjectsConfig::Folder(folder),
+            None => ObjectsConfig::S3(S3Config {
+                bucket: files.bucket.clone(),
                 endpoint: files.endpoint.clone(),
                 region: files.region.clone(),
                 access_key_id: files.access_key_id.clone(),

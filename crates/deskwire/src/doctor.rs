@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use kernel::Clock;
+use bytes::Bytes;
+use futures_util::stream;
+use kernel::{Clock, Uuid, random};
+use objects::{Key, Promise, Sha256Hex};
 use store::{Location, StoreConfig};
 
 use crate::cli::Common;
@@ -42,6 +45,7 @@ pub async fn run(common: &Common) -> Result<()> {
             ("disk", disk(&config)),
             ("schema", schema(&store).await),
             ("database", database(&store).await),
+            ("files", files(&config).await),
             ("clock", clock(&store).await),
         ] {
             wrong |= matches!(finding, Finding::Wrong(_));
@@ -89,6 +93,35 @@ fn probe(folder: &Path) -> std::io::Result<()> {
     let file = folder.join(".deskwire-doctor");
     std::fs::write(&file, b"x")?;
     std::fs::remove_file(&file)
+}
+
+async fn files(config: &Config) -> Finding {
+    if let Some(folder) = config.files_folder()
+        && !folder.is_dir()
+    {
+        let text = format!("the folder {} is not there yet; `deskwire serve` makes it", folder.display());
+        return Finding::Warning(text);
+    }
+    match put_and_delete(config).await {
+        Ok(()) => Finding::Fine("the store takes them and gives them back".to_owned()),
+        Err(error) => Finding::Wrong(format!("{error:#}")),
+    }
+}
+
+/// Writes an object, reads it and deletes it.
+async fn put_and_delete(config: &Config) -> Result<()> {
+    const BYTES: &[u8] = b"deskwire doctor";
+    let objects = config.files()?.objects;
+    let key = Key::new(Uuid::nil(), random::new_id(Clock::System.now()));
+    let promise = Promise { bytes: BYTES.len() as u64, sha256: Sha256Hex::of(BYTES) };
+    let body = stream::iter([Ok(Bytes::from_static(BYTES))]);
+    objects.put(&key, &promise, |_| Ok(()), body).await?;
+    let read = objects.read(&key).await.map(|reading| reading.bytes);
+    objects.delete(&key).await?;
+    if read? != promise.bytes {
+        bail!("what was read is not what was written");
+    }
+    Ok(())
 }
 
 async fn schema(config: &StoreConfig) -> Finding {
