@@ -1,5 +1,6 @@
 //! Files on tickets: announced, sent, attached, fetched, scanned, taken away.
 
+use gateway::door::Milliseconds;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -8,6 +9,8 @@ use tests::company::Company;
 use tests::installation::{Installation, each_engine, each_engine_with};
 use ticket::attachment::upload::MAX_OPEN_UPLOADS;
 use ticket::attachment::{MAX_ATTACHMENTS, MAX_FILES};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::company_life::incident_with;
 
@@ -163,11 +166,17 @@ async fn a_file_is_announced_sent_attached_fetched_and_taken_away() {
         let hidden = requester.user_error("attachmentRemove", json!({ "id": internal["id"] })).await;
         assert_eq!(hidden["code"], "NOT_FOUND");
 
+        // A link is short-lived; the next one is asked for.
+        installation.clock.advance(chrono::Duration::minutes(5));
+        assert_eq!(get(&requester, &attachment["downloadUrl"]).await.status(), StatusCode::NOT_FOUND);
+        let seen = requester.ask(ON_TICKET, json!({ "id": ticket["id"] })).await["ticket"]["attachments"].take();
+        assert_eq!(get(&requester, &seen[0]["downloadUrl"]).await.status(), StatusCode::OK);
+
         // Others' files are taken away by those who may.
         let remove = json!({ "id": attachment["id"] });
         let refused = requester.user_error("attachmentRemove", remove.clone()).await;
         assert_eq!(refused["permission"], "attachment.remove");
-        let link = &attachment["downloadUrl"];
+        let link = &seen[0]["downloadUrl"];
         let mut once = remove;
         once["idempotencyKey"] = json!("remove-1");
         let removal =
@@ -413,4 +422,53 @@ async fn files_have_limits() {
         },
     )
     .await;
+}
+
+/// Sends some of a body and then keeps the connection open; the answer's status line and body.
+async fn sent_in_part(agent: &Client, link: &str, pause: Option<std::time::Duration>) -> String {
+    let mut stream = TcpStream::connect(agent.address).await.expect("a connection");
+    let head =
+        format!("PUT {link} HTTP/1.1\r\nhost: {}\r\ncontent-length: 12\r\nconnection: close\r\n\r\n", agent.address);
+    stream.write_all(head.as_bytes()).await.expect("it is sent");
+    let (mut reading, mut writing) = stream.split();
+    let send = async {
+        for byte in b"twelve" {
+            let _ = writing.write_all(&[*byte]).await;
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        }
+        std::future::pending::<()>().await
+    };
+    let mut answer = String::new();
+    tokio::select! {
+        () = send => {}
+        read = reading.read_to_string(&mut answer) => drop(read.expect("an answer")),
+    }
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_does_not_arrive_is_given_up() {
+    for (name, idle, whole, pause, said) in [
+        ("a.txt", 200, 60_000, None, "stopped arriving"),
+        ("b.txt", 60_000, 400, Some(std::time::Duration::from_millis(100)), "too long to arrive"),
+    ] {
+        each_engine_with(
+            |config| {
+                config.limits.body_idle_timeout = Milliseconds(idle);
+                config.limits.upload_timeout = Milliseconds(whole);
+            },
+            async |installation, company| {
+                let agent = installation.client(&company.agent.token);
+                let upload = upload_create(&agent, name, "text/plain", b"twelve bytes").await;
+                let answer = sent_in_part(&agent, upload["url"].as_str().expect("a link"), pause).await;
+                assert!(answer.starts_with("HTTP/1.1 400") && answer.contains(said), "{answer}");
+                assert_eq!(files_in(installation), 0);
+                assert_eq!(put(&agent, &upload["url"], b"twelve bytes").await.status(), StatusCode::NO_CONTENT);
+            },
+        )
+        .await;
+    }
 }

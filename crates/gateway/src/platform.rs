@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use incident::{IncidentRules, Incidents};
 use kernel::{Ctx, Error, ErrorCode, Result};
+use objects::Sha256Hex;
 use predicate::{Catalogue, RecordType};
 use problem::{ProblemRules, Problems, review};
 use reactions::Follower;
@@ -331,12 +332,13 @@ impl Backend for Platform {
         let unscanned = link.purpose == Purpose::Scan;
         let (row, reading) =
             self.tickets.open_attachment(&self.files.objects, link.tenant, link.file, unscanned).await?;
+        let sha256 = Sha256Hex::parse(&row.text("sha256"));
+        let sha256 = sha256.ok_or_else(|| Error::internal("an attachment's checksum is none"))?;
         Ok(Fetched {
             file_name: row.text("fileName"),
             media_type: row.text("mediaType"),
             bytes: reading.bytes,
-            sha256: objects::Sha256Hex::parse(&row.text("sha256"))
-                .map_or_else(Vec::new, |sha256| sha256.bytes().to_vec()),
+            sha256: sha256.bytes(),
             body: reading.body,
         })
     }

@@ -13,12 +13,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
-use http_body_util::BodyExt;
 use kernel::{Error, ErrorCode};
 
 use super::Inner;
 use super::connection::Peer;
-use super::http::{discard, request_id};
+use super::http::{discard, next_chunk, request_id};
 use super::intake::{mark, refusal};
 
 /// How much of a file that is refused is still taken, so that the client reads why.
@@ -35,7 +34,7 @@ pub struct Fetched {
     /// How many bytes it has.
     pub bytes: u64,
     /// Their SHA-256.
-    pub sha256: Vec<u8>,
+    pub sha256: [u8; 32],
     /// The bytes.
     pub body: BoxStream<'static, kernel::Result<Bytes>>,
 }
@@ -67,7 +66,10 @@ where
     response
 }
 
-async fn take<E>(door: &Inner<E>, link: &str, headers: &HeaderMap, body: &mut Body) -> kernel::Result<()> {
+async fn take<E>(door: &Inner<E>, link: &str, headers: &HeaderMap, body: &mut Body) -> kernel::Result<()>
+where
+    E: Send + Sync,
+{
     if door.draining.is_cancelled() {
         return Err(Error::request(ErrorCode::Unavailable, "the server is shutting down; send it again"));
     }
@@ -82,22 +84,16 @@ async fn take<E>(door: &Inner<E>, link: &str, headers: &HeaderMap, body: &mut Bo
     }
 }
 
-/// The body, chunk by chunk; an error when it stops.
-fn chunks<'a, E>(door: &Inner<E>, body: &'a mut Body) -> BoxStream<'a, kernel::Result<Bytes>> {
-    let patience = door.limits.body_idle_timeout.duration();
-    let bad = |message: &'static str| Error::request(ErrorCode::BadRequest, message);
+/// The body, chunk by chunk; it ends with the first error.
+fn chunks<'a, E>(door: &'a Inner<E>, body: &'a mut Body) -> BoxStream<'a, kernel::Result<Bytes>>
+where
+    E: Send + Sync,
+{
     stream::unfold(Some(body), move |body| async move {
         let body = body?;
-        loop {
-            let frame = match tokio::time::timeout(patience, body.frame()).await {
-                Err(_) => return Some((Err(bad("the body stopped arriving")), None)),
-                Ok(None) => return None,
-                Ok(Some(Err(_))) => return Some((Err(bad("the body broke off")), None)),
-                Ok(Some(Ok(frame))) => frame,
-            };
-            if let Ok(data) = frame.into_data() {
-                return Some((Ok(data), Some(body)));
-            }
+        match next_chunk(door, body).await.transpose()? {
+            Ok(chunk) => Some((Ok(chunk), Some(body))),
+            Err(error) => Some((Err(error), None)),
         }
     })
     .boxed()
@@ -123,7 +119,7 @@ where
 }
 
 fn given_out(fetched: Fetched, peer: Option<&Peer>) -> Response {
-    let (digest, length) = (STANDARD.encode(&fetched.sha256), fetched.bytes);
+    let (digest, length) = (STANDARD.encode(fetched.sha256), fetched.bytes);
     let named = disposition(&fetched.file_name);
     // A large file takes as long as it takes, while the client takes something of it.
     let body = stream::unfold((fetched.body, peer.map(Peer::streaming)), |(mut body, streaming)| async move {

@@ -296,23 +296,30 @@ pub(super) async fn read_body<E>(door: &Inner<E>, mut body: Body) -> kernel::Res
         return Err(too_large());
     }
     let mut read = BytesMut::new();
-    loop {
-        let frame = tokio::time::timeout(door.limits.body_idle_timeout.duration(), body.frame())
-            .await
-            .map_err(|_| bad("the body stopped arriving"))?;
-        let Some(frame) = frame else {
-            return Ok(read.freeze());
-        };
-        let frame = frame.map_err(|_| bad("the body broke off"))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
+    while let Some(data) = next_chunk(door, &mut body).await? {
         if read.len() + data.len() > limit {
             drop(read);
             discard(&mut body, limit).await;
             return Err(too_large());
         }
         read.extend_from_slice(&data);
+    }
+    Ok(read.freeze())
+}
+
+/// The next bytes of a body; `None` at its end.
+///
+/// # Errors
+/// `BAD_REQUEST` when it stops arriving or breaks off.
+pub(super) async fn next_chunk<E>(door: &Inner<E>, body: &mut Body) -> kernel::Result<Option<Bytes>> {
+    loop {
+        let frame = tokio::time::timeout(door.limits.body_idle_timeout.duration(), body.frame())
+            .await
+            .map_err(|_| bad("the body stopped arriving"))?;
+        let Some(frame) = frame else { return Ok(None) };
+        if let Ok(data) = frame.map_err(|_| bad("the body broke off"))?.into_data() {
+            return Ok(Some(data));
+        }
     }
 }
 

@@ -124,7 +124,9 @@ impl Tickets {
             }
             Written::Replayed { .. } => {
                 let ids: Vec<Uuid> = events.iter().filter_map(attachment_of).collect();
-                let attachments = self.by_ids(ctx, &ATTACHMENT, &ids, &["attachedBy"]).await?;
+                let mut attachments = self.by_ids(ctx, &ATTACHMENT, &ids, &["attachedBy"]).await?;
+                // As the call named them.
+                attachments.sort_by_key(|row| ids.iter().position(|id| *id == row.id()));
                 let ticket = self.ticket_of(ctx, attachments.first()).await?;
                 let events = if attachments.is_empty() { Vec::new() } else { events };
                 Ok(AttachmentOutcome { attachments, ticket, events })
@@ -162,7 +164,7 @@ impl Tickets {
         Ok(attached)
     }
 
-    /// Takes a file off its ticket; its bytes are deleted within the hour.
+    /// Takes a file off its ticket; its bytes are deleted by a sweep, after [`upload::GRACE`].
     ///
     /// # Errors
     /// `NOT_FOUND`; `FORBIDDEN` for anybody but whoever attached it without `attachment.remove`.
@@ -188,7 +190,7 @@ impl Tickets {
         Ok(AttachmentOutcome { attachments: Vec::new(), ticket, events })
     }
 
-    /// Notes what a scanner found. What does harm is not handed out, and its bytes are deleted within the hour.
+    /// Notes what a scanner found. What does harm is not handed out, and its bytes are deleted by a sweep, after [`upload::GRACE`].
     ///
     /// # Errors
     /// `FORBIDDEN` without `attachment.scan`; `NOT_FOUND`; `VALIDATION` for a file that was looked at already.
