@@ -32,6 +32,7 @@ pub mod m0026_comments;
 pub mod m0027_time_and_cost;
 pub mod m0028_attachments;
 pub mod m0030_operation_items;
+pub mod m0031_transfer;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -69,6 +70,7 @@ pub const ALL: &[SqlMigration] = &[
     m0027_time_and_cost::MIGRATION,
     m0028_attachments::MIGRATION,
     m0030_operation_items::MIGRATION,
+    m0031_transfer::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

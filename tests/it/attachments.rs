@@ -36,12 +36,12 @@ async fn put(client: &Client, link: &Value, bytes: &[u8]) -> Response {
     client.http.put(url).body(bytes.to_vec()).send().await.expect("an answer")
 }
 
-async fn get(client: &Client, link: &Value) -> Response {
+pub async fn get(client: &Client, link: &Value) -> Response {
     client.http.get(client.url(link.as_str().expect("a link"))).send().await.expect("an answer")
 }
 
 /// The code and the message of a refusal.
-async fn refusal(response: Response) -> (StatusCode, String, String) {
+pub async fn refusal(response: Response) -> (StatusCode, String, String) {
     let status = response.status();
     let mut body: Value = response.json().await.expect("a JSON body");
     let mut text = |name: &str| body["error"][name].take().as_str().expect("a text").to_owned();
@@ -61,7 +61,7 @@ async fn opened(agent: &Client, company: &Company) -> Value {
 }
 
 /// How many files lie in the installation's folder.
-fn files_in(installation: &Installation) -> usize {
+pub fn files_in(installation: &Installation) -> usize {
     fn below(folder: &std::path::Path) -> usize {
         let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
         entries.map(|path| if path.is_dir() { below(&path) } else { 1 }).sum()
@@ -80,7 +80,7 @@ async fn uploaded_in_turn(installation: &Installation, client: &Client, files: &
 }
 
 /// Lets what expired be collected.
-async fn sweep(installation: &Installation) {
+pub async fn sweep(installation: &Installation) {
     let platform = installation.platform();
     platform.tickets.sweep_uploads(&platform.files.objects).await.expect("it is swept");
 }

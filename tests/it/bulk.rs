@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use store::{JobHandlers, JobOutcome};
 use tests::client::{Client, document};
 use tests::company::Company;
 use tests::installation::{Installation, each_engine, each_engine_with};
+use tests::slowly::Slowly;
 use ticket::bulk::{JOB, MAX_AT_ONCE, MAX_NAMED, MAX_TOGETHER, MAX_UNDER_WAY};
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::company_life::{incident_with, resolve};
 
@@ -53,58 +50,10 @@ async fn operation(client: &Client, id: &Value) -> Value {
 }
 
 /// Does the jobs of bulk changes a step at a time: the choice of the tickets, then batch by batch.
-struct Slowly {
-    stop: CancellationToken,
-    /// How many steps may be taken, and how many were.
-    gate: Arc<Semaphore>,
-    taken: Arc<Semaphore>,
-    task: JoinHandle<()>,
-}
-
-impl Slowly {
-    fn start(installation: &Installation) -> Self {
-        let (platform, stop) = (installation.platform().clone(), CancellationToken::new());
-        let (gate, taken) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let (opens, tells) = (Arc::clone(&gate), Arc::clone(&taken));
-        let handlers = JobHandlers::new().on(JOB, move |store, job| {
-            let (platform, opens, tells) = (platform.clone(), Arc::clone(&opens), Arc::clone(&tells));
-            async move {
-                let ctx = platform.access.system_ctx(job.tenant, JOB);
-                while let Ok(step) = opens.acquire().await {
-                    step.forget();
-                    let more = platform.tickets.run_bulk_batches(&ctx, &job.payload, 1).await?;
-                    tells.add_permits(1);
-                    if !more {
-                        return Ok(JobOutcome::Done);
-                    }
-                }
-                Ok(JobOutcome::Again(store.clock().now()))
-            }
-        });
-        let (store, token) = (installation.store().clone(), stop.clone());
-        Self { stop, gate, taken, task: tokio::spawn(async move { store.run_jobs(handlers, token).await }) }
-    }
-
-    /// Has so many steps taken.
-    async fn steps(&self, count: usize) {
-        for _ in 0..count {
-            self.gate.add_permits(1);
-            tests::soon("a step", self.taken.acquire()).await.expect("it is never closed").forget();
-        }
-    }
-
-    /// Has the job put back between two steps, as a server does that stops.
-    async fn stop(self) {
-        self.stop.cancel();
-        self.gate.close();
-        self.task.await.expect("the worker ends well");
-    }
-
-    /// Has it left as it is, as a process does that is killed.
-    async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
+fn slowly(installation: &Installation) -> Slowly {
+    Slowly::start(installation, JOB, |platform, ctx, payload| async move {
+        platform.tickets.run_bulk_batches(&ctx, &payload, 1).await
+    })
 }
 
 /// Waits until an operation is as it should be.
@@ -432,7 +381,7 @@ async fn what_was_done_stays_done_when_it_is_canceled() {
     each_engine(async |installation, company| {
         let (agent, tickets, started) = long(installation, &company).await;
         let id = started["id"].clone();
-        let worker = Slowly::start(installation);
+        let worker = slowly(installation);
         worker.steps(2).await;
         let shown = operation(&agent, &id).await;
         let figures = (&shown["status"], &shown["total"], &shown["done"]["totalCount"]);
@@ -486,11 +435,11 @@ async fn it_goes_on_where_it_was_stopped() {
     each_engine(async |installation, company| {
         let (agent, tickets, started) = long(installation, &company).await;
         let id = started["id"].clone();
-        let worker = Slowly::start(installation);
+        let worker = slowly(installation);
         worker.steps(2).await;
         worker.stop().await;
         // The worker of a process that dies says nothing any more; its job is another's when the lease is over.
-        let worker = Slowly::start(installation);
+        let worker = slowly(installation);
         worker.steps(1).await;
         assert_eq!(operation(&agent, &id).await["done"]["totalCount"], 40);
         worker.kill().await;
@@ -516,7 +465,7 @@ async fn a_right_that_is_taken_away_is_missing_from_then_on() {
         let (agent, tickets, started) = long(installation, &company).await;
         let admin = installation.client(&company.admin.token);
         let id = started["id"].clone();
-        let worker = Slowly::start(installation);
+        let worker = slowly(installation);
         worker.steps(2).await;
         let removed = json!({ "team": { "slug": "network" }, "user": { "email": company.agent.email } });
         admin.done("teamMemberRemove", removed, "team { id }").await;

@@ -44,4 +44,5 @@ mod statistics;
 mod tasks;
 mod tenants;
 mod time_and_cost;
+mod transfer;
 mod workflows;

@@ -308,6 +308,8 @@ fn every_object_type_is_known() {
         "TimeEntryState",
         "TicketBulkResult",
         "TicketBulkSummary",
+        "TicketExport",
+        "TicketImport",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };

@@ -4,6 +4,7 @@
 //! - [`installation`]: a server on a database of its own, its clock, its restarts.
 //! - [`company`]: the people that the scenarios are played by.
 //! - [`client`]: GraphQL over HTTP.
+//! - [`slowly`]: work in the background, a step at a time.
 //! - [`socket`]: `graphql-transport-ws`, frame by frame.
 //! - [`stream`]: Server-Sent Events.
 //!
@@ -12,6 +13,7 @@
 pub mod client;
 pub mod company;
 pub mod installation;
+pub mod slowly;
 pub mod socket;
 pub mod stream;
 

@@ -110,6 +110,8 @@ pub static OPERATION: RecordType = RecordType {
         field("createdAt", "created_at", FieldType::Time),
         field("updatedAt", "updated_at", FieldType::Time),
         nullable(field("endedAt", "ended_at", FieldType::Time)),
+        // What its job goes on from: nobody's business but the job's.
+        Field { read: Policy::Never, ..nullable(shown_only(field("checkpoint", "checkpoint", FieldType::Json))) },
     ],
     relations: &[Relation { name: "startedBy", target: "actor", kind: RelationKind::Reference("startedBy") }],
     row: VISIBLE,
@@ -215,12 +217,34 @@ impl Access {
     /// # Errors
     /// Database errors.
     pub async fn progress(&self, ctx: &Ctx, operation: Uuid, done: i64, total: Option<i64>) -> Result<bool> {
-        let values = vec![
-            ("status", OperationStatus::Running.as_str().into()),
-            ("done", Value::Int(done)),
-            ("total", total.map_or(Value::Null, Value::Int)),
-        ];
+        self.change_operation(ctx, operation, PROGRESSED, running(done, total), false).await
+    }
+
+    /// The same, and what its job goes on from.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn progress_to(
+        &self,
+        ctx: &Ctx,
+        operation: Uuid,
+        done: i64,
+        total: Option<i64>,
+        checkpoint: Json,
+    ) -> Result<bool> {
+        let mut values = running(done, total);
+        values.push(("checkpoint", Value::Json(checkpoint)));
         self.change_operation(ctx, operation, PROGRESSED, values, false).await
+    }
+
+    /// What the job of an operation goes on from; `None` when it has noted nothing.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn checkpoint(&self, ctx: &Ctx, operation: Uuid) -> Result<Option<Json>> {
+        let reader = self.store().read("operation.checkpoint");
+        let row = self.find_unmasked(&reader, ctx, &OPERATION, Some(Predicate::eq("id", operation))).await?;
+        Ok(row.map(|row| row.get("checkpoint").to_json()).filter(|json| !json.is_null()))
     }
 
     /// Ends an operation with what came of it, or with why it cannot be done. One that is over stays as it is.
@@ -394,6 +418,14 @@ impl Access {
         }
         Ok(rows.len() as u64 == SWEEP_BATCH)
     }
+}
+
+fn running(done: i64, total: Option<i64>) -> Vec<(&'static str, Value)> {
+    vec![
+        ("status", OperationStatus::Running.as_str().into()),
+        ("done", Value::Int(done)),
+        ("total", total.map_or(Value::Null, Value::Int)),
+    ]
 }
 
 fn end_of(outcome: std::result::Result<Json, String>, now: Timestamp) -> Vec<(&'static str, Value)> {

@@ -18,6 +18,7 @@ use crate::people::Actor;
 use crate::scalars::{Cursor, DateTime, id_of};
 use crate::service_levels::background::{SlaPolicyApplication, SlaSimulation};
 use crate::tickets::bulk::{self, TicketBulkItemConnection, TicketBulkOutcome, TicketBulkSummary};
+use crate::tickets::transfer::{TicketExport, TicketImport};
 use crate::tickets::types::word as word_of;
 use crate::tickets::words::word;
 
@@ -46,6 +47,10 @@ pub enum OperationResult {
     SlaPolicyApplication(SlaPolicyApplication),
     /// Of `ticketBulkUpdate` and `ticketBulkTransition`.
     TicketBulkSummary(TicketBulkSummary),
+    /// Of `ticketExport`.
+    TicketExport(TicketExport),
+    /// Of `ticketImport`.
+    TicketImport(TicketImport),
 }
 
 /// Work in the background that somebody started.
@@ -95,7 +100,7 @@ impl Operation {
         Some(share.clamp(0.0, 1.0))
     }
 
-    /// What came of it; null until it has succeeded. Of a bulk change that was canceled: what was done by then.
+    /// What came of it; null until it has succeeded. Of a bulk change or an import that was canceled: what was done by then.
     pub fn result(&self) -> Result<Option<OperationResult>> {
         let json = match self.0.get("result") {
             predicate::Value::Json(json) => json.clone(),
@@ -115,12 +120,20 @@ impl Operation {
                 let summary = serde_json::from_value(json).map_err(broken)?;
                 Some(OperationResult::TicketBulkSummary(TicketBulkSummary(summary)))
             }
+            ticket::transfer::IMPORT => {
+                let imported = serde_json::from_value(json).map_err(broken)?;
+                Some(OperationResult::TicketImport(TicketImport(imported)))
+            }
+            ticket::transfer::EXPORT => {
+                let exported = serde_json::from_value(json).map_err(broken)?;
+                Some(OperationResult::TicketExport(TicketExport::of(&self.0, exported)))
+            }
             _ => None,
         })
     }
 
-    /// What became of each ticket of a bulk change, in the order of their indexes, as long as the operation is kept; null for other
-    /// operations.
+    /// What became of each ticket of a bulk change, or of each line of an import, in the order of their indexes, as long as the operation is kept;
+    /// null for other operations.
     #[allow(clippy::too_many_arguments)]
     pub async fn results(
         &self,
@@ -132,7 +145,7 @@ impl Operation {
         #[graphql(desc = "How many from the back, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<Cursor>,
     ) -> Result<Option<TicketBulkItemConnection>> {
-        if self.0.text("kind") != ticket::bulk::JOB {
+        if ![ticket::bulk::JOB, ticket::transfer::IMPORT].contains(&self.0.text("kind").as_str()) {
             return Ok(None);
         }
         let page = page(first, after, last, before)?;

@@ -17,11 +17,11 @@ use predicate::{Catalogue, RecordType};
 use problem::{ProblemRules, Problems, review};
 use reactions::Follower;
 use sla::{ServiceLevels, apply, escalation, simulate};
-use store::{JobHandlers, JobOutcome, Store, sweep_again};
+use store::{Job, JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::approval::{self, delegation};
 use ticket::attachment::upload;
 use ticket::kind::Kinds;
-use ticket::{TaskRules, Tickets, bulk, search, timer, workflow};
+use ticket::{TaskRules, Tickets, bulk, search, timer, transfer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -152,6 +152,32 @@ impl Platform {
         })
     }
 
+    async fn fetch_attachment(&self, link: Link) -> Result<Fetched> {
+        let unscanned = link.purpose == Purpose::Scan;
+        let (row, reading) =
+            self.tickets.open_attachment(&self.files.objects, link.tenant, link.file, unscanned).await?;
+        let sha256 = Sha256Hex::parse(&row.text("sha256"));
+        let sha256 = sha256.ok_or_else(|| Error::internal("an attachment's checksum is none"))?;
+        Ok(Fetched {
+            file_name: row.text("fileName"),
+            media_type: row.text("mediaType"),
+            bytes: reading.bytes,
+            sha256: sha256.bytes(),
+            body: reading.body,
+        })
+    }
+
+    async fn fetch_export(&self, link: Link) -> Result<Fetched> {
+        let file = self.tickets.open_export(&self.files.objects, link.tenant, link.file).await?;
+        Ok(Fetched {
+            sha256: file.sha256()?.bytes(),
+            media_type: file.exported.format.media_type().to_owned(),
+            bytes: file.exported.bytes.unsigned_abs(),
+            file_name: file.file_name,
+            body: file.body,
+        })
+    }
+
     /// What follows the log: run it beside the jobs.
     pub fn follower(&self) -> Follower {
         Follower::new(self.tickets.clone(), reactions::after_commit(&self.incidents, &self.problems))
@@ -164,7 +190,7 @@ impl Platform {
         let (simulating, applying, forgetting) = (self.clone(), self.clone(), self.clone());
         let (reminding, telling) = (self.clone(), self.clone());
         let (reviewing, indexing, changing, following) = (self.clone(), self.clone(), self.clone(), self.follower());
-        let collecting = self.clone();
+        let (collecting, exporting, importing) = (self.clone(), self.clone(), self.clone());
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
             .recurring(access::SWEEP_SESSIONS, move |store, _| {
@@ -250,18 +276,25 @@ impl Platform {
             .on(bulk::JOB, move |store, job| {
                 let platform = changing.clone();
                 async move {
-                    let ctx = platform.access.system_ctx(job.tenant, bulk::JOB);
-                    match platform.tickets.run_bulk(&ctx, &job.payload).await {
-                        // Others have their turn in between.
-                        Ok(true) => Ok(JobOutcome::Again(store.clock().now())),
-                        Ok(false) => Ok(JobOutcome::Done),
-                        Err(error) => {
-                            if job.attempt.unsigned_abs() >= store.limits().job_attempts {
-                                platform.tickets.give_up_bulk(&ctx, &job.payload).await?;
-                            }
-                            Err(error)
-                        }
-                    }
+                    let (ctx, tickets) = (platform.access.system_ctx(job.tenant, bulk::JOB), &platform.tickets);
+                    let run = tickets.run_bulk(&ctx, &job.payload);
+                    in_slices(&store, &job, run, tickets.give_up_bulk(&ctx, &job.payload)).await
+                }
+            })
+            .on(transfer::IMPORT, move |store, job| {
+                let platform = importing.clone();
+                async move {
+                    let (ctx, tickets) = (platform.access.system_ctx(job.tenant, transfer::IMPORT), &platform.tickets);
+                    let run = tickets.run_import(&platform.files.objects, &ctx, &job.payload);
+                    in_slices(&store, &job, run, tickets.give_up_import(&ctx, &job.payload)).await
+                }
+            })
+            .on(transfer::EXPORT, move |store, job| {
+                let platform = exporting.clone();
+                async move {
+                    let (ctx, tickets) = (platform.access.system_ctx(job.tenant, transfer::EXPORT), &platform.tickets);
+                    let run = tickets.run_export(&platform.files.objects, &ctx, &job.payload);
+                    in_slices(&store, &job, run, tickets.give_up_export(&ctx, &job.payload)).await
                 }
             })
             .on(simulate::SIMULATE, move |_, job| {
@@ -299,6 +332,25 @@ impl Platform {
     }
 }
 
+/// Runs one slice of a job's work. Others have their turn before the next; what fails as often as a job is tried is given up.
+async fn in_slices(
+    store: &Store,
+    job: &Job,
+    run: impl Future<Output = Result<bool>>,
+    give_up: impl Future<Output = Result<()>>,
+) -> Result<JobOutcome> {
+    match run.await {
+        Ok(true) => Ok(JobOutcome::Again(store.clock().now())),
+        Ok(false) => Ok(JobOutcome::Done),
+        Err(error) => {
+            if job.attempt.unsigned_abs() >= store.limits().job_attempts {
+                give_up.await?;
+            }
+            Err(error)
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl Backend for Platform {
     async fn authenticate(&self, token: &str, request_id: &str) -> Result<Principal> {
@@ -326,21 +378,11 @@ impl Backend for Platform {
 
     async fn fetch(&self, link: &str) -> Result<Fetched> {
         let link = self.opened_link(link)?;
-        if link.purpose == Purpose::Upload {
-            return Err(Error::request(ErrorCode::NotFound, "the link is for sending a file"));
+        match link.purpose {
+            Purpose::Upload => Err(Error::request(ErrorCode::NotFound, "the link is for sending a file")),
+            Purpose::Fetch | Purpose::Scan => self.fetch_attachment(link).await,
+            Purpose::Export => self.fetch_export(link).await,
         }
-        let unscanned = link.purpose == Purpose::Scan;
-        let (row, reading) =
-            self.tickets.open_attachment(&self.files.objects, link.tenant, link.file, unscanned).await?;
-        let sha256 = Sha256Hex::parse(&row.text("sha256"));
-        let sha256 = sha256.ok_or_else(|| Error::internal("an attachment's checksum is none"))?;
-        Ok(Fetched {
-            file_name: row.text("fileName"),
-            media_type: row.text("mediaType"),
-            bytes: reading.bytes,
-            sha256: sha256.bytes(),
-            body: reading.body,
-        })
     }
 
     async fn ready(&self) -> std::result::Result<(), String> {

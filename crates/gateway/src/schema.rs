@@ -59,6 +59,7 @@ use crate::tickets::saved_filters::{SavedFilter, SavedFilterMutations, SavedFilt
 use crate::tickets::settings::SettingsMutations;
 use crate::tickets::statistics::StatisticsQueries;
 use crate::tickets::subscriptions::TicketSubscriptions;
+use crate::tickets::transfer::TransferMutations;
 use crate::tickets::types::{Category, Ticket};
 use crate::time::mutations::TimeMutations;
 use crate::time::rates::{LabourRateMutations, LabourRateQueries};
@@ -125,6 +126,7 @@ pub struct Mutation(
     LabourRateMutations,
     FileMutations,
     BulkMutations,
+    TransferMutations,
     OperationMutations,
 );
 

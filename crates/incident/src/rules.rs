@@ -8,12 +8,14 @@ use predicate::{RecordType, Value};
 use serde_json::{Map, Value as Json, json};
 use store::query::Row;
 use ticket::commands::check_body;
+use ticket::kind::set_own;
 use ticket::workflow::WorkflowError;
-use ticket::{KindRules, StateCategory, TicketKind, Transition, Workflow};
+use ticket::{KindRules, Opening, StateCategory, TicketKind, Transition, Workflow};
 
 use crate::events;
 use crate::fields::INCIDENT;
 use crate::major;
+use crate::model::IncidentOrigin;
 
 /// The default workflow of incidents.
 const WORKFLOW: &str = include_str!("workflow.json");
@@ -52,6 +54,23 @@ impl KindRules for IncidentRules {
 
     fn default_workflow(&self) -> &Arc<Workflow> {
         &self.workflow
+    }
+
+    fn opening(&self, by_itself: bool) -> Option<Opening> {
+        let origin = if by_itself { IncidentOrigin::Automation } else { IncidentOrigin::Api };
+        let own = vec![("origin", origin.as_str().into())];
+        Some(Opening { permission: None, event: events::CREATED, own })
+    }
+
+    fn open_with(&self, given: &mut Map<String, Json>, own: &mut Vec<(&'static str, Value)>, problems: &mut Problems) {
+        let Some(origin) = given.remove("origin") else { return };
+        match origin.as_str().and_then(IncidentOrigin::parse) {
+            Some(origin) => set_own(own, "origin", origin.as_str().into()),
+            None => {
+                let message = format!("`origin` is one of {}", IncidentOrigin::NAMES.join(", "));
+                problems.add(UserError::constraint(["origin"], message, "enum", None));
+            }
+        }
     }
 
     fn transition_event(&self, transition: &Transition, from: StateCategory, to: StateCategory) -> &'static str {

@@ -104,7 +104,7 @@ impl Scope {
 }
 
 /// One permission with its reach.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Grant {
     /// The permission's name, such as `ticket.read`.
     pub permission: String,
@@ -115,7 +115,7 @@ pub struct Grant {
 }
 
 /// All that an actor may do: resolved from roles, narrowed by the token's scopes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Grants {
     /// The permissions, sorted, without duplicates.
     pub grants: Vec<Grant>,
@@ -124,6 +124,14 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Whether nothing is missing here of what those allow.
+    pub fn cover(&self, others: &Grants) -> bool {
+        let teams = others.teams.iter().all(|team| self.teams.contains(team));
+        let held = |grant: &Grant| self.grants.contains(grant) || self.holds_tenant(&grant.permission);
+        // Somebody in fewer teams sees less by a grant for all of their teams.
+        teams && others.grants.iter().all(held)
+    }
+
     /// Whether the permission is held with any reach.
     pub fn holds(&self, permission: &str) -> bool {
         self.grants.iter().any(|grant| grant.permission == permission)
@@ -226,5 +234,20 @@ mod tests {
         let one = Grants { grants: vec![grant(Some(other))], teams: vec![own] };
         assert_eq!(one.teams_with("ticket.read"), [other]);
         assert!(one.teams_with("ticket.update").is_empty());
+    }
+
+    #[test]
+    fn rights_cover_what_is_missing_in_none_of_them() {
+        let grant = |scope, team| Grant { permission: "ticket.read".into(), scope, team };
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let of = |grants: &[Grant], teams: &[Uuid]| Grants { grants: grants.to_vec(), teams: teams.to_vec() };
+        let (own, team) = (grant(Scope::Own, None), grant(Scope::Team, None));
+        let all = of(&[grant(Scope::Tenant, None)], &[one]);
+        let some = of(&[own.clone(), team.clone()], &[one]);
+        assert!(some.cover(&some) && all.cover(&some) && some.cover(&of(std::slice::from_ref(&own), &[])));
+        assert!(!some.cover(&all), "a tenant is more than a team");
+        assert!(!of(&[own], &[one]).cover(&some) && !some.cover(&of(&[team], &[one, two])));
+        let named = of(&[grant(Scope::Team, Some(two))], &[]);
+        assert!(!some.cover(&named) && all.cover(&named));
     }
 }

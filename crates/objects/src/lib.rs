@@ -14,11 +14,11 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use kernel::{Error, ErrorCode, Result, Uuid};
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{Error as StoreError, GetOptions, GetRange, ObjectStore, ObjectStoreExt, WriteMultipart};
 
 pub use config::{ObjectsConfig, S3Config, install_tls};
 use promise::Arriving;
-pub use promise::{HEAD_BYTES, Promise, Sha256Hex};
+pub use promise::{HEAD_BYTES, Promise, RollingSha256, Sha256Hex};
 
 /// The size of the parts in which an object is sent to a bucket, in bytes; S3 takes no smaller ones. With [`PARTS_AT_ONCE`], what an object
 /// that arrives takes of the memory.
@@ -113,6 +113,25 @@ impl Objects {
         let (bytes, named) = (found.meta.size, key.clone());
         let body = found.into_stream().map(move |chunk| chunk.map_err(|error| failed(&named, error)));
         Ok(Reading { bytes, body: body.boxed() })
+    }
+
+    /// Reads an object from this byte on; of one that ends there, nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`; `UNAVAILABLE` when the store does not answer.
+    pub async fn read_from(&self, key: &Key, offset: u64) -> Result<Reading> {
+        if offset == 0 {
+            return self.read(key).await;
+        }
+        let size = self.store.head(&key.0).await.map_err(|error| failed(key, error))?.size;
+        if size <= offset {
+            return Ok(Reading { bytes: 0, body: futures_util::stream::empty().boxed() });
+        }
+        let rest = GetOptions::default().with_range(Some(GetRange::Offset(offset)));
+        let found = self.store.get_opts(&key.0, rest).await.map_err(|error| failed(key, error))?;
+        let named = key.clone();
+        let body = found.into_stream().map(move |chunk| chunk.map_err(|error| failed(&named, error)));
+        Ok(Reading { bytes: size - offset, body: body.boxed() })
     }
 
     /// Deletes an object; one that is not there is no error.

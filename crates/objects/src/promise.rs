@@ -3,6 +3,7 @@
 use std::fmt;
 
 use kernel::{Result, UserError};
+use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest, Sha256};
 
 /// How much of a file is looked at to tell of which type it is, in bytes.
@@ -15,15 +16,7 @@ pub struct Sha256Hex([u8; 32]);
 impl Sha256Hex {
     /// From 64 hexadecimal digits, in upper or lower case.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.as_bytes();
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(bytes))
+        Some(Self(from_hex(text)?.try_into().ok()?))
     }
 
     /// Of these bytes.
@@ -39,13 +32,53 @@ impl Sha256Hex {
 
 impl fmt::Display for Sha256Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&to_hex(&self.0))
     }
 }
 
 impl fmt::Debug for Sha256Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sha256Hex({self})")
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks_exact(2).map(byte).collect()
+}
+
+/// The checksum of a file that is made a part at a time, whoever makes the next one: it can be put down as text and taken up again.
+#[derive(Clone, Default)]
+pub struct RollingSha256(Sha256);
+
+impl RollingSha256 {
+    /// Takes up what [`RollingSha256::put_down`] gave; `None` for any other text.
+    pub fn take_up(text: &str) -> Option<Self> {
+        let state = SerializedState::<Sha256>::try_from(from_hex(text)?.as_slice()).ok()?;
+        Sha256::deserialize(&state).ok().map(Self)
+    }
+
+    /// How far it is, as text.
+    pub fn put_down(&self) -> String {
+        to_hex(&self.0.serialize())
+    }
+
+    /// Takes these bytes behind those before.
+    pub fn take(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The checksum of all bytes.
+    pub fn end(self) -> Sha256Hex {
+        Sha256Hex(self.0.finalize().into())
     }
 }
 

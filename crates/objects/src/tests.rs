@@ -118,6 +118,40 @@ async fn what_was_promised_is_kept_and_read_again() {
 }
 
 #[tokio::test]
+async fn an_object_is_read_from_any_byte_on() {
+    for world in worlds().await {
+        let objects = &world.objects;
+        let bytes: Vec<u8> = (0..300_000).map(|place| (place % 251) as u8).collect();
+        objects.put(&key(1), &promise(&bytes), anything, body(&bytes)).await.unwrap();
+        for offset in [0, 1, 123_456, bytes.len() - 1, bytes.len(), bytes.len() + 1] {
+            let mut reading = objects.read_from(&key(1), offset as u64).await.unwrap();
+            let mut read = Vec::new();
+            while let Some(chunk) = reading.body.next().await {
+                read.extend_from_slice(&chunk.unwrap());
+            }
+            assert!(read == bytes.get(offset..).unwrap_or_default(), "{offset}");
+            assert_eq!(reading.bytes, read.len() as u64);
+        }
+        assert_eq!(objects.read_from(&key(2), 1).await.err().unwrap().code(), ErrorCode::NotFound);
+    }
+}
+
+#[test]
+fn a_checksum_is_put_down_and_taken_up_anywhere() {
+    let bytes: Vec<u8> = (0..300).map(|place| (place % 251) as u8).collect();
+    for cut in 0..bytes.len() {
+        let mut first = RollingSha256::default();
+        first.take(&bytes[..cut]);
+        let mut second = RollingSha256::take_up(&first.put_down()).unwrap();
+        second.take(&bytes[cut..]);
+        assert_eq!(second.end(), Sha256Hex::of(&bytes), "{cut}");
+    }
+    for text in ["", "zz", "00", &"0".repeat(63), &RollingSha256::default().put_down()[1..]] {
+        assert!(RollingSha256::take_up(text).is_none(), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_not_promised_is_refused_and_leaves_nothing() {
     for world in worlds().await {
         let objects = &world.objects;

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use access::permission::PROBLEM_MANAGE;
 use kernel::UserError;
 use kernel::error::Problems as Complaints;
 use predicate::{RecordType, Value};
 use serde_json::{Map, Value as Json, json};
 use store::query::Row;
-use ticket::commands::{check_body, parse_time};
+use ticket::commands::{check_body, check_long_text, parse_time};
+use ticket::kind::set_own;
 use ticket::workflow::WorkflowError;
-use ticket::{KindRules, StateCategory, TicketKind, Transition, Workflow};
+use ticket::{KindRules, Opening, StateCategory, TicketKind, Transition, Workflow};
 
 use crate::events;
 use crate::fields::PROBLEM;
-use crate::model::{CANCELED, DUPLICATE, FIXED, RISK_ACCEPTED};
+use crate::model::{CANCELED, DUPLICATE, FIXED, ProblemOrigin, RISK_ACCEPTED};
 
 /// The default workflow of problems.
 const WORKFLOW: &str = include_str!("workflow.json");
@@ -52,6 +54,52 @@ impl KindRules for ProblemRules {
 
     fn default_workflow(&self) -> &Arc<Workflow> {
         &self.workflow
+    }
+
+    fn opening(&self, by_itself: bool) -> Option<Opening> {
+        let origin = if by_itself { ProblemOrigin::Proactive } else { ProblemOrigin::Reactive };
+        let own = vec![("origin", origin.as_str().into()), ("knownError", false.into()), ("publication", 0.into())];
+        Some(Opening { permission: Some(PROBLEM_MANAGE), event: events::CREATED, own })
+    }
+
+    fn open_with(
+        &self,
+        given: &mut Map<String, Json>,
+        own: &mut Vec<(&'static str, Value)>,
+        complaints: &mut Complaints,
+    ) {
+        if let Some(origin) = given.remove("origin") {
+            match origin.as_str().and_then(ProblemOrigin::parse) {
+                Some(origin) => set_own(own, "origin", origin.as_str().into()),
+                None => {
+                    let message = format!("`origin` is one of {}", ProblemOrigin::NAMES.join(", "));
+                    complaints.add(UserError::constraint(["origin"], message, "enum", None));
+                }
+            }
+        }
+        for field in ["symptom", "rootCause", "workaround"] {
+            match given.remove(field) {
+                None => {}
+                Some(Json::String(text)) => {
+                    check_long_text(complaints, field, &text);
+                    set_own(own, field, text.into());
+                }
+                Some(_) => {
+                    complaints.add(UserError::constraint([field], format!("`{field}` is a text"), "type", None));
+                }
+            }
+        }
+        match given.remove("knownError") {
+            None => {}
+            Some(Json::Bool(known)) => set_own(own, "knownError", known.into()),
+            Some(_) => {
+                let message = "`knownError` is true or false";
+                complaints.add(UserError::constraint(["knownError"], message, "type", None));
+            }
+        }
+        if let Some(message) = not_recognisable(&Row::new(&PROBLEM, own.clone())) {
+            complaints.add(UserError::constraint(["knownError"], message, "knownError", None));
+        }
     }
 
     fn transition_event(&self, _: &Transition, from: StateCategory, to: StateCategory) -> &'static str {

@@ -11,6 +11,7 @@ use crate::model::{
 };
 use crate::saved_filter::Sharing;
 use crate::time::fields::{LABOUR_RATE, READ_COST, TIME_ENTRY};
+use crate::transfer::part::EXPORT_PART;
 use Policy::{Always, Never, When};
 
 /// Those who may change what a ticket says.
@@ -602,6 +603,7 @@ pub static ALL: &[&RecordType] = &[
     &REVISION,
     &MENTION,
     &UPLOAD,
+    &EXPORT_PART,
     &ATTACHMENT,
     &CANNED_RESPONSE,
     &WATCHER,

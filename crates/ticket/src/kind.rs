@@ -3,12 +3,23 @@
 use std::sync::Arc;
 
 use kernel::error::Problems;
-use predicate::RecordType;
+use predicate::{RecordType, Value};
 use serde_json::{Map, Value as Json};
 use store::query::Row;
 
 use crate::model::{StateCategory, TicketKind};
 use crate::workflow::{Transition, Workflow};
+
+/// How a ticket of a kind begins that says nothing of what is the kind's own.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The permission that opening one needs beside `ticket.create`.
+    pub permission: Option<&'static str>,
+    /// The name of the event that tells of it.
+    pub event: &'static str,
+    /// The fields of the kind's extension.
+    pub own: Vec<(&'static str, Value)>,
+}
 
 /// The rules of one kind of ticket. Each practice registers its own when the binary starts.
 pub trait KindRules: Send + Sync + 'static {
@@ -20,6 +31,10 @@ pub trait KindRules: Send + Sync + 'static {
 
     /// The workflow that its tickets follow unless the tenant has another.
     fn default_workflow(&self) -> &Arc<Workflow>;
+
+    /// How one begins that says no more than all tickets say, opened by somebody or `by_itself`; `None` for a kind that begins in
+    /// another way.
+    fn opening(&self, by_itself: bool) -> Option<Opening>;
 
     /// The name of the event that a transition between states of these categories leaves behind.
     fn transition_event(&self, transition: &Transition, from: StateCategory, to: StateCategory) -> &'static str;
@@ -39,6 +54,16 @@ pub trait KindRules: Send + Sync + 'static {
         &[]
     }
 
+    /// Takes the fields of this kind's own that a new ticket may be given out of `given`, and sets them in `own`, which
+    /// [`KindRules::opening`] gave; nothing by default.
+    fn open_with(
+        &self,
+        _given: &mut Map<String, Json>,
+        _own: &mut Vec<(&'static str, Value)>,
+        _problems: &mut Problems,
+    ) {
+    }
+
     /// JSON Schema of an input that only this kind's transitions take; `None` for an unknown one.
     fn input_schema(&self, workflow: &Workflow, name: &str) -> Option<Json>;
 
@@ -54,6 +79,12 @@ pub trait KindRules: Send + Sync + 'static {
         row: &mut Row,
         problems: &mut Problems,
     );
+}
+
+/// Sets a field among those of a kind's extension.
+pub fn set_own(own: &mut Vec<(&'static str, Value)>, field: &'static str, value: Value) {
+    own.retain(|(name, _)| *name != field);
+    own.push((field, value));
 }
 
 /// All kinds, in the order in which they were registered.

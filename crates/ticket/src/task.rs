@@ -33,7 +33,7 @@ use crate::custom_field::SetCustomField;
 use crate::edit::Edit;
 use crate::events;
 use crate::fields::{DEPENDENCY, TASK};
-use crate::kind::KindRules;
+use crate::kind::{KindRules, Opening};
 use crate::model::{Impact, MAX_TASKS, StateCategory, TicketKind, Urgency};
 use crate::queries::{RELATIONS, TicketRef};
 use crate::service::{Outcome, Tickets};
@@ -73,6 +73,11 @@ impl KindRules for TaskRules {
 
     fn default_workflow(&self) -> &Arc<Workflow> {
         &self.workflow
+    }
+
+    /// By the tasks' own way, which knows of the ticket that they belong to.
+    fn opening(&self, _: bool) -> Option<Opening> {
+        None
     }
 
     fn transition_event(&self, _: &Transition, _: StateCategory, _: StateCategory) -> &'static str {
@@ -197,11 +202,7 @@ impl Tickets {
         self.write(ctx, "taskCreate", move |tx| {
             let (tickets, command, number) = (tickets.clone(), command.clone(), number.clone());
             Box::pin(async move {
-                let parent = tickets.task_parent_in(tx, &command.parent, "parent", 1).await?;
-                let needed = tickets.needed_in(tx, parent.before.id(), &command.depends_on).await?;
-                let task = tickets.insert_task_in(tx, &parent, &command.draft, number, &needed).await?;
-                tx.answers_with(task.reference());
-                Ok(task.after)
+                tickets.add_task_in(tx, &command.parent, &command.draft, number, &command.depends_on).await
             })
         })
         .await
@@ -344,6 +345,22 @@ impl Tickets {
             task.hold_in(tx).await?;
         }
         Ok(found.iter().map(|task| (task.before.id(), is_done(&task.before))).collect())
+    }
+
+    /// Adds a task to a ticket inside a write, of a draft that was checked.
+    pub(crate) async fn add_task_in(
+        &self,
+        tx: &mut Tx,
+        parent: &TicketRef,
+        draft: &TaskDraft,
+        number: String,
+        depends_on: &[TicketRef],
+    ) -> Result<Row> {
+        let parent = self.task_parent_in(tx, parent, "parent", 1).await?;
+        let needed = self.needed_in(tx, parent.before.id(), depends_on).await?;
+        let task = self.insert_task_in(tx, &parent, draft, number, &needed).await?;
+        tx.answers_with(task.reference());
+        Ok(task.after)
     }
 
     /// Makes a task of a ticket that is held.

@@ -3,10 +3,12 @@
 //! An item is done in the transaction that changes its record, and only while it waits: so it is done once, whoever works on the
 //! operation, and however often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use kernel::{ActorKind, Channel, Ctx, Error, Id, Mutation, Result, UserError, Uuid, words};
-use predicate::{Field, FieldType, Path, Policy, Predicate, RecordType, Relation, RelationKind, Rule, Test, Value};
+use kernel::{ActorKind, Channel, Ctx, Error, Id, Mutation, Result, Timestamp, UserError, Uuid, words};
+use predicate::{
+    Field, FieldType, Operand, Path, Policy, Predicate, RecordType, Relation, RelationKind, Rule, Test, Value,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Tx;
@@ -218,6 +220,42 @@ impl Access {
         query::insert_all_in(tx, tx.ctx().tenant, &OPERATION_ITEM, &rows).await
     }
 
+    /// Adds items of which nothing more comes, by one write, each at its place: those without errors are done.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn add_settled_items(&self, ctx: &Ctx, operation: Uuid, items: Vec<(i64, NewItem)>) -> Result<()> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let ctx = ctx.for_mutation(Mutation::default());
+        let written = self.store().write(&ctx, "operation.addItems", move |tx| {
+            let items = items.clone();
+            Box::pin(async move {
+                let row =
+                    |(place, item): &(i64, NewItem)| item.row(operation, tx.new_id(), *place, item.errors.is_empty());
+                let rows: Vec<Row> = items.iter().map(row).collect();
+                query::insert_all_in(tx, tx.ctx().tenant, &OPERATION_ITEM, &rows).await
+            })
+        });
+        written.await.map(drop)
+    }
+
+    /// Which places from the first to the last of these have an item.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn places_of_items(&self, ctx: &Ctx, operation: Uuid, first: i64, last: i64) -> Result<HashSet<i64>> {
+        let between = [Test::Gte(Operand::Value(Value::Int(first))), Test::Lte(Operand::Value(Value::Int(last)))];
+        let between = between.map(|test| Predicate::Is(Path::field("index"), test));
+        let there = Predicate::all(between).and(Predicate::eq("operation", operation));
+        let all = everything(self.catalogue());
+        let reader = self.store().read("operation.items");
+        let limit = (last - first).unsigned_abs() + 1;
+        let found = query::all(&reader, &self.scoped(ctx, &all), &OPERATION_ITEM, &there, &[], limit).await?;
+        Ok(found.iter().map(|row| row.int("index")).collect())
+    }
+
     /// The last item of an operation.
     ///
     /// # Errors
@@ -308,8 +346,25 @@ impl Access {
             Predicate::eq("kind", kind),
             Predicate::Is(Path::field("endedAt"), Test::IsNull(true)),
         ]);
+        self.count_operations_in(tx, &open).await
+    }
+
+    /// How many operations of a kind the viewer has started since then.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn count_started_in(&self, tx: &Tx, kind: &str, since: Timestamp) -> Result<u64> {
+        let recent = Predicate::all([
+            Predicate::eq("startedBy", tx.ctx().actor.id),
+            Predicate::eq("kind", kind),
+            Predicate::Is(Path::field("createdAt"), Test::Gt(Operand::Value(since.into()))),
+        ]);
+        self.count_operations_in(tx, &recent).await
+    }
+
+    async fn count_operations_in(&self, tx: &Tx, condition: &Predicate) -> Result<u64> {
         let all = everything(self.catalogue());
-        Ok(query::count(tx, &self.scoped(tx.ctx(), &all), &OPERATION, &open).await?.total)
+        Ok(query::count(tx, &self.scoped(tx.ctx(), &all), &OPERATION, condition).await?.total)
     }
 }
 

@@ -20,16 +20,19 @@ pub enum Purpose {
     Fetch,
     /// To fetch an attachment that nobody has looked at yet.
     Scan,
+    /// To fetch the file of an export.
+    Export,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 3] = [Purpose::Upload, Purpose::Fetch, Purpose::Scan];
+    const ALL: [Purpose; 4] = [Purpose::Upload, Purpose::Fetch, Purpose::Scan, Purpose::Export];
 
     const fn byte(self) -> u8 {
         match self {
             Purpose::Upload => b'u',
             Purpose::Fetch => b'f',
             Purpose::Scan => b's',
+            Purpose::Export => b'e',
         }
     }
 }
@@ -41,7 +44,7 @@ pub struct Link {
     pub purpose: Purpose,
     /// Whose file.
     pub tenant: Uuid,
-    /// Which upload or attachment.
+    /// Which upload or attachment, or the operation of which export.
     pub file: Uuid,
     /// Until when; whole seconds.
     pub expires_at: Timestamp,

@@ -107,7 +107,7 @@ impl Upload {
 pub fn url_of(platform: &Platform, link: Link) -> String {
     let path = match link.purpose {
         Purpose::Upload => UPLOADS,
-        Purpose::Fetch | Purpose::Scan => FILES,
+        Purpose::Fetch | Purpose::Scan | Purpose::Export => FILES,
     };
     let public = platform.files.public_url.trim_end_matches('/');
     format!("{public}{path}/{}", link.seal(&platform.link_secret()))

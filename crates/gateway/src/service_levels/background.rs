@@ -1,19 +1,17 @@
 //! What is worked out in the background: simulations, and the application of policies to open tickets.
 
-use access::Changed;
 use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use sla::apply::{Application, ClockChange};
 use sla::simulate::{Figure, Simulation, Worst};
-use store::query::Row;
 
 use super::inputs::{CalendarRef, PolicyParts, SlaPolicyMetricInput, SlaPolicyRef};
 use super::types::{SlaMetric, SlaPolicyKind};
 use crate::context::{mutation, platform, written};
 use crate::loaders;
 use crate::operations::Operation;
-use crate::payload::payload;
+use crate::payload::{outcome, payload};
 use crate::scalars::{DateTime, Duration};
-use crate::tickets::filters::TicketFilter;
+use crate::tickets::filters::{TicketFilter, written_filter};
 use crate::tickets::types::Ticket;
 use crate::tickets::words::{Priority, SlaState};
 
@@ -260,17 +258,6 @@ payload! {
     }
 }
 
-fn outcome(result: kernel::Result<Changed<Row>>) -> kernel::Result<ticket::Outcome> {
-    result.map(|changed| ticket::Outcome { row: Some(changed.record), events: changed.events })
-}
-
-/// A filter as it was written, once its typed reading holds.
-fn filter_of(typed: Option<TicketFilter>, written: &serde_json::Value) -> kernel::Result<Option<serde_json::Value>> {
-    let Some(typed) = typed else { return Ok(None) };
-    typed.predicate().map_err(|error| error.within("filter"))?;
-    Ok(written.get("filter").filter(|written| !written.is_null()).cloned())
-}
-
 impl SlaSimulateInput {
     fn command(self, written: &serde_json::Value) -> kernel::Result<sla::simulate::Simulate> {
         let kind = self.policy.as_ref().and_then(|policy| policy.kind);
@@ -288,7 +275,7 @@ impl SlaSimulateInput {
                 .transpose()?,
             from: self.from.0,
             to: self.to.0,
-            filter: filter_of(self.filter, written)?,
+            filter: written_filter(self.filter, written)?,
         })
     }
 }
@@ -297,7 +284,7 @@ impl SlaPolicyApplyInput {
     fn command(self, written: &serde_json::Value) -> kernel::Result<sla::apply::ApplyPolicy> {
         Ok(sla::apply::ApplyPolicy {
             policy: self.policy.into_ref().map_err(|error| error.within("policy"))?,
-            filter: filter_of(self.filter, written)?,
+            filter: written_filter(self.filter, written)?,
         })
     }
 }

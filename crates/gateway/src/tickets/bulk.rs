@@ -43,9 +43,9 @@ word! {
 pub enum TicketBulkOutcome {
     /// Its turn has not come.
     Pending,
-    /// It was changed; in a dry run: it would be.
+    /// It was changed, or made; in a dry run: it would be.
     Done,
-    /// It could not be changed; `userErrors` says why.
+    /// It could not be changed, or made; `userErrors` says why.
     Failed,
     /// It was left as it was: the operation was canceled before its turn came, or all were rejected for the errors of others.
     NotDone,
@@ -147,7 +147,7 @@ impl TicketBulkItem {
     }
 }
 
-/// One ticket of a bulk change, as its operation keeps it; for whoever sees the operation.
+/// One ticket of a bulk change, or one line of an import, as its operation keeps it; for whoever sees the operation.
 #[Object]
 impl TicketBulkItem {
     /// The item's id, such as `opi_01jcz8…`; that of the ticket is in `ticket`.
@@ -155,12 +155,13 @@ impl TicketBulkItem {
         id_of(prefix::OPERATION_ITEM, self.item.id)
     }
 
-    /// Its place among those that were chosen, from 0: as `ids` names them, or as the filter found them, by their age.
+    /// Its place among those that were chosen, from 0: as `ids` names them, or as the filter found them, by their age. Of an import: that of the
+    /// line in the file.
     pub async fn index(&self) -> i32 {
         index_of(&self.item)
     }
 
-    /// The ticket as it is now; null when there is none that the viewer may see.
+    /// The ticket as it is now; null when there is none that the viewer may see, and of a line that was only tried.
     pub async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
         ticket_of(ctx, &self.item).await
     }
@@ -171,7 +172,7 @@ impl TicketBulkItem {
     }
 
     /// Why it could not be changed, with paths into the input of the call: into `patch` or `fields`, or at `ids` or `filter` for what is
-    /// about the ticket itself.
+    /// about the ticket itself. Of an import: below `upload`, the number of the line from 1, and the line's field.
     pub async fn user_errors(&self) -> Vec<UserError> {
         errors_of(&self.item)
     }

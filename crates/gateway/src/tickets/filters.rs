@@ -575,3 +575,15 @@ order_input! {
     /// One term of an order of problems.
     ProblemOrder
 }
+/// The filter of an input as it was written, once its typed reading holds.
+///
+/// # Errors
+/// User errors below `filter`.
+pub fn written_filter(
+    typed: Option<TicketFilter>,
+    written: &serde_json::Value,
+) -> kernel::Result<Option<serde_json::Value>> {
+    let Some(typed) = typed else { return Ok(None) };
+    typed.predicate().map_err(|error| error.within("filter"))?;
+    Ok(written.get("filter").filter(|written| !written.is_null()).cloned())
+}

@@ -87,7 +87,7 @@ pub struct Slice {
 /// How many records there are, as far as counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// At most [`kernel::page::MAX_TOTAL_COUNT`].
+    /// At most [`kernel::page::MAX_TOTAL_COUNT`], unless it was counted to another limit.
     pub total: u64,
     /// Whether there are no more than that.
     pub exact: bool,
@@ -148,7 +148,20 @@ pub async fn count(
     record: &'static RecordType,
     filter: &Predicate,
 ) -> Result<Count> {
-    let limit = kernel::page::MAX_TOTAL_COUNT;
+    count_to(connection, scoped, record, filter, kernel::page::MAX_TOTAL_COUNT).await
+}
+
+/// The same up to another limit: for work in the background, which may take its time.
+///
+/// # Errors
+/// Database errors.
+pub async fn count_to(
+    connection: &impl ConnectionTrait,
+    scoped: &Scoped<'_>,
+    record: &'static RecordType,
+    filter: &Predicate,
+    limit: u64,
+) -> Result<Count> {
     let mut compiler = Compiler::new(connection.get_database_backend(), scoped, record);
     let mut inner = compiler.select_one(filter);
     inner.limit(limit + 1);

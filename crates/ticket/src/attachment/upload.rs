@@ -5,7 +5,7 @@ use chrono::Duration;
 use kernel::error::Problems;
 use kernel::{Ctx, Id, Result, UserError, Uuid, id, words};
 use objects::{Key, Objects, Promise, Sha256Hex};
-use predicate::{Operand, Path, Predicate, Test};
+use predicate::{Operand, Path, Predicate, RecordType, Test};
 use store::query::{self, Row};
 use store::{RecordRef, Tx, Written};
 
@@ -14,6 +14,7 @@ use crate::commands::check_text;
 use crate::fields::UPLOAD;
 use crate::model::MAX_TITLE;
 use crate::service::Tickets;
+use crate::transfer::part::EXPORT_PART;
 
 /// How many uploads somebody has at once that are not attached to anything.
 pub const MAX_OPEN_UPLOADS: u64 = 50;
@@ -241,7 +242,7 @@ impl Tickets {
     }
 
     /// The viewer's uploads with these ids, which have arrived; in their order.
-    pub(super) async fn uploads_in(&self, tx: &mut Tx, uploads: &[Id], path: &'static str) -> Result<Vec<Row>> {
+    pub(crate) async fn uploads_in(&self, tx: &mut Tx, uploads: &[Id], path: &'static str) -> Result<Vec<Row>> {
         debug_assert!(uploads.len() <= MAX_FILES);
         let ctx = tx.ctx().clone();
         let visible = self.access().visible(&ctx);
@@ -281,26 +282,28 @@ impl Tickets {
         query::insert_in(&*tx, tenant, &UPLOAD, &Row::new(&UPLOAD, fields)).await
     }
 
-    /// Deletes expired uploads of all tenants, with their objects; answers whether there are more.
+    /// Deletes expired uploads and exported files of all tenants, with their objects; answers whether there are more.
     ///
     /// # Errors
     /// Database errors, and those of the store of objects: what is left is deleted by the next sweep.
     pub async fn sweep_uploads(&self, objects: &Objects) -> Result<bool> {
         let mut more = false;
         for tenant in self.access().tenants().await? {
-            more |= self.sweep_uploads_of(objects, tenant.id).await? == SWEEP_BATCH;
+            for record in [&UPLOAD, &EXPORT_PART] {
+                more |= self.sweep_objects_of(objects, tenant.id, record).await? == SWEEP_BATCH;
+            }
         }
         Ok(more)
     }
 
-    async fn sweep_uploads_of(&self, objects: &Objects, tenant: Uuid) -> Result<u64> {
+    async fn sweep_objects_of(&self, objects: &Objects, tenant: Uuid, record: &'static RecordType) -> Result<u64> {
         let ctx = self.access().system_ctx(tenant, SWEEP);
         let everything = access::visibility::everything(self.access().catalogue());
         let scoped = self.access().scoped(&ctx, &everything);
         let reader = self.store().read("ticket.upload");
         let long_over = Test::Lt(Operand::Value((ctx.now() - GRACE).into()));
         let condition = Predicate::Is(Path::field("expiresAt"), long_over);
-        let expired = query::all(&reader, &scoped, &UPLOAD, &condition, &[], SWEEP_BATCH).await?;
+        let expired = query::all(&reader, &scoped, record, &condition, &[], SWEEP_BATCH).await?;
         // The object goes first: of what is interrupted in between, the row is found again.
         for row in &expired {
             objects.delete(&Key::new(tenant, row.id())).await?;
@@ -312,7 +315,7 @@ impl Tickets {
                 let ids = ids.clone();
                 Box::pin(async move {
                     for id in ids {
-                        query::delete_in(&*tx, tenant, &UPLOAD, &[("id", id)]).await?;
+                        query::delete_in(&*tx, tenant, record, &[("id", id)]).await?;
                     }
                     Ok(())
                 })

@@ -123,7 +123,7 @@ impl Tickets {
     }
 
     /// What a filter document means for this viewer, now.
-    pub(super) async fn bulk_condition(&self, ctx: &Ctx, document: &Json) -> Result<Predicate> {
+    pub(crate) async fn bulk_condition(&self, ctx: &Ctx, document: &Json) -> Result<Predicate> {
         let within = |error: kernel::Error| error.within("filter");
         check_length(document).map_err(within)?;
         let read = self.documents()?.of_tickets(document).map_err(within)?;
