@@ -1,5 +1,7 @@
 //! Mutations that prepare what is measured.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
@@ -7,6 +9,9 @@ use crate::data::Manifest;
 use crate::load::Connection;
 use crate::server::Server;
 use crate::workload::ask;
+
+/// How often it is asked how far an operation is.
+const ASKED_EVERY: Duration = Duration::from_millis(10);
 
 /// Asks a server as its administrator, to prepare what is measured.
 pub struct Asking<'a> {
@@ -38,5 +43,26 @@ impl<'a> Asking<'a> {
         let errors = &answer["data"][mutation]["userErrors"];
         ensure!(errors.as_array().is_some_and(Vec::is_empty), "{mutation} was refused: {answer}");
         Ok(answer["data"][mutation].take())
+    }
+
+    /// Waits until an operation that was started is over; its result.
+    ///
+    /// # Errors
+    /// When it fails, or takes longer than this.
+    pub async fn result(&mut self, started: &Value, selection: &str, patience: Duration) -> Result<Value> {
+        let begun = Instant::now();
+        let query =
+            format!("query Operation($id: ID!) {{ operation(id: $id) {{ status error result {{ {selection} }} }} }}");
+        let asked = json!({ "query": query, "variables": { "id": started["id"] } });
+        loop {
+            let mut answer = ask(&mut self.connection, self.manifest, &asked).await?;
+            let operation = answer["data"]["operation"].take();
+            if operation["status"] == "SUCCEEDED" {
+                return Ok(operation["result"].clone());
+            }
+            let under_way = operation["status"] == "PENDING" || operation["status"] == "RUNNING";
+            ensure!(under_way && begun.elapsed() < patience, "the operation came to nothing: {operation}");
+            tokio::time::sleep(ASKED_EVERY).await;
+        }
     }
 }

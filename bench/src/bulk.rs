@@ -2,23 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::asking::Asking;
 use crate::data::Manifest;
 use crate::server::Server;
-use crate::workload::ask;
 
 /// How many tickets are moved together.
 pub const TICKETS: usize = 1_000;
-/// How often it is asked how far the operation is.
-const ASKED_EVERY: Duration = Duration::from_millis(10);
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(120);
-const OPERATION: &str = "query Operation($id: ID!) { operation(id: $id) { status \
-    result { ... on TicketBulkSummary { done failed } } } }";
+const RESULT: &str = "... on TicketBulkSummary { done failed }";
 
 /// Tickets that are worked on, and who moves them.
 pub struct Bulk<'m> {
@@ -57,19 +53,9 @@ impl<'m> Bulk<'m> {
             let begun = Instant::now();
             let started =
                 asking.done("ticketBulkTransition", "TicketBulkTransitionInput", input, "operation { id }").await?;
-            let id = started["operation"]["id"].as_str().context("a bulk change without an operation")?.to_owned();
-            loop {
-                let asked = json!({ "query": OPERATION, "variables": { "id": id } });
-                let mut answer = ask(&mut asking.connection, asking.manifest, &asked).await?;
-                let operation = answer["data"]["operation"].take();
-                if operation["status"] == "SUCCEEDED" {
-                    ensure!(operation["result"]["done"] == TICKETS, "not all were moved: {operation}");
-                    return Ok(begun.elapsed());
-                }
-                let under_way = operation["status"] == "PENDING" || operation["status"] == "RUNNING";
-                ensure!(under_way && begun.elapsed() < PATIENCE, "the operation came to nothing: {operation}");
-                tokio::time::sleep(ASKED_EVERY).await;
-            }
+            let result = asking.result(&started["operation"], RESULT, PATIENCE).await?;
+            ensure!(result["done"] == TICKETS, "not all were moved: {result}");
+            Ok(begun.elapsed())
         })
     }
 }

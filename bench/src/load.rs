@@ -239,8 +239,8 @@ impl Head {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
         });
-        // A switch of protocols has no body.
-        let length = if status == 101 { Some(0) } else { length };
+        // A switch of protocols has no body, nor has what says so.
+        let length = if [101, 204].contains(&status) { Some(0) } else { length };
         Ok(Some(Self { status, end: end + 4, length: length.context("an answer without a length")? }))
     }
 }

@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod server;
 mod setup;
+mod transfer;
 mod transition;
 mod usage;
 mod workload;

@@ -17,8 +17,9 @@ use crate::pgbench::{Key, Measured, Script};
 use crate::report::{Limit, Row, Spread};
 use crate::server::{Server, free_address};
 use crate::setup::{Engine, Place, Setup};
+use crate::transfer::Transfer;
 use crate::transition;
-use crate::usage::{Spent, Watched, memory, rest};
+use crate::usage::{Spent, Watched, memory, peak, rest};
 use crate::workload::{Bare, Create, PAGE, Queue, Readers, Search, Ticket};
 
 /// Open tickets of the agent's team, at least: a page and more.
@@ -53,6 +54,10 @@ pub enum Kind {
     Alerts,
     /// A thousand tickets moved by one call, in the background.
     Bulk,
+    /// All tickets written to a file in the background, and the file fetched.
+    Export,
+    /// As many tickets made of the lines of a file.
+    Import,
     /// 1,000 subscribers, 40 changes a second.
     Fanout,
     /// From the start of the process until it is ready, and its memory when idle.
@@ -107,6 +112,8 @@ pub fn row(
         Kind::Transition | Kind::TransitionSla => bench.transition(kind, connections).map(|row| vec![row]),
         Kind::Alerts => bench.alerts(connections).map(|row| vec![row]),
         Kind::Bulk => bench.bulk().map(|row| vec![row]),
+        Kind::Export => bench.transfer(kind).map(|row| vec![row]),
+        Kind::Import => bench.transfer(kind).map(|row| vec![row]),
         Kind::Growth => Ok(vec![bench.requests(Kind::Ticket, 1, None)?, bench.requests(Kind::Queue, 1, None)?]),
         Kind::Create if place.engine == Engine::Sqlite => {
             bench.requests(kind, connections.max(SQLITE_WRITERS), rate).map(|row| vec![row])
@@ -403,21 +410,7 @@ impl Bench<'_> {
         let server = self.server(16)?;
         let manifest = self.place.manifest()?;
         let mut bulk = Bulk::prepare(&server, &manifest)?;
-        let mut moved = |hold: bool| {
-            let statements = server.statements()?;
-            let usage = self.watched(server.pid()).usage()?;
-            let took = bulk.go(hold)?;
-            let spent = usage.until(self.watched(server.pid()).usage()?);
-            let mut latencies = histogram();
-            latencies.record(u64::try_from(took.as_micros())?)?;
-            Ok::<_, anyhow::Error>(Ours {
-                rate: bulk::TICKETS as f64 / took.as_secs_f64(),
-                latencies,
-                spent,
-                operations: bulk::TICKETS as u64,
-                statements: server.statements()? - statements,
-            })
-        };
+        let mut moved = |hold: bool| self.at_once(&server, || Ok((bulk::TICKETS as u64, bulk.go(hold)?)));
         for hold in [true, false] {
             moved(hold)?;
         }
@@ -427,6 +420,40 @@ impl Bench<'_> {
             second.push(moved(false)?);
         }
         self.summary(Kind::Bulk, 1, &first, &second, memory(server.pid())?)
+    }
+
+    /// A file is written or read twice: that takes long enough to need no more. What is counted are tickets; the times are those of the
+    /// whole, the memory is the most that the server had meanwhile.
+    fn transfer(&self, kind: Kind) -> Result<Row> {
+        let server = self.server(16)?;
+        let manifest = self.place.manifest()?;
+        let mut transfer = Transfer::prepare(&server, &manifest)?;
+        let before = memory(server.pid())?;
+        let exports = kind == Kind::Export;
+        let mut moved = || self.at_once(&server, || if exports { transfer.export() } else { transfer.import() });
+        let (first, second) = (moved()?, moved()?);
+        let most = peak(server.pid())?;
+        let mut row = self.summary(kind, 1, &[first], &[second], most)?;
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        row.further = vec![("MiB of memory before".to_owned(), mebibytes(before))];
+        Ok(row)
+    }
+
+    /// Measures what does many tickets in one go.
+    fn at_once(&self, server: &Server, go: impl FnOnce() -> Result<(u64, Duration)>) -> Result<Ours> {
+        let statements = server.statements()?;
+        let usage = self.watched(server.pid()).usage()?;
+        let (tickets, took) = go()?;
+        let spent = usage.until(self.watched(server.pid()).usage()?);
+        let mut latencies = histogram();
+        latencies.record(u64::try_from(took.as_micros())?)?;
+        Ok(Ours {
+            rate: tickets as f64 / took.as_secs_f64(),
+            latencies,
+            spent,
+            operations: tickets,
+            statements: server.statements()? - statements,
+        })
     }
 
     fn fanout(&self) -> Result<Row> {

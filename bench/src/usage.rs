@@ -113,13 +113,25 @@ fn machine() -> Result<f64> {
     Ok(busy.iter().sum::<f64>() / TICKS_PER_SECOND)
 }
 
-/// The memory that a process holds, in bytes.
+/// The resident memory of a process, bytes.
 ///
 /// # Errors
 /// When it is gone.
 pub fn memory(pid: u32) -> Result<u64> {
+    of_status(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process has had, bytes.
+///
+/// # Errors
+/// When it is gone.
+pub fn peak(pid: u32) -> Result<u64> {
+    of_status(pid, "VmHWM:")
+}
+
+fn of_status(pid: u32, name: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process without memory")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).context("a process without memory")?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kilobytes * 1_024)
 }

@@ -69,6 +69,25 @@ pub async fn patiently(client: &Client, document: &str, variables: Value) -> Val
     client.ask(document, variables).await
 }
 
+/// Waits until an operation has succeeded; what came of it, of which this is asked.
+///
+/// # Errors
+/// When it takes longer, or comes to something else.
+pub async fn over(client: &Client, id: &Value, result: &str, patience: Duration) -> Result<Value> {
+    let document = format!("query($id: ID!) {{ operation(id: $id) {{ status error result {{ {result} }} }} }}");
+    let waiting = async {
+        loop {
+            let mut shown = patiently(client, &document, json!({ "id": id })).await["operation"].take();
+            match shown["status"].as_str() {
+                Some("SUCCEEDED") => return Ok(shown["result"].take()),
+                Some("PENDING" | "RUNNING") => tokio::time::sleep(Duration::from_millis(100)).await,
+                _ => anyhow::bail!("the operation came to {shown}"),
+            }
+        }
+    };
+    tokio::time::timeout(patience, waiting).await.context("the operation does not end")?
+}
+
 /// The log's end as a client is told it, all that was acknowledged being in the log.
 pub async fn log_end(place: &Place, client: &Client) -> Result<Value> {
     let store = place.beside().await?;

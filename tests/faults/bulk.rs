@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 use futures_util::stream::iter;
 use futures_util::{StreamExt, TryStreamExt};
 use rand::RngExt;
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::client::Client;
 
 use crate::Run;
-use crate::audit::{all, patiently};
+use crate::audit::{all, over};
 use crate::place::{Place, Process, free_address};
 use crate::replicas::until_done;
 
@@ -24,6 +24,7 @@ const WRITERS: usize = 4;
 /// How long the change of all tickets may take: what a killed process had begun is another one's a minute later, each time.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+const RESULT: &str = "... on TicketBulkSummary { tickets done failed }";
 const SEEN: &str = "query($after: Cursor) { incidents(first: 50, after: $after, filter: { tags: { has: \"bulk\" } }) { \
     pageInfo { hasNextPage endCursor } nodes { number version impact urgency } } }";
 
@@ -40,22 +41,6 @@ async fn change(client: &Client, call: usize) -> Result<usize> {
     let changed = until_done(client, "ticketBulkUpdate", &input).await?;
     let results = changed["results"].as_array().context("results")?.iter();
     Ok(results.filter(|result| result["outcome"] == "DONE").count())
-}
-
-/// Waits until a change in the background is over; what came of it.
-async fn over(client: &Client, id: &Value) -> Result<Value> {
-    let document =
-        "query($id: ID!) { operation(id: $id) { status result { ... on TicketBulkSummary { tickets done failed } } } }";
-    let waiting = async {
-        loop {
-            let mut shown = patiently(client, document, json!({ "id": id })).await["operation"].take();
-            if shown["status"] == "SUCCEEDED" {
-                return shown["result"].take();
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.context("the change in the background does not end")
 }
 
 /// Ends the server: at once in a long run, else as SIGTERM does, after which nobody waits for a lease.
@@ -106,7 +91,7 @@ pub async fn bulk(run: &Run) -> Result<()> {
         end(run, process).await?;
         process = place.serve(address).await?;
     }
-    let result = over(&client, &started["operation"]["id"]).await?;
+    let result = over(&client, &started["operation"]["id"], RESULT, PATIENCE).await?;
     run.report.check(result == json!({ "tickets": count, "done": count, "failed": 0 }), || {
         format!("it came out as {result}")
     });

@@ -197,6 +197,8 @@ fn selection(mutation: &str) -> &'static str {
     match mutation {
         "problemCreate" | "problemPublishWorkaround" | "problemResolve" => "problem { id }",
         "problemLinkIncidents" => "results { outcome }",
+        "uploadCreate" => "upload { id url }",
+        "ticketImport" | "ticketExport" => "operation { id }",
         "ticketBulkUpdate" => "operation { id } results { outcome }",
         "alertIngest" => "results { outcome userErrors { message } }",
         "incidentCreate" | "incidentUpdate" => "events { id } incident { id version }",

@@ -21,6 +21,7 @@ mod report;
 mod resume;
 mod slow;
 mod storm;
+mod transfer;
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -99,6 +100,8 @@ enum Scenario {
     Reactions,
     /// Bulk changes, within calls and in the background, the server killed meanwhile.
     Bulk,
+    /// Files of tickets, read and written in the background, the server killed meanwhile.
+    Transfer,
     /// A storm of alerts on few incidents, the server killed in it.
     Alerts,
     /// Prometheus Alertmanager as a source of alerts, either side restarted.
@@ -119,6 +122,7 @@ impl Scenario {
             Scenario::Escalations => "escalations",
             Scenario::Reactions => "reactions",
             Scenario::Bulk => "bulk",
+            Scenario::Transfer => "transfer",
             Scenario::Alerts => "alerts",
             Scenario::Alertmanager => "alertmanager",
         }
@@ -148,6 +152,7 @@ impl Scenario {
             Scenario::Escalations => escalations::escalations(run).boxed_local(),
             Scenario::Reactions => reactions::reactions(run).boxed_local(),
             Scenario::Bulk => bulk::bulk(run).boxed_local(),
+            Scenario::Transfer => transfer::transfer(run).boxed_local(),
             Scenario::Alerts => alerts::alerts(run).boxed_local(),
             Scenario::Alertmanager => alertmanager::alertmanager(run).boxed_local(),
         }
