@@ -33,6 +33,7 @@ pub mod m0027_time_and_cost;
 pub mod m0028_attachments;
 pub mod m0030_operation_items;
 pub mod m0031_transfer;
+pub mod m0034_search_scope;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -71,6 +72,7 @@ pub const ALL: &[SqlMigration] = &[
     m0028_attachments::MIGRATION,
     m0030_operation_items::MIGRATION,
     m0031_transfer::MIGRATION,
+    m0034_search_scope::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::client::Client;
-use tests::installation::{each_engine, each_engine_with};
+use tests::installation::{Installation, each_engine, each_engine_with};
 
 use crate::company_life::{assign, comment, incident, incident_with, resolve};
 use crate::problems::problem;
@@ -393,6 +393,55 @@ async fn tickets_from_before_are_indexed_by_a_job() {
             assert_eq!(titles(&installation.client(&company.sam.token), "lamp").await, Vec::<String>::new());
         },
     )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_index_knows_whose_a_ticket_is() {
+    each_engine(async |installation, company| {
+        let admin = installation.client(&company.admin.token);
+        let requester = json!({ "email": company.requester.email });
+        let input = json!({ "title": "Lamp", "team": { "slug": "network" }, "requester": requester });
+        let ticket = incident_with(&admin, input).await;
+        let finds = async |installation: &Installation, who: &str, expected: usize, why: &str| {
+            assert_eq!(titles(&installation.client(who), "lamp").await.len(), expected, "{why}");
+        };
+        finds(installation, &company.agent.token, 1, "the team's").await;
+        finds(installation, &company.walt.token, 0, "another team's").await;
+        finds(installation, &company.requester.token, 1, "the requester's").await;
+        finds(installation, &company.sam.token, 0, "another one's").await;
+        // No word of a user is taken for one of the scope.
+        let word = format!("t{}", kernel::Id::parse(&company.network).expect("an id").uuid.simple());
+        assert_eq!(titles(&admin, &word).await, Vec::<String>::new());
+
+        // It follows the ticket.
+        let assigned = json!({ "id": ticket["id"], "team": { "slug": "workplace" } });
+        admin.done("ticketAssign", assigned, "ticket { id }").await;
+        let given = json!({ "id": ticket["id"], "requester": { "email": company.sam.email } });
+        admin.done("incidentUpdate", given, "incident { id }").await;
+        for (who, expected) in
+            [(&company.agent, 0), (&company.walt, 1), (&company.requester, 0), (&company.sam, 1), (&company.admin, 1)]
+        {
+            finds(installation, &who.token, expected, &who.email).await;
+        }
+
+        // Tickets from before are given their words by the migration.
+        let engine = installation.store_config().location.engine();
+        let sql = migrations::sql::render(engine, migrations::m0034_search_scope::MIGRATION.up).expect("it renders");
+        let (_, filling) = sql.split_once("UPDATE ticket_search SET scope").expect("the migration fills the column");
+        let (filling, _) = filling.split_once(';').expect("a statement ends");
+        installation.stop().await;
+        let emptied = "UPDATE ticket_search SET scope = ''".to_owned();
+        installation.tamper(&[emptied]).await;
+        installation.restart().await;
+        finds(installation, &company.walt.token, 0, "the index has no word for it").await;
+        installation.stop().await;
+        installation.tamper(&[format!("UPDATE ticket_search SET scope{filling}")]).await;
+        installation.restart().await;
+        finds(installation, &company.walt.token, 1, "the team's").await;
+        finds(installation, &company.sam.token, 1, "the requester's").await;
+        finds(installation, &company.agent.token, 0, "another team's").await;
+    })
     .await;
 }
 

@@ -12,7 +12,7 @@ use kernel::{Ctx, Page, Result, Timestamp, UserError, Uuid};
 use predicate::{Field, Policy, Predicate, Value};
 use serde_json::Value as Json;
 use store::Tx;
-use store::query::{self, Count, FoundPage, OrderTerm, Row, Scoped, Search, Term, TextIndex, fingerprint};
+use store::query::{self, Count, FoundPage, OrderTerm, Row, ScopeFields, Scoped, Search, Term, TextIndex, fingerprint};
 use store::text;
 
 use access::visibility;
@@ -45,7 +45,12 @@ pub static TEXTS: TextIndex = TextIndex {
     table: "ticket_search",
     number: "number",
     public: &[("number", 6), ("title", 6), ("details", 3), ("comments", 3)],
+    internal: &["internal_details", "internal_comments"],
+    scope: SCOPE,
 };
+
+/// What says whose a ticket is.
+const SCOPE: ScopeFields = &[("requester", 'r'), ("openedBy", 'o'), ("team", 't')];
 
 /// The texts that all tickets have, beside number, title and tags.
 const SHARED: &[&str] = &["description", "customFields", "internalCustomFields", "priorityOverrideReason"];
@@ -61,6 +66,8 @@ pub(crate) struct Texts {
     pub(crate) comments: String,
     pub(crate) internal_details: String,
     pub(crate) internal_comments: String,
+    /// Words for whose it is.
+    pub(crate) scope: String,
 }
 
 impl Texts {
@@ -84,8 +91,15 @@ impl Texts {
             comments: String::new(),
             internal_details: fold(&internal),
             internal_comments: String::new(),
+            scope: scope_of(row),
         }
     }
+}
+
+/// Words for whose a ticket is, with a space before, between and behind them.
+fn scope_of(row: &Row) -> String {
+    let words = SCOPE.iter().filter_map(|(field, mark)| row.get(field).as_id().map(|id| query::scope_word(*mark, id)));
+    words.fold(" ".to_owned(), |scope, word| scope + &word + " ")
 }
 
 /// The fields of tickets of a kind, and of its own, that are searched beside number, title and tags.
@@ -124,7 +138,7 @@ impl Edit {
 
     /// Indexes a ticket anew when what it says has changed.
     pub(crate) async fn index_changes_in(&self, tx: &Tx) -> Result<()> {
-        let named = ["number", "title", "tags"].into_iter();
+        let named = ["number", "title", "tags"].into_iter().chain(SCOPE.iter().map(|(field, _)| *field));
         let mut names = named.chain(searchable(self.rules.as_ref()).map(|field| field.name));
         match names.any(|name| self.before.get(name) != self.after.get(name)) {
             true => tables::update_texts_in(tx, &Texts::of(self.rules.as_ref(), &self.after)).await,

@@ -130,7 +130,7 @@ pub(crate) async fn release_votes_in(connection: &impl ConnectionTrait, tenant: 
 
 /// Writes the texts of tickets that have none in the index; leaves those that have.
 pub(crate) async fn insert_texts_in(tx: &Tx, texts: &[Texts]) -> Result<()> {
-    // Each row binds nine values; SQLite takes 32,766 at once.
+    // Each row binds ten values; SQLite takes 32,766 at once.
     for texts in texts.chunks(1_000) {
         let mut insert = Query::insert();
         insert.into_table(Alias::new("ticket_search")).columns(
@@ -144,6 +144,7 @@ pub(crate) async fn insert_texts_in(tx: &Tx, texts: &[Texts]) -> Result<()> {
                 "comments",
                 "internal_details",
                 "internal_comments",
+                "scope",
             ]
             .map(Alias::new),
         );
@@ -158,6 +159,7 @@ pub(crate) async fn insert_texts_in(tx: &Tx, texts: &[Texts]) -> Result<()> {
                 Expr::val(text.comments.as_str()),
                 Expr::val(text.internal_details.as_str()),
                 Expr::val(text.internal_comments.as_str()),
+                Expr::val(text.scope.as_str()),
             ];
             insert.values(values).map_err(kernel::Error::internal)?;
         }
@@ -178,6 +180,7 @@ pub(crate) async fn update_texts_in(tx: &Tx, texts: &Texts) -> Result<()> {
         .value(column("title"), texts.title.as_str())
         .value(column("details"), texts.details.as_str())
         .value(column("internal_details"), texts.internal_details.as_str())
+        .value(column("scope"), texts.scope.as_str())
         .and_where(Expr::col(column("tenant_id")).eq(tx.ctx().tenant))
         .and_where(Expr::col(column("id")).eq(texts.ticket));
     tx.execute(&update).await.db()?;

@@ -233,14 +233,19 @@ impl<'a> Compiler<'a> {
         self.visible_among(statement, filter)
     }
 
-    /// The same of a statement that reads the record's table, as [`ROOT`], together with others.
-    pub(super) fn visible_among(&mut self, mut statement: SelectStatement, filter: &Predicate) -> SelectStatement {
-        statement.and_where(Expr::col((Alias::new(ROOT), Alias::new("tenant_id"))).eq(self.scoped.tenant));
+    /// What holds for the visible records that match.
+    pub(super) fn visible_condition(&self, filter: &Predicate) -> Predicate {
         let row = match self.scoped.visible.get(self.record.name) {
             Some(visibility) => visibility.row.clone(),
             None => Predicate::never(),
         };
-        let condition = row.and(filter.clone());
+        row.and(filter.clone())
+    }
+
+    /// The same of a statement that reads the record's table, as [`ROOT`], together with others.
+    pub(super) fn visible_among(&mut self, mut statement: SelectStatement, filter: &Predicate) -> SelectStatement {
+        statement.and_where(Expr::col((Alias::new(ROOT), Alias::new("tenant_id"))).eq(self.scoped.tenant));
+        let condition = self.visible_condition(filter);
         if !condition.is_always() {
             let condition = self.condition(&condition, false);
             statement.and_where(condition);

@@ -1,8 +1,8 @@
 //! Search by words: an index of texts, joined with what the viewer may see, in one statement.
 //!
 //! The index is a table with one row for each record and the folded words of its texts ([`crate::text`]), public ones and those
-//! for insiders in columns of their own. On SQLite an FTS5 table named `…_index` stands over it, on PostgreSQL the column `words`
-//! with a GIN index, public words with the label A. What is looked for is made of words alone, each quoted: no text of a user is
+//! for insiders in columns of their own, beside words for whose the record is ([`super::scope`]). On SQLite an FTS5 table named `…_index` stands over it, on PostgreSQL the column `words`
+//! with a GIN index, public words with the label A, those of the scope with B, those for insiders with D. What is looked for is made of words alone, each quoted: no text of a user is
 //! ever read as an operator of an engine.
 //!
 //! The order is made of the row and what was asked, and of nothing else: points for where each term stands, then the time of
@@ -18,6 +18,7 @@ use sea_orm::sea_query::{
 
 use super::compile::{Compiler, ROOT, conjunction, constant, disjunction};
 use super::cursor::{self, Cursors, Position};
+use super::scope::{ScopeFields, groups};
 use super::{Count, Scoped};
 use crate::CursorSealer;
 use crate::connection::ConnectionTrait;
@@ -32,6 +33,8 @@ const TEXTS: &str = "t";
 const INDEX: &str = "i";
 /// What a term is worth that is the record's number.
 const EXACT_NUMBER: i64 = 100;
+/// The column with the words for whose a record is.
+const SCOPE: &str = "scope";
 /// What a term is worth that stands in a text for insiders alone.
 const INTERNAL: i64 = 1;
 
@@ -44,6 +47,10 @@ pub struct TextIndex {
     pub number: &'static str,
     /// The columns with what everybody who sees the record may read, and what a term in each is worth; the most first.
     pub public: &'static [(&'static str, i64)],
+    /// The columns with what insiders alone may read.
+    pub internal: &'static [&'static str],
+    /// The fields that the column `scope` holds the words of; see [`scope_word`](super::scope_word).
+    pub scope: ScopeFields,
 }
 
 /// A word or a phrase that is looked for.
@@ -188,13 +195,14 @@ fn window(engine: DbBackend, compiler: &mut Compiler<'_>, tenant: Uuid, search: 
         )
         .add(Expr::col((Alias::new(ROOT), Alias::new("id"))).equals((Alias::new(TEXTS), Alias::new("id"))));
     let public_only = search.internal.is_never();
+    let groups = groups(index.scope, &compiler.visible_condition(&search.filter));
     let mut statement = Sql::select();
     let matches = if engine == DbBackend::Postgres {
         statement.from_as(Alias::new(index.table), Alias::new(TEXTS));
         statement.join_as(JoinType::InnerJoin, Alias::new(table), Alias::new(ROOT), same_record);
         let asked = Func::cust(Alias::new("to_tsquery"))
             .arg(Expr::cust("'simple'::regconfig"))
-            .arg(Expr::val(postgres_query(search, public_only)));
+            .arg(Expr::val(postgres_query(search, public_only, &groups)));
         text_column("words").binary(BinOper::Custom("@@"), Expr::expr(asked))
     } else {
         // CROSS JOIN keeps SQLite to this order: the index says which rows are read at all.
@@ -206,7 +214,7 @@ fn window(engine: DbBackend, compiler: &mut Compiler<'_>, tenant: Uuid, search: 
         statement.join_as(JoinType::CrossJoin, Alias::new(index.table), Alias::new(TEXTS), Condition::all());
         statement.join_as(JoinType::CrossJoin, Alias::new(table), Alias::new(ROOT), Condition::all());
         statement.and_where(place).cond_where(same_record);
-        let asked = Expr::val(sqlite_query(search, public_only));
+        let asked = Expr::val(sqlite_query(search, public_only, &groups));
         Expr::col((Alias::new(INDEX), over)).binary(BinOper::Custom("MATCH"), asked)
     };
     statement.and_where(matches);
@@ -262,34 +270,42 @@ fn standing(engine: DbBackend, search: &Search, term: &Term) -> impl Iterator<It
 }
 
 /// Words of letters and digits, quoted and joined by operators: in the language of FTS5.
-fn sqlite_query(search: &Search, public_only: bool) -> String {
+fn sqlite_query(search: &Search, public_only: bool, groups: &[Vec<String>]) -> String {
     let phrase = |term: &Term| {
         let prefix = if term.prefix { " *" } else { "" };
         format!("\"{}\"{prefix}", term.words.join(" "))
     };
     let phrases: Vec<_> = search.terms.iter().map(phrase).collect();
     let all = phrases.join(if search.any { " OR " } else { " AND " });
-    if !public_only {
-        return all;
+    let internal = if public_only { &[] } else { search.index.internal };
+    let columns = search.index.public.iter().map(|(column, _)| column).chain(internal);
+    let columns: Vec<_> = columns.copied().collect();
+    let mut query = format!("({{{}}} : ({all}))", columns.join(" "));
+    for group in groups {
+        let words: Vec<_> = group.iter().map(|word| format!("\"{word}\"")).collect();
+        query.push_str(&format!(" AND ({SCOPE} : ({}))", words.join(" OR ")));
     }
-    let columns: Vec<_> = search.index.public.iter().map(|(column, _)| *column).collect();
-    format!("{{{}}} : ({all})", columns.join(" "))
+    query
 }
 
 /// The same in the language of `to_tsquery`.
-fn postgres_query(search: &Search, public_only: bool) -> String {
-    let label = if public_only { "A" } else { "" };
+fn postgres_query(search: &Search, public_only: bool, groups: &[Vec<String>]) -> String {
+    let labels = if public_only { "A" } else { "AD" };
     let phrase = |term: &Term| {
         let last = term.words.len().saturating_sub(1);
         let words = term.words.iter().enumerate().map(|(place, word)| {
             let prefix = if term.prefix && place == last { "*" } else { "" };
-            let marks = format!("{prefix}{label}");
-            if marks.is_empty() { format!("'{word}'") } else { format!("'{word}':{marks}") }
+            format!("'{word}':{prefix}{labels}")
         });
         format!("({})", words.collect::<Vec<_>>().join(" <-> "))
     };
     let phrases: Vec<_> = search.terms.iter().map(phrase).collect();
-    phrases.join(if search.any { " | " } else { " & " })
+    let mut query = format!("({})", phrases.join(if search.any { " | " } else { " & " }));
+    for group in groups {
+        let words: Vec<_> = group.iter().map(|word| format!("'{word}':B")).collect();
+        query.push_str(&format!(" & ({})", words.join(" | ")));
+    }
+    query
 }
 
 impl Term {
@@ -316,7 +332,13 @@ mod tests {
         own: &[],
         team: &[],
     };
-    static INDEX: TextIndex = TextIndex { table: "a_text", number: "number", public: &[("number", 6), ("title", 6)] };
+    static INDEX: TextIndex = TextIndex {
+        table: "a_text",
+        number: "number",
+        public: &[("number", 6), ("title", 6)],
+        internal: &["notes"],
+        scope: &[("team", 't')],
+    };
 
     fn asked(any: bool) -> Search {
         let term =
@@ -328,10 +350,15 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_both_engines() {
-        assert_eq!(sqlite_query(&asked(false), false), r#""vpn" AND "inc 10" *"#);
-        assert_eq!(sqlite_query(&asked(true), true), r#"{number title} : ("vpn" OR "inc 10" *)"#);
-        assert_eq!(postgres_query(&asked(false), false), "('vpn') & ('inc' <-> '10':*)");
-        assert_eq!(postgres_query(&asked(true), true), "('vpn':A) | ('inc':A <-> '10':*A)");
+        let (nobodys, somebodys) = (Vec::new(), [vec!["t1".to_owned(), "r2".to_owned()], vec!["t1".to_owned()]]);
+        assert_eq!(sqlite_query(&asked(false), false, &nobodys), r#"({number title notes} : ("vpn" AND "inc 10" *))"#);
+        assert_eq!(sqlite_query(&asked(true), true, &nobodys), r#"({number title} : ("vpn" OR "inc 10" *))"#);
+        let scoped = r#"({number title} : ("vpn" OR "inc 10" *)) AND (scope : ("t1" OR "r2")) AND (scope : ("t1"))"#;
+        assert_eq!(sqlite_query(&asked(true), true, &somebodys), scoped);
+        assert_eq!(postgres_query(&asked(false), false, &nobodys), "(('vpn':AD) & ('inc':AD <-> '10':*AD))");
+        assert_eq!(postgres_query(&asked(true), true, &nobodys), "(('vpn':A) | ('inc':A <-> '10':*A))");
+        let scoped = "(('vpn':A) | ('inc':A <-> '10':*A)) & ('t1':B | 'r2':B) & ('t1':B)";
+        assert_eq!(postgres_query(&asked(true), true, &somebodys), scoped);
     }
 
     #[test]
