@@ -418,7 +418,7 @@ async fn a_policy_is_applied_to_open_tickets_after_a_look_at_what_changes() {
             admin.done("slaPolicyUpdate", change, "slaPolicy { number }").await;
 
             let before = clocks(&agent, &open_one).await;
-            let dry = json!({ "policy": { "key": "standard" }, "dryRun": true });
+            let dry = json!({ "policy": { "key": "standard" }, "dryRun": true, "idempotencyKey": "apply" });
             let started = admin.done("slaPolicyApply", dry, "operation { id status }").await;
             let looked = result_of(&admin, &started["operation"]).await;
             let figures = (&looked["dryRun"], &looked["tickets"], &looked["changedTickets"]);
@@ -430,7 +430,7 @@ async fn a_policy_is_applied_to_open_tickets_after_a_look_at_what_changes() {
             assert_eq!(resolution["dueAfter"], in_hours(installation, -1));
             assert_eq!(clocks(&agent, &open_one).await, before, "nothing has changed");
 
-            let apply = json!({ "policy": { "key": "standard" } });
+            let mut apply = json!({ "policy": { "key": "standard" }, "idempotencyKey": "apply" });
             let started = admin.done("slaPolicyApply", apply.clone(), "operation { id }").await;
             let done = result_of(&admin, &started["operation"]).await;
             assert_eq!((&done["dryRun"], &done["changes"]), (&json!(false), &looked["changes"]), "what was foreseen");
@@ -442,6 +442,9 @@ async fn a_policy_is_applied_to_open_tickets_after_a_look_at_what_changes() {
             assert_eq!(metrics, [&json!("RESOLUTION")], "the new version promises no response");
             assert_eq!(clock(&clocks(&agent, &closed).await, "RESOLUTION")["policyVersion"], 1);
             assert!(verified(installation, &company).await >= 3);
+            let again = admin.done("slaPolicyApply", apply.clone(), "operation { id }").await;
+            assert_eq!(again["operation"]["id"], started["operation"]["id"], "what was tried has kept no key");
+            apply["idempotencyKey"] = Value::Null;
             let again = admin.done("slaPolicyApply", apply, "operation { id }").await;
             let second = result_of(&admin, &again["operation"]).await;
             assert_eq!(second["changedTickets"], 0, "applying it twice changes nothing");

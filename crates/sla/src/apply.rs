@@ -93,8 +93,9 @@ impl ServiceLevels {
             self.filter_of(ctx, filter).await.map_err(|error| error.within("filter"))?;
         }
         let dry = ctx.mutation.dry_run;
-        // What is not to be is the tickets' change; the operation that tells of it is.
-        let ctx = Ctx { mutation: Mutation { dry_run: false, ..ctx.mutation.clone() }, ..ctx.clone() };
+        // What is not to be is the tickets' change; the operation that tells of it is. It keeps no key: what is done for good later may
+        // come under the same one.
+        let ctx = if dry { ctx.for_mutation(Mutation::default()) } else { ctx.clone() };
         let levels = self.clone();
         let written = self.store().write(&ctx, "slaPolicyApply", move |tx| {
             let (levels, command) = (levels.clone(), command.clone());

@@ -266,8 +266,8 @@ impl Tickets {
         let input: Input = serde_json::from_value(work.input).map_err(Error::internal)?;
         match self.export_slice(objects, system, &row, &input, pages).await? {
             Ok(more) => Ok(more),
-            Err(ending) => {
-                self.access().end_operation(system, row.id(), Err(ending.text())).await?;
+            Err(why) => {
+                self.access().end_operation(system, row.id(), Err(why)).await?;
                 Ok(false)
             }
         }
@@ -280,19 +280,19 @@ impl Tickets {
         row: &Row,
         input: &Input,
         pages: usize,
-    ) -> Result<std::result::Result<bool, Ending>> {
+    ) -> Result<std::result::Result<bool, String>> {
         let (access, operation) = (self.access(), row.id());
         let so_far = self.exported_so_far(system, operation).await?;
         let reading = match self.reading(system, input).await? {
             Ok(reading) => reading,
-            Err(ending) => return Ok(Err(ending)),
+            Err(why) => return Ok(Err(why)),
         };
         let total = match row.get("total").as_int() {
             Some(total) => total,
             None => self.count_to_export(&reading).await?,
         };
         if total > MAX_EXPORTED as i64 {
-            return Ok(Err(Ending::TooMany));
+            return Ok(Err(Ending::TooMany.text()));
         }
         if !access.progress(system, operation, so_far.tickets, Some(total)).await? {
             return Ok(Ok(false));
@@ -309,12 +309,12 @@ impl Tickets {
             }
         }
         // Whoever lost a right while this was read would find in it what they may no longer know.
-        if let Err(ending) = self.reading(system, input).await? {
-            return Ok(Err(ending));
+        if let Err(why) = self.reading(system, input).await? {
+            return Ok(Err(why));
         }
         let progress = so_far.with(&page.bytes, page.tickets, page.last);
         if let Some(ending) = ending(&progress, row.time("createdAt"), system.now()) {
-            return Ok(Err(ending));
+            return Ok(Err(ending.text()));
         }
         if !page.bytes.is_empty() {
             self.keep_part((objects, system), operation, &progress, page.bytes, KEPT).await?;
@@ -337,14 +337,20 @@ impl Tickets {
         Ok(Ok(goes_on))
     }
 
-    /// Whoever started it, with the rights of then, and what they look for.
-    async fn reading(&self, system: &Ctx, input: &Input) -> Result<std::result::Result<(Ctx, Predicate), Ending>> {
-        let Some(ctx) = self.access().acting(system, &input.starter).await? else { return Ok(Err(Ending::Nobody)) };
+    /// Whoever started it, with the rights of then, and what they look for; or why that is no more.
+    async fn reading(&self, system: &Ctx, input: &Input) -> Result<std::result::Result<(Ctx, Predicate), String>> {
+        let Some(ctx) = self.access().acting(system, &input.starter).await? else {
+            return Ok(Err(Ending::Nobody.text()));
+        };
         if *ctx.grants != input.rights {
-            return Ok(Err(Ending::OtherRights));
+            return Ok(Err(Ending::OtherRights.text()));
         }
-        let condition = self.bulk_condition(&ctx, &input.filter).await?;
-        Ok(Ok((ctx, condition)))
+        match self.bulk_condition(&ctx, &input.filter).await {
+            Ok(condition) => Ok(Ok((ctx, condition))),
+            // What was checked when it was started does not hold any more.
+            Err(error @ Error::Refused(_)) => Ok(Err(error.to_string())),
+            Err(other) => Err(other),
+        }
     }
 
     async fn count_to_export(&self, (ctx, condition): &(Ctx, Predicate)) -> Result<i64> {
