@@ -23,6 +23,7 @@ mod document;
 mod hours;
 mod ical;
 mod line;
+mod recurrence;
 mod rule;
 mod steps;
 mod zone;
@@ -34,6 +35,7 @@ pub use compile::{
 };
 pub use document::{CalendarDocument, DayHours, Holiday, Problem, Weekday, WorkingInterval};
 pub use ical::{Imported, MAX_EVENTS, MAX_ICAL_BYTES, Skipped, holidays_from_ical};
+pub use recurrence::{Given, MAX_COUNT, MIN_INTERVAL, Occurrence, Recurrence};
 pub use rule::{MAX_OCCURRENCES, MAX_RULE_TEXT, Rule};
 pub use zone::zone_database_version;
 

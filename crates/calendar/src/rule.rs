@@ -5,7 +5,7 @@
 //! the parts of a rule say for each day of a period (year, month, week or day) whether it belongs, and `BYSETPOS` picks
 //! among those that do. What has no meaning for whole days, and what the standard forbids, is refused.
 
-mod parse;
+pub(crate) mod parse;
 
 use jiff::civil::{Date, Weekday, date};
 
@@ -68,42 +68,59 @@ impl Rule {
     /// # Errors
     /// When there is none, or there are more than [`MAX_OCCURRENCES`].
     pub fn days(&self, first: Date) -> Result<Vec<Date>, String> {
-        let rule = self.filled_in(first);
-        let (begin, last) = (date(FIRST_YEAR, 1, 1), date(LAST_YEAR, 12, 31));
-        let (last, mut left) = match rule.end {
-            End::Never => (last, u32::MAX),
-            End::Count(count) => (last, count),
-            End::Until(until) => (last.min(until), u32::MAX),
+        let begin = date(FIRST_YEAR, 1, 1);
+        let (last, mut left) = match self.end {
+            End::Never => (horizon(), u32::MAX),
+            End::Count(count) => (horizon(), count),
+            End::Until(until) => (horizon().min(until), u32::MAX),
         };
         let mut days = Vec::new();
-        let mut candidates = Vec::new();
-        let mut next = 0;
-        while let Some((from, to)) = rule.period(first, next).filter(|(from, _)| *from <= last && left > 0) {
-            next += 1;
-            candidates.clear();
-            rule.collect(from, to, &mut candidates);
-            rule.pick(&mut candidates);
-            for day in candidates.iter().copied().filter(|day| (first..=last).contains(day)) {
-                if left == 0 {
-                    break;
-                }
-                left -= 1;
-                if day < begin {
-                    continue;
-                }
-                if days.len() == MAX_OCCURRENCES {
-                    return Err(format!(
-                        "the rule gives more than {MAX_OCCURRENCES} days up to {LAST_YEAR}; end it with COUNT or UNTIL, \
-                         or leave weekdays that are always free out of `week`"
-                    ));
-                }
-                days.push(day);
+        for day in self.walk(first, first).take_while(|day| *day <= last) {
+            if left == 0 {
+                break;
             }
+            left -= 1;
+            if day < begin {
+                continue;
+            }
+            if days.len() == MAX_OCCURRENCES {
+                return Err(format!(
+                    "the rule gives more than {MAX_OCCURRENCES} days up to {LAST_YEAR}; end it with COUNT or UNTIL, \
+                     or leave weekdays that are always free out of `week`"
+                ));
+            }
+            days.push(day);
         }
         match days.is_empty() {
             true => Err(format!("the rule gives no day from {first} on, up to {last}")),
             false => Ok(days),
         }
+    }
+
+    /// The days that the rule gives, in order, from about `from` on: the first may be earlier, and is not before `first`. Up to the
+    /// end of the horizon, whatever `COUNT` and `UNTIL` say.
+    pub(crate) fn walk(&self, first: Date, from: Date) -> Days {
+        let rule = self.filled_in(first);
+        let next = rule.period_of(first, from);
+        Days { rule, first, next, ready: Vec::new().into_iter() }
+    }
+
+    /// The number of the last period that begins at `day` or before; 0 when none does.
+    fn period_of(&self, first: Date, day: Date) -> u32 {
+        let begins = |number| self.period(first, number).is_some_and(|(begin, _)| begin <= day);
+        let mut end = 1;
+        while begins(end) && end < 1 << 30 {
+            end *= 2;
+        }
+        let (mut low, mut high) = (0, end);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            match begins(middle) {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        low
     }
 
     /// The rule with what it leaves to its first day.
@@ -224,6 +241,39 @@ impl Rule {
             among(&self.positions, place, count)
         });
     }
+}
+
+/// The days of a rule, one after the other.
+pub(crate) struct Days {
+    rule: Rule,
+    first: Date,
+    /// The number of the next period.
+    next: u32,
+    ready: std::vec::IntoIter<Date>,
+}
+
+impl Iterator for Days {
+    type Item = Date;
+
+    fn next(&mut self) -> Option<Date> {
+        loop {
+            if let Some(day) = self.ready.next() {
+                return Some(day);
+            }
+            let (from, to) = self.rule.period(self.first, self.next).filter(|(from, _)| *from <= horizon())?;
+            self.next += 1;
+            let mut days = Vec::new();
+            self.rule.collect(from, to, &mut days);
+            self.rule.pick(&mut days);
+            days.retain(|day| (self.first..=horizon()).contains(day));
+            self.ready = days.into_iter();
+        }
+    }
+}
+
+/// The last day of the horizon.
+fn horizon() -> Date {
+    date(LAST_YEAR, 12, 31)
 }
 
 /// Whether a number from 1 to `last` is among these, where negative ones count from the end.

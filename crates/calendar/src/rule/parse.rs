@@ -12,12 +12,17 @@ const PARTS: &str = "FREQ, INTERVAL, COUNT, UNTIL, BYMONTH, BYWEEKNO, BYYEARDAY,
 
 /// Reads a rule.
 pub fn rule(text: &str) -> Result<Rule, String> {
+    of_parts(&parts(text)?)
+}
+
+/// The parts of a rule's text, keys and values in capitals; each key is there once.
+pub fn parts(text: &str) -> Result<Vec<(String, String)>, String> {
     if text.len() > MAX_RULE_TEXT {
         return Err(format!("the rule is longer than {MAX_RULE_TEXT} characters"));
     }
     let text = text.trim().to_ascii_uppercase();
     let text = text.strip_prefix("RRULE:").unwrap_or(&text);
-    let mut parts: Vec<(&str, &str)> = Vec::new();
+    let mut parts: Vec<(String, String)> = Vec::new();
     for part in text.split(';') {
         let Some((key, value)) = part.split_once('=').filter(|(_, value)| !value.is_empty()) else {
             return Err(format!(
@@ -27,10 +32,15 @@ pub fn rule(text: &str) -> Result<Rule, String> {
         if parts.iter().any(|(known, _)| *known == key) {
             return Err(format!("`{key}` is there twice"));
         }
-        parts.push((key, value));
+        parts.push((key.to_owned(), value.to_owned()));
     }
+    Ok(parts)
+}
+
+/// The rule that these parts make.
+pub fn of_parts(parts: &[(String, String)]) -> Result<Rule, String> {
     let mut rule = Rule {
-        frequency: frequency(&parts)?,
+        frequency: frequency(parts)?,
         interval: 1,
         end: End::Never,
         months: 0,
@@ -41,7 +51,7 @@ pub fn rule(text: &str) -> Result<Rule, String> {
         positions: Vec::new(),
         week_start: Weekday::Monday,
     };
-    for (key, value) in parts {
+    for (key, value) in parts.iter().map(|(key, value)| (key.as_str(), value.as_str())) {
         match key {
             "FREQ" => {}
             "INTERVAL" => rule.interval = count(key, value)?,
@@ -69,8 +79,8 @@ pub fn rule(text: &str) -> Result<Rule, String> {
     Ok(rule)
 }
 
-fn frequency(parts: &[(&str, &str)]) -> Result<Frequency, String> {
-    let value = parts.iter().find(|(key, _)| *key == "FREQ").map(|(_, value)| *value);
+fn frequency(parts: &[(String, String)]) -> Result<Frequency, String> {
+    let value = parts.iter().find(|(key, _)| *key == "FREQ").map(|(_, value)| value.as_str());
     match value {
         Some("DAILY") => Ok(Frequency::Daily),
         Some("WEEKLY") => Ok(Frequency::Weekly),
@@ -116,12 +126,12 @@ fn sensible(rule: &Rule) -> Result<(), String> {
     }
 }
 
-fn list<T>(value: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+pub fn list<T>(value: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     value.split(',').map(item).collect()
 }
 
 /// A number from 1 up.
-fn count(key: &str, value: &str) -> Result<u32, String> {
+pub fn count(key: &str, value: &str) -> Result<u32, String> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     let number = if digits { value.parse().ok() } else { None };
     number.filter(|number| *number > 0).ok_or_else(|| format!("`{key}={value}`: a whole number from 1 on is expected"))

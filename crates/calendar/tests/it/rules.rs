@@ -1,6 +1,6 @@
 //! Recurrence rules: the standard's own examples, what is refused, and the crate `rrule` as a judge.
 
-use calendar::{Calendar, Holiday, MAX_EXCEPTIONS, MAX_OCCURRENCES, MAX_RULE_TEXT, MAX_RULES, Rule};
+use calendar::{Calendar, Given, Holiday, MAX_EXCEPTIONS, MAX_OCCURRENCES, MAX_RULE_TEXT, MAX_RULES, Recurrence, Rule};
 use jiff::civil::{Date, Weekday, date};
 
 use crate::support::{Random, at, cases, compiled, holiday, minutes, office, seed};
@@ -390,4 +390,66 @@ fn the_judge_reads_rules_the_same_way() {
     }
     assert!(compared > rules / 2, "only {compared} rules gave a day");
     eprintln!("{rules} recurrence rules: 0 differ");
+}
+
+/// A few hours of the day, in any order.
+fn hours(random: &mut Random) -> String {
+    (0..random.range(1..4)).map(|_| random.range(0..24).to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// A rule that speaks of times of the day: without places, of which there would be several a day.
+fn random_times(random: &mut Random) -> String {
+    let mut rule = match random.percent(40) {
+        true => format!("FREQ=HOURLY;INTERVAL={}", random.range(1..40)),
+        false => {
+            random_rule(random).split(';').filter(|part| !part.starts_with("BYSETPOS")).collect::<Vec<_>>().join(";")
+        }
+    };
+    if rule.starts_with("FREQ=HOURLY") && random.percent(50) {
+        rule.push_str(&format!(";BYDAY={}", random.choose(&["MO", "TU,FR", "SA,SU"])));
+    }
+    if random.percent(60) {
+        rule.push_str(&format!(";BYHOUR={}", hours(random)));
+    }
+    if random.percent(40) {
+        rule.push_str(&format!(";BYMINUTE={}", random.range(0..60)));
+    }
+    rule
+}
+
+#[test]
+fn the_judge_reads_times_the_same_way() {
+    let mut compared = 0;
+    let rules = cases() / 300;
+    for number in 0..rules {
+        let mut random = Random::of(seed() ^ (number as u64) << 16);
+        let first = date(random.range(1995..2035), random.range(1..13), random.range(1..29));
+        let start = first.at(random.range(0..24) as i8, random.range(0..60) as i8, 0, 0);
+        let rule = random_times(&mut random);
+        let years = if rule.starts_with("FREQ=HOURLY") { 1 } else { 4 };
+        let until = date(first.year() + years, 6, 15).strftime("%Y%m%d").to_string();
+        let text = format!("DTSTART:{}Z\nRRULE:{rule};UNTIL={until}T000000Z", start.strftime("%Y%m%dT%H%M%S"));
+        let judge: rrule::RRuleSet = text.parse().unwrap_or_else(|problem| panic!("{rule}: {problem}"));
+        let expected: Vec<String> =
+            judge.all(2_000).dates.iter().map(|at| at.format("%Y-%m-%dT%H:%M:%S").to_string()).collect();
+        let given = Given {
+            rule: format!("{rule};UNTIL={until}T000000Z"),
+            starts_at: start.to_string(),
+            time_zone: "UTC".into(),
+        };
+        let found: Vec<String> = match Recurrence::compile(&given) {
+            Ok(recurrence) => {
+                let before = at("1990-01-01T00:00+00:00");
+                recurrence.after(before).take(2_000).map(|found| found.local.to_string()).collect()
+            }
+            Err(problems) => {
+                assert!(problems.iter().all(|problem| problem.message.contains("never gives")), "{rule}: {problems:?}");
+                Vec::new()
+            }
+        };
+        assert_eq!(found, expected, "{rule} from {start}");
+        compared += usize::from(!expected.is_empty());
+    }
+    assert!(compared > rules / 2, "only {compared} rules gave a time");
+    eprintln!("{rules} rules with times: 0 differ");
 }
