@@ -34,6 +34,7 @@ pub mod m0028_attachments;
 pub mod m0030_operation_items;
 pub mod m0031_transfer;
 pub mod m0034_search_scope;
+pub mod m0032_templates;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -73,6 +74,7 @@ pub const ALL: &[SqlMigration] = &[
     m0030_operation_items::MIGRATION,
     m0031_transfer::MIGRATION,
     m0034_search_scope::MIGRATION,
+    m0032_templates::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -16,6 +16,7 @@ mod place;
 mod postgres;
 mod queue;
 mod reactions;
+mod recurring;
 mod replicas;
 mod report;
 mod resume;
@@ -96,6 +97,8 @@ enum Scenario {
     Replicas,
     /// Escalations that are due together, three processes, some killed.
     Escalations,
+    /// Recurring tickets that are due together, the processes killed meanwhile.
+    Recurring,
     /// Reactions of one practice to another, the processes killed meanwhile.
     Reactions,
     /// Bulk changes, within calls and in the background, the server killed meanwhile.
@@ -120,6 +123,7 @@ impl Scenario {
             Scenario::DiskFull => "disk-full",
             Scenario::Replicas => "replicas",
             Scenario::Escalations => "escalations",
+            Scenario::Recurring => "recurring",
             Scenario::Reactions => "reactions",
             Scenario::Bulk => "bulk",
             Scenario::Transfer => "transfer",
@@ -150,6 +154,7 @@ impl Scenario {
             Scenario::DiskFull => disk::disk_full(run).boxed_local(),
             Scenario::Replicas => replicas::replicas(run).boxed_local(),
             Scenario::Escalations => escalations::escalations(run).boxed_local(),
+            Scenario::Recurring => recurring::recurring(run).boxed_local(),
             Scenario::Reactions => reactions::reactions(run).boxed_local(),
             Scenario::Bulk => bulk::bulk(run).boxed_local(),
             Scenario::Transfer => transfer::transfer(run).boxed_local(),

@@ -167,6 +167,16 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
         }
         filters.push(by.done("savedFilterCreate", input, "savedFilter { id }").await["savedFilter"]["id"].take());
     }
+    let template = json!({
+        "key": "backup", "name": "Backup", "description": "At night.", "kind": "INCIDENT", "values": { "title": "Look" },
+        "tasks": [{ "title": "Look" }],
+    });
+    let template = admin.done("ticketTemplateCreate", template, "template { id }").await["template"]["id"].take();
+    let recurring = json!({
+        "name": "Backup", "template": { "id": template }, "rule": "FREQ=DAILY", "startsAt": "2026-01-06T08:00",
+        "timeZone": "UTC", "requester": { "email": company.requester.email },
+    });
+    let recurring = admin.done("recurringTicketCreate", recurring, "recurringTicket { id }").await;
     let account = admin
         .done("serviceAccountCreate", json!({ "name": "Bot", "roles": [{ "role": "agent" }] }), "serviceAccount { id }")
         .await;
@@ -209,6 +219,8 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("SavedFilter", "the agent's own", id(&filters[0])),
             ("SavedFilter", "shared with team network", id(&filters[1])),
             ("SavedFilter", "shared with everybody", id(&filters[2])),
+            ("TicketTemplate", "of incidents", id(&template)),
+            ("RecurringTicket", "of the template", id(&recurring["recurringTicket"]["id"])),
         ],
         personas: vec![
             ("requester", requester),

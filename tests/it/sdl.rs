@@ -58,6 +58,9 @@ const RECORDS: &[(&str, &str)] = &[
     ("TimeEntry", "timeEntry"),
     ("Operation", "operation"),
     ("TicketBulkItem", "operationItem"),
+    ("TicketTemplate", "ticketTemplate"),
+    ("RecurringTicket", "recurringTicket"),
+    ("RecurringTicketRun", "recurringTicketRun"),
 ];
 
 /// Fields that no catalogue field stands behind, each with what decides who may read it. The list can only shrink.
@@ -162,6 +165,10 @@ const COMPUTED: &[(&str, &str)] = &[
     ("Operation.progress", "computed from the row, for whoever sees the operation"),
     ("Operation.results", "rows of `operationItem`, by its row rule"),
     ("TicketBulkItem.ticket", "rows of tickets, by their row rule"),
+    ("TicketTemplate.values", "the field `document`, for whoever sees the template"),
+    ("TicketTemplate.tasks", "the field `document`, for whoever sees the template"),
+    ("RecurringTicket.upcoming", "computed from the row, for whoever sees the recurring ticket"),
+    ("RecurringTicket.runs", "rows of `recurringTicketRun`, by its row rule"),
 ];
 
 /// Filter fields that name no field: they combine, or are relative to the viewer.
@@ -310,6 +317,9 @@ fn every_object_type_is_known() {
         "TicketBulkSummary",
         "TicketExport",
         "TicketImport",
+        "TicketTemplateValues",
+        "TicketTemplateTask",
+        "RecurringRunPreview",
     ];
     for (name, found) in &schema.types {
         let ExtendedType::Object(object) = found else { continue };
@@ -362,6 +372,8 @@ fn every_filter_and_every_order_has_a_policy() {
         ("ServiceReviewFilter", "serviceReview"),
         ("ServiceImprovementFilter", "serviceImprovement"),
         ("LabourRateFilter", "labourRate"),
+        ("TicketTemplateFilter", "ticketTemplate"),
+        ("RecurringTicketFilter", "recurringTicket"),
     ];
     for (filter, name) in filters {
         for field in comparisons(&schema, filter) {
@@ -454,6 +466,8 @@ fn every_filter_and_every_order_has_a_policy() {
         ("ServiceReviewOrderField", "serviceReview"),
         ("ServiceImprovementOrderField", "serviceImprovement"),
         ("LabourRateOrderField", "labourRate"),
+        ("TicketTemplateOrderField", "ticketTemplate"),
+        ("RecurringTicketOrderField", "recurringTicket"),
     ] {
         let Some(ExtendedType::Enum(found)) = schema.types.get(order) else { panic!("{order} is no enum") };
         // A custom field is ordered by as its document may be read.

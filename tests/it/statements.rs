@@ -287,3 +287,57 @@ async fn the_past_of_a_ticket_is_read_by_pages_of_its_events() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn templates_and_recurring_tickets_are_bounded() {
+    each_engine(async |installation, company| {
+        let lead = installation.client(&company.lead.token);
+        let values = json!({ "title": "Check", "category": "vpn", "team": { "slug": "network" }, "assignee": { "email": company.agent.email } });
+        let list = "{ recurringTickets(first: 50) { nodes { name upcoming(first: 20) { at } setUpBy { name } \
+                    template { key values { team { slug } category { key } assignee { name } customFields { key } } tasks { team { slug } } } \
+                    runs(last: 5) { nodes { status ticket { number } } } } } ticketTemplates(first: 50) { nodes { key values { team { slug } } } } }";
+        let mut counts = Vec::new();
+        for more in [2, 10] {
+            for number in 0..more {
+                let (key, tasks) = (format!("t{more}-{number}"), json!([{ "title": "A", "team": { "slug": "network" } }]));
+                let template = json!({ "key": key, "name": "T", "kind": "INCIDENT", "values": values, "tasks": tasks });
+                lead.done("ticketTemplateCreate", template, "template { id }").await;
+                let recurring = json!({ "name": key, "template": { "key": key }, "rule": "FREQ=DAILY", "startsAt": "2026-01-06T08:00", "timeZone": "UTC" });
+                let id = lead.done("recurringTicketCreate", recurring, "recurringTicket { id }").await["recurringTicket"]["id"].take();
+                installation.clock.advance(chrono::Duration::days(2));
+                let uuid = kernel::Id::parse(id.as_str().expect("an id")).expect("an id").uuid;
+                let system = installation.platform().access.system_ctx(company.tenant, "tests");
+                let payload = json!({ "recurringTicket": uuid.to_string() });
+                installation.platform().tickets.run_recurring(&system, &payload, false).await.expect("it runs");
+            }
+            let (count, data) = statements(installation, &lead, list, json!({})).await;
+            assert!(data["recurringTickets"]["nodes"].as_array().map(Vec::len) >= Some(more));
+            assert!(data["recurringTickets"]["nodes"][0]["runs"]["nodes"].as_array().map(Vec::len) >= Some(1), "{data}");
+            counts.push(count);
+        }
+        assert_eq!(counts[0], counts[1], "the number of recurring tickets and templates makes no difference");
+        assert!(counts[0] <= 10, "{counts:?}");
+        let mut figures = Vec::new();
+        for (mutation, input, selection, bound) in [
+            ("ticketTemplateCreate", json!({ "key": "new", "name": "T", "kind": "INCIDENT", "values": values }), "template { id }", 12),
+            ("ticketCreateFromTemplate", json!({ "template": { "key": "new" } }), "ticket { number }", 14),
+            ("ticketCreateFromTemplate", json!({ "template": { "key": "t2-0" } }), "ticket { number }", 22),
+            (
+                "recurringTicketCreate",
+                json!({ "name": "N", "template": { "key": "new" }, "rule": "FREQ=DAILY", "startsAt": "2026-01-06T08:00", "timeZone": "UTC" }),
+                "recurringTicket { id }",
+                24,
+            ),
+        ] {
+            let text = document(mutation, selection);
+            let (count, data) = statements(installation, &lead, &text, json!({ "input": input })).await;
+            assert_eq!(data[mutation]["userErrors"], json!([]), "{mutation}");
+            figures.push((mutation, count, bound));
+        }
+        println!("{:?}: statements of templates and recurring tickets {counts:?} {figures:?}", installation.engine);
+        for (mutation, count, bound) in &figures {
+            assert!(count <= bound, "{mutation} took {count} statements; at most {bound} are fine: {figures:?}");
+        }
+    })
+    .await;
+}

@@ -45,7 +45,7 @@ pub use commands::{
 };
 pub use error::unauthenticated;
 pub use fields::{ACTOR, RECORDS, ROLE, TEAM};
-pub use managed::{Managed, of_key, of_type, reference};
+pub use managed::{Managed, of_key, of_type, read_back, reference, written_down};
 pub use model::{Account, ApiToken, Changed, HeldRole, IssuedToken, SignedIn, Team, Tenant};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PASSWORD_QUEUE, PASSWORD_WORKERS, PasswordCost};
 pub use refresh::REFRESH_PREFIX;

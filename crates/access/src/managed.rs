@@ -5,8 +5,8 @@
 //! taken out of use.
 
 use kernel::{Ctx, Id, Result, UserError};
-use predicate::{Predicate, RecordType, RelationKind, Value};
-use serde_json::Value as Json;
+use predicate::{FieldType, Policy, Predicate, RecordType, RelationKind, Value};
+use serde_json::{Value as Json, json};
 use store::query::{self, Row};
 use store::{Audience, Change, ConnectionTrait, NewEvent, RecordRef, Tx, Written};
 
@@ -67,6 +67,25 @@ impl Access {
     }
 }
 
+/// What a record was, in full: for the event that tells of its end, from which a replay of that write answers.
+pub fn written_down(row: &Row) -> Json {
+    row.fields().iter().map(|(name, value)| ((*name).to_owned(), value.to_json())).collect()
+}
+
+/// The record that was [`written_down`].
+pub fn read_back(record: &'static RecordType, was: &Json) -> Row {
+    let was = |name: &str| was.get(name).unwrap_or(&Json::Null);
+    let fields = record.all_fields().map(|field| {
+        let value = match field.kind {
+            // A document that was not given is written as null, and is there.
+            FieldType::Json => Some(Value::Json(was(field.name).clone())),
+            _ => Value::from_json(&field.kind, was(field.name)),
+        };
+        (field.name, value.unwrap_or(Value::Null))
+    });
+    Row::new(record, fields.collect())
+}
+
 /// A record and what the log calls it.
 #[derive(Clone, Copy)]
 pub struct Managed {
@@ -118,7 +137,7 @@ impl Managed {
         ]);
         let row = Row::new(self.record, fields);
         query::insert_unique_in(tx, ctx.tenant, self.record, &row).await?;
-        let changes = told.iter().filter(|(_, value)| !value.is_null());
+        let changes = told.iter().filter(|(name, value)| !value.is_null() && self.tells(name));
         let changes = changes.map(|(name, value)| self.change(name, &Value::Null, value)).collect();
         tx.emit(self.event(event, &row, changes, Json::Null));
         self.answers(tx, &row);
@@ -144,10 +163,33 @@ impl Managed {
         if !query::update_in(tx, tenant, self.record, row.id(), Some(version), &values).await? {
             return Err(tx.retry());
         }
-        let changes = changed.iter().map(|(name, value)| self.change(name, before.get(name), value)).collect();
+        let changes = changed.iter().filter(|(name, _)| self.tells(name));
+        let changes = changes.map(|(name, value)| self.change(name, before.get(name), value)).collect();
         tx.emit(self.event(event, &row, changes, Json::Null));
         self.answers(tx, &row);
         Ok(row)
+    }
+
+    /// Deletes a record, with its event, provided that nobody was faster. The event holds what it was.
+    ///
+    /// # Errors
+    /// A lost race is run again; database errors.
+    pub async fn delete_in(self, tx: &mut Tx, event: &'static str, row: &Row) -> Result<()> {
+        let tenant = tx.ctx().tenant;
+        if !query::hold_in(tx, tenant, self.record, row.id(), Self::version(row)).await? {
+            return Err(tx.retry());
+        }
+        if query::delete_in(&*tx, tenant, self.record, &[("id", row.id())]).await? == 0 {
+            return Err(tx.retry());
+        }
+        tx.emit(self.event(event, row, Vec::new(), json!({ "was": written_down(row) })));
+        self.answers(tx, row);
+        Ok(())
+    }
+
+    /// What nobody reads is told to nobody.
+    fn tells(self, field: &str) -> bool {
+        self.record.field(field).is_none_or(|field| field.read != Policy::Never)
     }
 
     /// One field before and after; references as the ids that clients know.
@@ -168,6 +210,7 @@ impl Managed {
             "calendar" => kernel::id::prefix::CALENDAR,
             "serviceAgreement" => kernel::id::prefix::SERVICE_AGREEMENT,
             "serviceReview" => kernel::id::prefix::SERVICE_REVIEW,
+            "ticketTemplate" => kernel::id::prefix::TICKET_TEMPLATE,
             _ => return None,
         })
     }

@@ -55,6 +55,10 @@ permissions! {
     CANNED_RESPONSE_READ = "cannedResponse.read",
     /// Create and change canned responses.
     CANNED_RESPONSE_MANAGE = "cannedResponse.manage",
+    /// See ticket templates and recurring tickets.
+    TEMPLATE_READ = "template.read",
+    /// Create, change and delete ticket templates and recurring tickets.
+    TEMPLATE_MANAGE = "template.manage",
     /// Set a ticket's priority against the matrix.
     TICKET_OVERRIDE_PRIORITY = "ticket.overridePriority",
     /// Ask for the approval of a ticket, and withdraw what was asked.
@@ -201,6 +205,7 @@ static AGENT_ROLE: BuiltInRole = BuiltInRole {
         (AGREEMENT_READ, Scope::Tenant),
         (PROBLEM_MANAGE, Scope::Tenant),
         (CANNED_RESPONSE_READ, Scope::Tenant),
+        (TEMPLATE_READ, Scope::Tenant),
         (TIME_RECORD, Scope::Team),
     ],
 };
@@ -217,6 +222,7 @@ static TEAM_LEAD_ROLE: BuiltInRole = BuiltInRole {
         (COMMENT_REDACT, Scope::Team),
         (ATTACHMENT_REMOVE, Scope::Team),
         (CANNED_RESPONSE_MANAGE, Scope::Tenant),
+        (TEMPLATE_MANAGE, Scope::Tenant),
         (INCIDENT_MANAGE_MAJOR, Scope::Tenant),
         (TEAM_MANAGE, Scope::Team),
         (FILTER_SHARE, Scope::Team),
@@ -244,7 +250,9 @@ static ADMINISTRATOR_ROLE: BuiltInRole = BuiltInRole {
         (ATTACHMENT_REMOVE, Scope::Tenant),
         (ATTACHMENT_SCAN, Scope::Tenant),
         (CANNED_RESPONSE_READ, Scope::Tenant),
+        (TEMPLATE_READ, Scope::Tenant),
         (CANNED_RESPONSE_MANAGE, Scope::Tenant),
+        (TEMPLATE_MANAGE, Scope::Tenant),
         (TICKET_OVERRIDE_PRIORITY, Scope::Tenant),
         (APPROVAL_START, Scope::Tenant),
         (APPROVAL_DECIDE_ON_BEHALF, Scope::Tenant),
@@ -283,6 +291,7 @@ static AUDITOR_ROLE: BuiltInRole = BuiltInRole {
         (CONFIGURATION_READ, Scope::Tenant),
         (AGREEMENT_READ, Scope::Tenant),
         (CANNED_RESPONSE_READ, Scope::Tenant),
+        (TEMPLATE_READ, Scope::Tenant),
         (COST_READ, Scope::Tenant),
         (RATE_READ, Scope::Tenant),
     ],

@@ -9,6 +9,7 @@ mod files;
 mod major_incident;
 mod problems;
 mod service_levels;
+mod templates;
 mod time;
 
 use access::{
@@ -241,6 +242,7 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     time::load(platform, &ctx).await?;
     files::load(platform, &ctx).await?;
     bulk::load(platform, &ctx).await?;
+    templates::load(platform, &ctx).await?;
     Ok(tenant)
 }
 

@@ -30,7 +30,9 @@ use sla::fields::{CALENDAR, SLA_POLICY};
 use store::query::{Count, Row};
 use ticket::approval::fields::APPROVAL;
 use ticket::fields::{ATTACHMENT, CATEGORY, COMMENT, TICKET};
+use ticket::recurring::fields::RECURRING_TICKET;
 use ticket::statistics::Work;
+use ticket::template::fields::TICKET_TEMPLATE;
 use ticket::time::fields::{LABOUR_RATE, TIME_ENTRY};
 
 use crate::context::current;
@@ -372,6 +374,36 @@ pub async fn labour_rate(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<O
     Loaders::one(ctx, LabourRateKey(id)).await
 }
 
+/// A ticket template by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn ticket_template(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, TemplateKey(id)).await
+}
+
+/// A recurring ticket by its id.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn recurring_ticket(ctx: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Row>> {
+    Loaders::one(ctx, RecurringKey(id)).await
+}
+
+/// The first or last `limit` runs of a recurring ticket, in the order of the times at which they were due.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn recurring_runs(
+    ctx: &Context<'_>,
+    recurring: Uuid,
+    direction: PageDirection,
+    limit: u32,
+) -> async_graphql::Result<Vec<Row>> {
+    let key = RunsKey { recurring, newest: direction == PageDirection::Backward, limit };
+    Ok(Loaders::one(ctx, key).await?.unwrap_or_default())
+}
+
 /// The first or last `limit` time entries of a ticket, in the order in which they were written down, with their users.
 ///
 /// # Errors
@@ -653,6 +685,8 @@ by_id!(CommentKey, &COMMENT, &["author"]);
 by_id!(AttachmentKey, &ATTACHMENT, &["attachedBy"]);
 by_id!(TimeEntryKey, &TIME_ENTRY, &["user"]);
 by_id!(LabourRateKey, &LABOUR_RATE, &[]);
+by_id!(TemplateKey, &TICKET_TEMPLATE, &[]);
+by_id!(RecurringKey, &RECURRING_TICKET, &[]);
 
 /// Declares a key that is the id of what the values belong to, and how those of many are read.
 macro_rules! belonging {
@@ -824,6 +858,29 @@ impl Loader<TimeEntriesKey> for Batch {
             let rows = self.platform.tickets.time_entries_of(&self.ctx()?, &tickets, direction, limit).await?;
             let groups = by_ticket(rows).into_iter();
             answer.extend(groups.map(|(ticket, rows)| (TimeEntriesKey { ticket, newest, limit }, rows)));
+        }
+        Ok(answer)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct RunsKey {
+    recurring: Uuid,
+    newest: bool,
+    limit: u32,
+}
+
+impl Loader<RunsKey> for Batch {
+    type Value = Vec<Row>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[RunsKey]) -> Result<HashMap<RunsKey, Vec<Row>>> {
+        let mut answer = HashMap::new();
+        for ((newest, limit), parents) in grouped(keys.iter().map(|key| ((key.newest, key.limit), key.recurring))) {
+            let direction = if newest { PageDirection::Backward } else { PageDirection::Forward };
+            let rows = self.platform.tickets.recurring_runs_of(&self.ctx()?, &parents, direction, limit).await?;
+            let groups = by_field("recurringTicket", rows).into_iter();
+            answer.extend(groups.map(|(recurring, rows)| (RunsKey { recurring, newest, limit }, rows)));
         }
         Ok(answer)
     }

@@ -21,7 +21,7 @@ use store::{Job, JobHandlers, JobOutcome, Store, sweep_again};
 use ticket::approval::{self, delegation};
 use ticket::attachment::upload;
 use ticket::kind::Kinds;
-use ticket::{TaskRules, Tickets, bulk, search, timer, transfer, workflow};
+use ticket::{TaskRules, Tickets, bulk, recurring, search, timer, transfer, workflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -191,6 +191,7 @@ impl Platform {
         let (reminding, telling) = (self.clone(), self.clone());
         let (reviewing, indexing, changing, following) = (self.clone(), self.clone(), self.clone(), self.follower());
         let (collecting, exporting, importing) = (self.clone(), self.clone(), self.clone());
+        let recurring = self.clone();
         JobHandlers::new()
             .forgetting(access::events::TRANSIENT_SUBJECTS)
             .recurring(access::SWEEP_SESSIONS, move |store, _| {
@@ -295,6 +296,17 @@ impl Platform {
                     let (ctx, tickets) = (platform.access.system_ctx(job.tenant, transfer::EXPORT), &platform.tickets);
                     let run = tickets.run_export(&platform.files.objects, &ctx, &job.payload);
                     in_slices(&store, &job, run, tickets.give_up_export(&ctx, &job.payload)).await
+                }
+            })
+            .on(recurring::RUN, move |store, job| {
+                let platform = recurring.clone();
+                async move {
+                    let ctx = platform.access.system_ctx(job.tenant, recurring::RUN);
+                    let at_last = job.attempt.unsigned_abs() >= store.limits().job_attempts;
+                    match platform.tickets.run_recurring(&ctx, &job.payload, at_last).await? {
+                        true => Ok(JobOutcome::Again(store.clock().now())),
+                        false => Ok(JobOutcome::Done),
+                    }
                 }
             })
             .on(simulate::SIMULATE, move |_, job| {

@@ -55,11 +55,13 @@ use crate::tickets::mutations::TicketMutations;
 use crate::tickets::past::PastQueries;
 use crate::tickets::queries::TicketQueries;
 use crate::tickets::recurrence::RecurrenceQueries;
+use crate::tickets::recurring_tickets::{RecurringTicket, RecurringTicketMutations, RecurringTicketQueries};
 use crate::tickets::saved_filters::{SavedFilter, SavedFilterMutations, SavedFilterQueries};
 use crate::tickets::settings::SettingsMutations;
 use crate::tickets::statistics::StatisticsQueries;
 use crate::tickets::subscriptions::TicketSubscriptions;
 use crate::tickets::transfer::TransferMutations;
+use crate::tickets::templates::{TicketTemplate, TicketTemplateMutations, TicketTemplateQueries};
 use crate::tickets::types::{Category, Ticket};
 use crate::time::mutations::TimeMutations;
 use crate::time::rates::{LabourRateMutations, LabourRateQueries};
@@ -97,6 +99,8 @@ pub struct Query(
     SearchQueries,
     LabourRateQueries,
     FileQueries,
+    TicketTemplateQueries,
+    RecurringTicketQueries,
 );
 
 /// Writes. Each takes one `input` and answers what was recorded and what the user can mend.
@@ -128,6 +132,8 @@ pub struct Mutation(
     BulkMutations,
     TransferMutations,
     OperationMutations,
+    TicketTemplateMutations,
+    RecurringTicketMutations,
 );
 
 /// Streams, over WebSocket (`graphql-transport-ws`) or Server-Sent Events.
@@ -210,6 +216,10 @@ pub enum Node {
     Operation(Operation),
     /// One ticket of a bulk change.
     TicketBulkItem(TicketBulkItem),
+    /// What tickets of a sort have in common.
+    TicketTemplate(TicketTemplate),
+    /// A ticket that is created again and again.
+    RecurringTicket(RecurringTicket),
 }
 
 /// What the server tells of itself.
@@ -427,6 +437,12 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
         prefix::ATTACHMENT => {
             loaders::attachment(ctx, id.uuid).await?.map(|row| Node::Attachment(Attachment::from_row(row)))
         }
+        prefix::TICKET_TEMPLATE => {
+            loaders::ticket_template(ctx, id.uuid).await?.map(|row| Node::TicketTemplate(TicketTemplate::from_row(row)))
+        }
+        prefix::RECURRING_TICKET => loaders::recurring_ticket(ctx, id.uuid)
+            .await?
+            .map(|row| Node::RecurringTicket(RecurringTicket::from_row(row))),
         prefix::CANNED_RESPONSE => {
             let found = platform(ctx).tickets.canned_response_by_id(&viewer(ctx)?, id.uuid).await?;
             found.map(|row| Node::CannedResponse(CannedResponse::from_row(row)))

@@ -63,6 +63,10 @@ pub mod prefix {
     pub const COMMENT: &str = "com";
     /// Canned response.
     pub const CANNED_RESPONSE: &str = "can";
+    /// Ticket template.
+    pub const TICKET_TEMPLATE: &str = "tpl";
+    /// Recurring ticket.
+    pub const RECURRING_TICKET: &str = "rec";
     /// Approval.
     pub const APPROVAL: &str = "apr";
     /// Step of an approval.
@@ -132,6 +136,8 @@ pub mod prefix {
         TASK,
         COMMENT,
         CANNED_RESPONSE,
+        TICKET_TEMPLATE,
+        RECURRING_TICKET,
         EVENT,
         WORKFLOW,
         SERVICE,

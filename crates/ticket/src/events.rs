@@ -73,6 +73,27 @@ pub const LABOUR_RATE_CREATED: &str = "LabourRateCreated";
 /// A labour rate changed.
 pub const LABOUR_RATE_UPDATED: &str = "LabourRateUpdated";
 
+/// A ticket template was added.
+pub const TEMPLATE_CREATED: &str = "TicketTemplateCreated";
+/// A ticket template changed.
+pub const TEMPLATE_UPDATED: &str = "TicketTemplateUpdated";
+/// A ticket template was deleted.
+pub const TEMPLATE_DELETED: &str = "TicketTemplateDeleted";
+/// A recurring ticket was set up.
+pub const RECURRING_CREATED: &str = "RecurringTicketCreated";
+/// A recurring ticket changed.
+pub const RECURRING_UPDATED: &str = "RecurringTicketUpdated";
+/// A recurring ticket was deleted.
+pub const RECURRING_DELETED: &str = "RecurringTicketDeleted";
+/// Runs of a recurring ticket were left out, because they were due too long ago.
+pub const RUNS_SKIPPED: &str = "RecurringTicketRunsSkipped";
+/// A run of a recurring ticket could not create its ticket.
+pub const RUN_FAILED: &str = "RecurringTicketRunFailed";
+
+/// What the log calls ticket templates.
+pub const SUBJECT_TEMPLATE: &str = "ticketTemplate";
+/// What the log calls recurring tickets.
+pub const SUBJECT_RECURRING: &str = "recurringTicket";
 /// What the log calls labour rates.
 pub const SUBJECT_LABOUR_RATE: &str = "labourRate";
 

@@ -9,7 +9,9 @@ use crate::model::{
     CommentVisibility, Impact, ItemLink, LinkType, Priority, SlaState, StateCategory, TicketKind, Urgency,
     WaitingReason,
 };
+use crate::recurring::fields::{RECURRING_TICKET, RECURRING_TICKET_RUN};
 use crate::saved_filter::Sharing;
+use crate::template::fields::TICKET_TEMPLATE;
 use crate::time::fields::{LABOUR_RATE, READ_COST, TIME_ENTRY};
 use crate::transfer::part::EXPORT_PART;
 use Policy::{Always, Never, When};
@@ -624,4 +626,7 @@ pub static ALL: &[&RecordType] = &[
     &SAVED_FILTER,
     &LABOUR_RATE,
     &TIME_ENTRY,
+    &TICKET_TEMPLATE,
+    &RECURRING_TICKET,
+    &RECURRING_TICKET_RUN,
 ];

@@ -10,7 +10,7 @@
 //!
 //! **Events**: see [`events`]. **Permissions**: `ticket.read`, `ticket.internal`, `ticket.create`, `ticket.createOnBehalf`,
 //! `ticket.update`, `ticket.assign`, `ticket.transition`, `ticket.reopen`, `ticket.cancel`, `ticket.comment`,
-//! `ticket.overridePriority`, `time.record`, `time.manage`, `cost.read`, `rate.read`, `rate.manage`, `approval.start`, `approval.decideOnBehalf`, `filter.share`, `settings.manage`.
+//! `ticket.overridePriority`, `time.record`, `time.manage`, `cost.read`, `rate.read`, `rate.manage`, `approval.start`, `approval.decideOnBehalf`, `filter.share`, `template.read`, `template.manage`, `settings.manage`.
 
 pub mod affected;
 pub mod approval;
@@ -40,11 +40,13 @@ pub mod plan;
 pub mod priority;
 pub mod queries;
 pub mod recurrence;
+pub mod recurring;
 pub mod saved_filter;
 pub mod search;
 pub mod service;
 pub mod statistics;
 pub mod task;
+pub mod template;
 pub mod time;
 pub mod timer;
 pub mod transfer;

@@ -8,7 +8,7 @@ use access::permission::FILTER_SHARE;
 use kernel::error::Problems;
 use kernel::words;
 use kernel::{ActorKind, Ctx, Id, Patch, Result, UserError, Uuid, id};
-use predicate::{FieldType, Path, Policy, Predicate, Rule, Test, Use, Value};
+use predicate::{Path, Policy, Predicate, Rule, Test, Use, Value};
 use serde_json::{Value as Json, json};
 use store::query::{self, Count, Row};
 use store::{Audience, Change, NewEvent, RecordRef, Tx, Written};
@@ -375,16 +375,7 @@ fn reference(row: &Row) -> RecordRef {
 
 /// The saved filter that such an event tells of.
 fn deleted(payload: &Json) -> Row {
-    let was = |name: &str| payload.get("was").and_then(|was| was.get(name)).unwrap_or(&Json::Null);
-    let fields = SAVED_FILTER.all_fields().map(|field| {
-        let value = match field.kind {
-            // An order that was not given is written as null, and is there.
-            FieldType::Json => Some(Value::Json(was(field.name).clone())),
-            _ => Value::from_json(&field.kind, was(field.name)),
-        };
-        (field.name, value.unwrap_or(Value::Null))
-    });
-    Row::new(&SAVED_FILTER, fields.collect())
+    access::read_back(&SAVED_FILTER, payload.get("was").unwrap_or(&Json::Null))
 }
 
 fn tell(tx: &mut Tx, kind: &'static str, row: &Row, before: Option<&Row>) {
@@ -397,7 +388,7 @@ fn tell(tx: &mut Tx, kind: &'static str, row: &Row, before: Option<&Row>) {
     let changes: Vec<_> = changes.filter(|change| change.before != change.after).collect();
     let mut payload = json!({ "name": row.text("name") });
     if kind == DELETED {
-        payload["was"] = row.fields().iter().map(|(name, value)| ((*name).to_owned(), value.to_json())).collect();
+        payload["was"] = access::written_down(row);
     }
     tx.answers_with(reference(row));
     tx.emit(NewEvent {

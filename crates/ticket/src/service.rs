@@ -3,12 +3,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use access::Access;
+use access::{Access, Changed, Managed};
 use configuration::Configuration;
 use futures_util::future::BoxFuture;
 use kernel::{Ctx, Error, Id, Result, UserError, Uuid};
 use moka::sync::Cache;
 use predicate::{Predicate, RecordType, masked_value};
+use serde_json::Value as Json;
 use store::query::{self, Row};
 use store::{Along, Event, Store, Tx, Written};
 
@@ -183,6 +184,30 @@ impl Tickets {
         }
     }
 
+    /// What a deletion answers: its own work, or what the earlier call with the same key has deleted, which is nowhere but in its event.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for what the viewer may no longer see; database errors.
+    pub(crate) async fn answer_deleted(
+        &self,
+        ctx: &Ctx,
+        written: Written<Row>,
+        kind: Managed,
+        event: &str,
+    ) -> Result<Changed<Row>> {
+        let events = self.events_of(ctx, &written).await?;
+        let record = match written {
+            Written::Fresh { value, .. } => Some(value),
+            Written::Replayed { .. } => {
+                let told = events.iter().find(|told| told.kind == event);
+                told.map(|told| access::read_back(kind.record, told.payload.get("was").unwrap_or(&Json::Null)))
+            }
+        };
+        let record = record.and_then(|row| self.masked(ctx, row));
+        let record = record.ok_or_else(|| UserError::not_found([] as [&str; 0], "what was deleted"))?;
+        Ok(Changed { record, events })
+    }
+
     /// A row as the viewer may read it; `None` when they may not see it at all.
     pub fn masked(&self, ctx: &Ctx, row: Row) -> Option<Row> {
         let visible = self.access().visible(ctx);
@@ -236,6 +261,23 @@ impl Tickets {
         let visible = access::visibility::everything(self.access().catalogue());
         let counts = query::count_many(tx, &self.access().scoped(&ctx, &visible), record, conditions).await?;
         Ok(counts.into_iter().map(|count| count.total).collect())
+    }
+
+    /// Rows of the tenant, whoever may see them: for counting and for what follows from a write by itself.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub(crate) async fn unscoped_in(
+        &self,
+        tx: &Tx,
+        record: &'static RecordType,
+        condition: Predicate,
+        relations: &[&'static str],
+        limit: usize,
+    ) -> Result<Vec<Row>> {
+        let everything = access::visibility::everything(self.access().catalogue());
+        let scoped = self.access().scoped(tx.ctx(), &everything);
+        query::all(tx, &scoped, record, &condition, relations, limit as u64).await
     }
 
     /// The ticket that a record belongs to, which was read with its relation `ticket`.

@@ -113,6 +113,19 @@ pub(crate) async fn hold_tickets_in(tx: &Tx, tickets: &[Uuid]) -> Result<bool> {
     Ok(true)
 }
 
+/// Forgets the runs of a recurring ticket that were due before an instant.
+pub(crate) async fn delete_runs_before_in(tx: &Tx, recurring: Uuid, before: kernel::Timestamp) -> Result<()> {
+    let column = |name: &'static str| Expr::col(Alias::new(name));
+    let mut delete = Query::delete();
+    delete
+        .from_table(Alias::new("recurring_ticket_run"))
+        .and_where(column("tenant_id").eq(tx.ctx().tenant))
+        .and_where(column("recurring_ticket_id").eq(recurring))
+        .and_where(column("due_at").lt(before));
+    tx.execute(&delete).await.db()?;
+    Ok(())
+}
+
 /// Notes that these votes on approvals are not required any more: one statement, however many there are.
 pub(crate) async fn release_votes_in(connection: &impl ConnectionTrait, tenant: Uuid, votes: &[Uuid]) -> Result<()> {
     if votes.is_empty() {

@@ -316,7 +316,7 @@ impl Tickets {
         Ok(())
     }
 
-    fn require_update(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
+    pub(crate) fn require_update(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
         let policy = Policy::When(Rule::Permission(TICKET_UPDATE));
         match self.access().allows(ctx, edit.rules.record(), &policy, &edit.before) {
             true => Ok(()),
@@ -587,20 +587,6 @@ impl Tickets {
             dependent.save_in(tx, self.access(), events::UPDATED, Json::Null).await?;
         }
         Ok(())
-    }
-
-    /// Rows of the tenant, whoever may see them: for counting and for what follows from a write by itself.
-    async fn unscoped_in(
-        &self,
-        tx: &Tx,
-        record: &'static RecordType,
-        condition: Predicate,
-        relations: &[&'static str],
-        limit: usize,
-    ) -> Result<Vec<Row>> {
-        let everything = access::visibility::everything(self.access().catalogue());
-        let scoped = self.access().scoped(tx.ctx(), &everything);
-        query::all(tx, &scoped, record, &condition, relations, limit as u64).await
     }
 }
 

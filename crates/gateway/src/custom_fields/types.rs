@@ -293,11 +293,26 @@ pub async fn of_ticket(ctx: &Context<'_>, ticket: &Row, keys: Option<Vec<String>
     if [domain::DOCUMENT, domain::INTERNAL_DOCUMENT].iter().all(|document| ticket.get(document).is_null()) {
         return Ok(Vec::new());
     }
+    let wanted = |field: &domain::CustomField| keys.as_ref().is_none_or(|keys| keys.contains(&field.key));
+    of(ctx, |field| field.value_on(ticket).filter(|_| wanted(field)).cloned()).await
+}
+
+/// The values that a template gives, by position and key of their fields.
+///
+/// # Errors
+/// Database errors.
+pub async fn of_template(ctx: &Context<'_>, values: &serde_json::Map<String, Raw>) -> Result<Vec<CustomFieldValue>> {
+    match values.is_empty() {
+        true => Ok(Vec::new()),
+        false => of(ctx, |field| values.get(&field.key).cloned()).await,
+    }
+}
+
+async fn of(ctx: &Context<'_>, value: impl Fn(&domain::CustomField) -> Option<Raw>) -> Result<Vec<CustomFieldValue>> {
     let (viewer, tickets) = (viewer(ctx)?, &platform(ctx).tickets);
     let definitions = tickets.custom_fields(&tickets.store().read("customField.list"), &viewer).await?;
-    let wanted = |field: &&domain::CustomField| keys.as_ref().is_none_or(|keys| keys.contains(&field.key));
-    let values = definitions.iter().filter(wanted).filter_map(|field| {
-        let json = field.value_on(ticket)?.clone();
+    let values = definitions.iter().filter_map(|field| {
+        let json = value(field)?;
         let kind = CustomFieldType::parse(field.kind.as_str())?;
         Some(CustomFieldValue { field: CustomField::from_row(field.row.clone()), kind, json })
     });

@@ -22,6 +22,7 @@ use crate::service_levels::SlaPolicy;
 use crate::service_levels::types::SlaMetric;
 use crate::tickets::comments::Comment;
 use crate::tickets::links::{TicketLinkType, named_ticket};
+use crate::tickets::recurring_tickets::RecurringTicket;
 use crate::tickets::types::Ticket;
 use crate::tickets::words::TicketConfigurationItemLink;
 use crate::time::TimeEntry;
@@ -89,6 +90,10 @@ impl EventView {
 
     fn is_escalated(&self, kind: IncidentEscalationType) -> bool {
         self.payload_text("type").and_then(IncidentEscalationType::parse) == Some(kind)
+    }
+
+    async fn recurring_ticket(&self, ctx: &Context<'_>) -> Result<Option<RecurringTicket>> {
+        Ok(loaders::recurring_ticket(ctx, self.subject).await?.map(RecurringTicket::from_row))
     }
 
     async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
@@ -200,11 +205,11 @@ macro_rules! event_object {
     };
 }
 
-/// Declares the events: those of tickets (with fields of their own, if any), and those of other records.
+/// Declares the events: those of tickets and those of other records, with fields of their own, if any.
 macro_rules! events {
     (
         tickets { $($(#[$doc:meta])* $name:ident { $($own:tt)* })* }
-        records { $($(#[$record_doc:meta])* $record:ident)* }
+        records { $($(#[$record_doc:meta])* $record:ident $({ $($record_own:tt)* })?)* }
     ) => {
         $(
             event_object! {
@@ -224,7 +229,7 @@ macro_rules! events {
                 }
             }
         )*
-        $(event_object! { $(#[$record_doc])* $record {} })*
+        $(event_object! { $(#[$record_doc])* $record { $($($record_own)*)? } })*
 
         /// Something that happened, from the event log.
         #[derive(Clone, Interface)]
@@ -831,6 +836,58 @@ events! {
         CannedResponseCreated
         /// A canned response changed or was retired.
         CannedResponseUpdated
+        /// A ticket template was added.
+        TicketTemplateCreated
+        /// A ticket template changed.
+        TicketTemplateUpdated
+        /// A ticket template was deleted.
+        TicketTemplateDeleted
+        /// A recurring ticket was set up.
+        RecurringTicketCreated
+        /// A recurring ticket changed.
+        RecurringTicketUpdated
+        /// A recurring ticket was deleted.
+        RecurringTicketDeleted
+        /// Runs of a recurring ticket were left out, because they were due too long ago: after a downtime.
+        RecurringTicketRunsSkipped {
+            /// The recurring ticket; null when it was deleted since, and without `template.read`.
+            pub async fn recurring_ticket(&self, ctx: &Context<'_>) -> Result<Option<RecurringTicket>> {
+                self.0.recurring_ticket(ctx).await
+            }
+
+            /// How many.
+            pub async fn count(&self) -> i32 {
+                let count = self.0.payload.get("count").and_then(JsonValue::as_i64).unwrap_or_default();
+                i32::try_from(count).unwrap_or(i32::MAX)
+            }
+
+            /// When the first of them was due.
+            pub async fn from(&self) -> Option<DateTime> {
+                self.0.payload_time("from")
+            }
+
+            /// When the last of them was due.
+            pub async fn to(&self) -> Option<DateTime> {
+                self.0.payload_time("to")
+            }
+        }
+        /// A run of a recurring ticket could not create its ticket.
+        RecurringTicketRunFailed {
+            /// The recurring ticket; null when it was deleted since, and without `template.read`.
+            pub async fn recurring_ticket(&self, ctx: &Context<'_>) -> Result<Option<RecurringTicket>> {
+                self.0.recurring_ticket(ctx).await
+            }
+
+            /// When it was due.
+            pub async fn due_at(&self) -> Option<DateTime> {
+                self.0.payload_time("dueAt")
+            }
+
+            /// Why, for people.
+            pub async fn message(&self) -> Option<&str> {
+                self.0.payload_text("message")
+            }
+        }
         /// Cells of the priority matrix were set.
         PriorityMatrixSet
         /// A workflow was made.

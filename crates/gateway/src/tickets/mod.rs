@@ -14,11 +14,13 @@ pub mod object;
 pub mod past;
 pub mod queries;
 pub mod recurrence;
+pub mod recurring_tickets;
 pub mod saved_filters;
 pub mod settings;
 pub mod statistics;
 pub mod subscriptions;
 pub mod transfer;
+pub mod templates;
 pub mod types;
 pub mod words;
 

@@ -20,6 +20,7 @@ mod saved_filters;
 mod setup;
 mod sight;
 mod tasks;
+mod templates;
 mod watchers;
 mod workflow_effects;
 mod workflow_limits;
