@@ -60,8 +60,8 @@ use crate::tickets::saved_filters::{SavedFilter, SavedFilterMutations, SavedFilt
 use crate::tickets::settings::SettingsMutations;
 use crate::tickets::statistics::StatisticsQueries;
 use crate::tickets::subscriptions::TicketSubscriptions;
-use crate::tickets::transfer::TransferMutations;
 use crate::tickets::templates::{TicketTemplate, TicketTemplateMutations, TicketTemplateQueries};
+use crate::tickets::transfer::TransferMutations;
 use crate::tickets::types::{Category, Ticket};
 use crate::time::mutations::TimeMutations;
 use crate::time::rates::{LabourRateMutations, LabourRateQueries};

@@ -19,8 +19,8 @@ pub mod saved_filters;
 pub mod settings;
 pub mod statistics;
 pub mod subscriptions;
-pub mod transfer;
 pub mod templates;
+pub mod transfer;
 pub mod types;
 pub mod words;
 
