@@ -35,6 +35,7 @@ pub mod m0030_operation_items;
 pub mod m0031_transfer;
 pub mod m0032_templates;
 pub mod m0034_search_scope;
+pub mod m0033_merges;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -75,6 +76,7 @@ pub const ALL: &[SqlMigration] = &[
     m0031_transfer::MIGRATION,
     m0034_search_scope::MIGRATION,
     m0032_templates::MIGRATION,
+    m0033_merges::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

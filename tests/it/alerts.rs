@@ -8,7 +8,7 @@ use tests::installation::{Installation, each_engine};
 use crate::company_life::{resolve, step};
 
 /// A rule for everything that names a disk, grouped by host; and one for the rest, each for itself.
-async fn rules(installation: &Installation, company: &Company) -> Client {
+pub(crate) async fn rules(installation: &Installation, company: &Company) -> Client {
     let admin = installation.client(&company.admin.token);
     let says = |more: Value| {
         let mut says = json!({
@@ -31,7 +31,7 @@ async fn rules(installation: &Installation, company: &Company) -> Client {
     admin
 }
 
-fn alert(key: &str, status: &str, labels: &[(&str, &str)]) -> Value {
+pub(crate) fn alert(key: &str, status: &str, labels: &[(&str, &str)]) -> Value {
     let labels: Vec<Value> = labels.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     json!({ "key": key, "status": status, "title": format!("About {key}"), "severity": "Critical", "labels": labels })
 }
@@ -39,12 +39,12 @@ fn alert(key: &str, status: &str, labels: &[(&str, &str)]) -> Value {
 const RESULTS: &str = "results { outcome incident { id number occurrences firingAlerts deduplicationKey priority origin state { key } } \
     alert { id occurrences status } userErrors { __typename code message path } } events { __typename }";
 
-async fn tell(client: &Client, alerts: Vec<Value>) -> Vec<Value> {
+pub(crate) async fn tell(client: &Client, alerts: Vec<Value>) -> Vec<Value> {
     let done = client.done_at_last("alertIngest", json!({ "alerts": alerts }), RESULTS).await;
     done["results"].as_array().expect("results").clone()
 }
 
-fn outcomes(results: &[Value]) -> Vec<&str> {
+pub(crate) fn outcomes(results: &[Value]) -> Vec<&str> {
     results.iter().map(|result| result["outcome"].as_str().expect("an outcome")).collect()
 }
 

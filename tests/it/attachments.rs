@@ -40,6 +40,12 @@ pub async fn get(client: &Client, link: &Value) -> Response {
     client.http.get(client.url(link.as_str().expect("a link"))).send().await.expect("an answer")
 }
 
+/// What a link answers: its status and its bytes.
+pub async fn fetched(client: &Client, link: &Value) -> (StatusCode, Vec<u8>) {
+    let response = get(client, link).await;
+    (response.status(), response.bytes().await.expect("bytes").to_vec())
+}
+
 /// The code and the message of a refusal.
 pub async fn refusal(response: Response) -> (StatusCode, String, String) {
     let status = response.status();

@@ -25,6 +25,7 @@ mod journey;
 mod lifecycle;
 mod links;
 mod major_incidents;
+mod merge;
 mod non_interference;
 mod past;
 mod problems;

@@ -207,6 +207,53 @@ async fn a_bulk_change_takes_so_many_for_each_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_takes_as_many_however_much_it_moves() {
+    each_engine(async |installation, company| {
+        let agent = installation.client(&company.agent.token);
+        let selection = "ticket { number } duplicate { number mergedInto { number } } merge { id comments attachments watchers } events { __typename }";
+        let shown = "query($id: ID!) { ticket(by: { id: $id }) { merges { id mergedBy { name } duplicate { number } } \
+                     comments(first: 50) { nodes { movedFrom { number } } } attachments { movedFrom { number } } } }";
+        let split = "ticket { number } original { number } events { __typename }";
+        let (mut figures, mut reads) = (Vec::new(), Vec::new());
+        for comments in [1, 2, 40] {
+            let open = async |title: &str| {
+                let input = json!({ "title": format!("{title} {comments}"), "team": { "slug": "network" } });
+                crate::company_life::incident_with(&agent, input).await
+            };
+            let (copy, original) = (open("Copy").await, open("Original").await);
+            for number in 0..comments {
+                let mut said = json!({ "id": copy["id"], "body": "Hm.", "visibility": if number % 2 == 0 { "INTERNAL" } else { "PUBLIC" } });
+                if number % 10 == 0 {
+                    said["attachments"] = json!([crate::attachments::uploaded(&agent, "a.txt", "text/plain", b"a").await]);
+                }
+                agent.done("commentAdd", said, "comment { id }").await;
+            }
+            let input = json!({ "id": copy["id"], "into": original["id"] });
+            let (merged, data) = statements(installation, &agent, &document("ticketMerge", selection), json!({ "input": input })).await;
+            assert_eq!(data["ticketMerge"]["merge"]["comments"], comments, "{data}");
+            let (read, data) = statements(installation, &agent, shown, json!({ "id": original["id"] })).await;
+            assert_eq!(data["ticket"]["comments"]["nodes"][0]["movedFrom"]["number"], copy["number"]);
+            reads.push(read);
+            let input = json!({ "id": copy["id"] });
+            let (undone, data) = statements(installation, &agent, &document("ticketMergeUndo", selection), json!({ "input": input })).await;
+            assert_eq!(data["ticketMergeUndo"]["userErrors"], json!([]), "{data}");
+            let ids = "query($id: ID!) { ticket(by: { id: $id }) { comments(first: 100) { nodes { id } } } }";
+            let said = agent.ask(ids, json!({ "id": copy["id"] })).await["ticket"]["comments"]["nodes"].take();
+            let said: Vec<Value> = said.as_array().into_iter().flatten().map(|comment| comment["id"].clone()).collect();
+            let input = json!({ "id": copy["id"], "comments": said, "title": "Split" });
+            let (parted, data) = statements(installation, &agent, &document("ticketSplit", split), json!({ "input": input })).await;
+            assert_eq!(data["ticketSplit"]["userErrors"], json!([]), "{data}");
+            figures.push([merged, undone, parted]);
+        }
+        println!("{:?}: statements of a merge, of undoing it and of a split, with 1, 2 and 40 comments {figures:?}, and of showing it {reads:?}", installation.engine);
+        assert!(figures.iter().all(|one| *one == figures[1]) || figures[2].iter().zip(figures[1]).all(|(many, few)| *many <= few), "{figures:?}");
+        assert!(figures.iter().all(|[merge, undo, split]| *merge <= 45 && *undo <= 40 && *split <= 30), "{figures:?}");
+        assert!(reads[1] == reads[2] && reads[1] <= 6, "{reads:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_search_takes_as_many_however_much_is_found() {
     each_engine(async |installation, company| {
         let agent = installation.client(&company.agent.token);

@@ -7,6 +7,7 @@ mod agreements;
 mod bulk;
 mod files;
 mod major_incident;
+mod merges;
 mod problems;
 mod service_levels;
 mod templates;
@@ -243,6 +244,7 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     files::load(platform, &ctx).await?;
     bulk::load(platform, &ctx).await?;
     templates::load(platform, &ctx).await?;
+    merges::load(platform, &ctx).await?;
     Ok(tenant)
 }
 

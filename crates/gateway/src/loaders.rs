@@ -226,6 +226,14 @@ pub async fn links(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec
     Ok(Loaders::one(ctx, LinksKey(ticket)).await?.unwrap_or_default())
 }
 
+/// The merges into a ticket, in the order in which they were made.
+///
+/// # Errors
+/// As [`actor`].
+pub async fn merges(ctx: &Context<'_>, ticket: Uuid) -> async_graphql::Result<Vec<Row>> {
+    Ok(Loaders::one(ctx, MergesKey(ticket)).await?.unwrap_or_default())
+}
+
 /// The links with the first or last `limit` incidents of a problem, in the order in which they were linked.
 ///
 /// # Errors
@@ -732,6 +740,9 @@ belonging!(TicketItemsKey, Row, |batch, tickets| {
 belonging!(DependenciesKey, Row, |batch, tasks| {
     let rows = batch.platform.tickets.dependencies_of(&batch.ctx()?, tasks).await?;
     grouped(rows.into_iter().filter_map(|row| Some((row.get("task").as_id()?, row))))
+});
+belonging!(MergesKey, Row, |batch, tickets| {
+    by_ticket(batch.platform.tickets.merges_of(&batch.ctx()?, tickets).await?)
 });
 belonging!(LinksKey, Row, |batch, tickets| {
     let (leaving, arriving) = batch.platform.tickets.links_of(&batch.ctx()?, tickets).await?;

@@ -110,7 +110,8 @@ pub fn levels(access: Access, contract: &Contract) -> Result<ServiceLevels> {
     let levels = ServiceLevels::new(tickets);
     let problems = Problems::new(levels.tickets().clone());
     let mut reacting: Vec<Arc<dyn store::Reaction>> = vec![Arc::new(levels.clone())];
-    reacting.extend(reactions::in_transaction(&problems));
+    let incidents = Incidents::new(levels.tickets().clone());
+    reacting.extend(reactions::in_transaction(&incidents, &problems));
     store.react_with(reacting);
     Ok(levels)
 }

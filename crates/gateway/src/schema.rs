@@ -51,6 +51,7 @@ use crate::tickets::bulk::{self, BulkMutations, TicketBulkItem};
 use crate::tickets::canned_responses::{CannedResponse, CannedResponseMutations, CannedResponseQueries};
 use crate::tickets::comments::{Comment, CommentMutations};
 use crate::tickets::links::LinkMutations;
+use crate::tickets::merges::{self, MergeMutations, TicketMerge};
 use crate::tickets::mutations::TicketMutations;
 use crate::tickets::past::PastQueries;
 use crate::tickets::queries::TicketQueries;
@@ -131,6 +132,7 @@ pub struct Mutation(
     FileMutations,
     BulkMutations,
     TransferMutations,
+    MergeMutations,
     OperationMutations,
     TicketTemplateMutations,
     RecurringTicketMutations,
@@ -158,6 +160,8 @@ pub enum Node {
     ServiceAccount(ServiceAccount),
     /// A team.
     Team(Team),
+    /// That a ticket was merged into another.
+    TicketMerge(TicketMerge),
     /// A comment.
     Comment(Comment),
     /// A file that was announced.
@@ -432,6 +436,7 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
             let delegation = platform(ctx).tickets.delegation(&viewer(ctx)?, id.uuid).await?;
             delegation.map(|row| Node::Delegation(Delegation::from_row(row)))
         }
+        prefix::TICKET_MERGE => merges::find(ctx, id.uuid).await?.map(Node::TicketMerge),
         prefix::COMMENT => loaders::comment(ctx, id.uuid).await?.map(|row| Node::Comment(Comment::from_row(row))),
         prefix::UPLOAD => crate::files::uploads::find(ctx, id.uuid).await?.map(Node::Upload),
         prefix::ATTACHMENT => {

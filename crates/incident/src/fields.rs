@@ -104,6 +104,8 @@ pub static ALERT: RecordType = RecordType {
         silent(fact("firstSeenAt", "first_seen_at", FieldType::Time)),
         silent(fact("lastSeenAt", "last_seen_at", FieldType::Time)),
         silent(nullable(fact("endedAt", "ended_at", FieldType::Time))),
+        // The incident that it came in on, where that was merged into another one.
+        Field { read: Policy::Never, ..shown_only(nullable(fact("movedFrom", "moved_from_id", FieldType::Id))) },
     ],
     relations: &[reference("incident", "ticket"), reference("rule", "alertRule")],
     row: Rule::Through("incident", &READ_INTERNAL),

@@ -91,6 +91,10 @@ impl KindRules for IncidentRules {
         }
     }
 
+    fn speaks_against_merge(&self, row: &Row) -> Option<&'static str> {
+        major::is_accepted(row).then_some("it is a major incident: others are merged into it, or linked with it")
+    }
+
     fn closes_by_itself(&self, row: &Row) -> bool {
         !major::is_accepted(row)
     }

@@ -6,6 +6,7 @@ mod escalation;
 mod major;
 mod major_review;
 mod major_settings;
+mod merge;
 mod similar;
 mod status_updates;
 
@@ -15,7 +16,7 @@ pub use status_updates::{STATUS_UPDATE_DUE, TELL_CHILDREN};
 use access::permission::TICKET_INTERNAL;
 use kernel::error::Problems;
 use kernel::{Ctx, Error, Id, Result, UserError, id};
-use predicate::Predicate;
+use predicate::{Predicate, Value};
 use serde_json::{Map, Value as Json};
 use store::Tx;
 use store::query::{self, Row};
@@ -61,12 +62,27 @@ impl Incidents {
     /// Refuses a key that an open incident has.
     async fn check_key_in(&self, tx: &Tx, key: Option<&str>) -> Result<()> {
         let Some(key) = key else { return Ok(()) };
-        let (open, catalogue) = (Predicate::eq("openKey", key), self.tickets.access().catalogue());
-        if query::exists(tx, tx.ctx().tenant, &INCIDENT, &open, catalogue).await? {
+        let everything = access::visibility::everything(self.tickets.access().catalogue());
+        let scoped = self.tickets.access().scoped(tx.ctx(), &everything);
+        let open = Predicate::eq("openKey", key);
+        if let Some(holder) = query::find(tx, &scoped, &INCIDENT, &open, &[]).await? {
+            if !holder.get("mergedInto").is_null() && !self.goes_on_in(tx, &scoped, &holder).await? {
+                // What it was merged into is over: the key is free.
+                let free = [("openKey", Value::Null)];
+                query::update_in(tx, tx.ctx().tenant, &INCIDENT, holder.id(), None, &free).await?;
+                return Ok(());
+            }
             let message = "an open incident has this key already; `alertIngest` counts on it";
             return Err(UserError::taken(["deduplicationKey"], message).into());
         }
         Ok(())
+    }
+
+    /// Whether the incident is open that goes on for a merged one.
+    async fn goes_on_in(&self, tx: &Tx, scoped: &query::Scoped<'_>, merged: &Row) -> Result<bool> {
+        let survivor = Predicate::eq("id", self.tickets.survivor_in(tx, merged).await?);
+        let survivor = query::find(tx, scoped, &INCIDENT, &survivor, &[]).await?;
+        Ok(survivor.is_some_and(|row| alerts::is_open(&row)))
     }
 
     /// Refuses a key from those who could not read it.

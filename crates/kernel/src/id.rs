@@ -59,6 +59,8 @@ pub mod prefix {
     pub const PROBLEM: &str = "prb";
     /// Rule that finds problems.
     pub const PROBLEM_DETECTION_RULE: &str = "pdr";
+    /// Merge of a ticket into another.
+    pub const TICKET_MERGE: &str = "mrg";
     /// Comment.
     pub const COMMENT: &str = "com";
     /// Canned response.
@@ -158,6 +160,7 @@ pub mod prefix {
         OPERATION,
         OPERATION_ITEM,
         PROBLEM,
+        TICKET_MERGE,
         PROBLEM_DETECTION_RULE,
         LABOUR_RATE,
         TIME_ENTRY,

@@ -32,9 +32,9 @@ use problem::Problems;
 pub use follow::{AfterCommit, Follower, MAX_CHAIN, Progress, RETRY};
 
 /// What runs in the transaction of each write, in this order, behind the clocks of service levels.
-pub fn in_transaction(problems: &Problems) -> Vec<Arc<dyn store::Reaction>> {
-    // A practice may react to itself: its job is to be written with its date.
-    vec![Arc::new(problems.clone())]
+pub fn in_transaction(incidents: &Incidents, problems: &Problems) -> Vec<Arc<dyn store::Reaction>> {
+    // A practice may react to itself: its job is to be written with its date, its alerts are to go where the incident goes.
+    vec![Arc::new(problems.clone()), Arc::new(incidents.clone())]
 }
 
 /// What follows the log.

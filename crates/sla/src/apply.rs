@@ -225,7 +225,7 @@ impl ServiceLevels {
             let kind = ticket::TicketKind::parse(&row.text("kind"));
             let prefix = kind.ok_or_else(|| Error::internal("a ticket of no kind"))?.id_prefix();
             let reference = TicketRef::Id(kernel::Id::new(prefix, row.id()));
-            let mut edit: Edit = self.tickets().edit_in(tx, &reference, "id").await?;
+            let mut edit: Edit = self.tickets().edit_merged_in(tx, &reference, "id").await?;
             let before = basis_of(&edit.before);
             let input = Input { policy, revision, filter: None, dry: false };
             let after = moved(before.clone(), &input);

@@ -10,7 +10,7 @@
 //! 3. A clock whose condition no longer holds, or which has no target any more, is canceled.
 //! 4. Another target holds from the event on; what has gone by stays.
 //! 5. Time stops or goes on.
-//! 6. What starts a clock starts it, when the condition holds.
+//! 6. What starts a clock starts it, when the condition holds. What a merge had ended goes on once the merge is undone.
 
 use chrono::Duration;
 use kernel::{Timestamp, Uuid};
@@ -63,6 +63,10 @@ pub enum What {
     ApprovalDecided(Uuid),
     /// This approval is over: it fell or was called off.
     ApprovalWithdrawn(Uuid),
+    /// The ticket was merged into another.
+    Merged,
+    /// A merge was undone: of the ticket that had ended by it, or of one into the ticket.
+    MergeUndone,
 }
 
 /// One metric of one policy on one ticket.
@@ -290,6 +294,9 @@ fn ending(policy: &Policy, rule: &MetricRule, clock: &Clock, moment: &Moment<'_>
         }
         _ => {}
     }
+    if moment.what == What::Merged {
+        return Some((Phase::Canceled, Cause::Merged));
+    }
     if moment.category == StateCategory::Canceled {
         return Some((Phase::Canceled, Cause::TicketCanceled));
     }
@@ -313,6 +320,15 @@ fn awaits_vendor(moment: &Moment<'_>) -> bool {
 
 fn start_clock(policy: &Policy, rule: &MetricRule, clocks: &mut Vec<Clock>, target: &Target, moment: &Moment<'_>) {
     let done = moment.category.is_done();
+    let ended_by_merge = |clock: &Clock| of(clock, policy, rule) && clock.ended == Some(Cause::Merged);
+    if moment.what == What::MergeUndone
+        && !done
+        && rule.metric != Metric::Approval
+        && let Some(clock) = clocks.iter_mut().rfind(|clock| ended_by_merge(clock))
+    {
+        go_on_again(policy, rule, clock, target, moment, Cause::MergeUndone);
+        return;
+    }
     let count = clocks.iter().filter(|clock| of(clock, policy, rule)).count();
     let last = clocks.iter_mut().rfind(|clock| of(clock, policy, rule));
     let last_phase = last.as_ref().map(|clock| clock.phase);
@@ -385,10 +401,22 @@ fn start_clock(policy: &Policy, rule: &MetricRule, clocks: &mut Vec<Clock>, targ
 
 /// A ticket came back from Resolved: the clock goes on with what had gone by. The time between does not count.
 fn reopen(policy: &Policy, rule: &MetricRule, clock: &mut Clock, target: &Target, moment: &Moment<'_>) {
+    go_on_again(policy, rule, clock, target, moment, Cause::Reopened);
+}
+
+/// A clock that had ended goes on.
+fn go_on_again(
+    policy: &Policy,
+    rule: &MetricRule,
+    clock: &mut Clock,
+    target: &Target,
+    moment: &Moment<'_>,
+    cause: Cause,
+) {
     let at = moment.at.max(clock.stopped_at.unwrap_or(moment.at));
     clock.stopped_at = None;
     clock.ended = None;
-    clock.go_on(at, counts(policy, rule, moment), Cause::Reopened, target, moment);
+    clock.go_on(at, counts(policy, rule, moment), cause, target, moment);
 }
 
 /// What a ticket tells of its clocks in one line: the state and the due time of the one that is due next.

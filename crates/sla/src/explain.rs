@@ -163,6 +163,7 @@ fn sentence(view: &SegmentView, segment: &Segment, before: Option<(&SegmentView,
             None => "the ticket is in a state in which time stands still".to_owned(),
         },
         Cause::Resumed => "what time stood still for is over".to_owned(),
+        Cause::MergeUndone => "the merge was undone; the time in between does not count".to_owned(),
         Cause::Reopened => "the ticket was reopened; the time in between does not count".to_owned(),
         Cause::Retargeted => match before {
             Some((_, old)) if old.priority != segment.priority => {
@@ -190,6 +191,7 @@ fn ending(cause: Cause) -> &'static str {
         Cause::Withdrawn => "the approval fell or was called off",
         Cause::ConditionLost => "the policy's condition ceased to hold",
         Cause::TicketCanceled => "the ticket was canceled",
+        Cause::Merged => "the ticket was merged into another",
         _ => "it ended",
     }
 }

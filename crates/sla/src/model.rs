@@ -83,6 +83,10 @@ words! {
         ConditionLost = "CONDITION_LOST",
         /// The ticket was canceled.
         TicketCanceled = "TICKET_CANCELED",
+        /// The ticket was merged into another.
+        Merged = "MERGED",
+        /// That was undone.
+        MergeUndone = "MERGE_UNDONE",
         /// What came before, put together: a clock remembers a limited number of segments.
         Earlier = "EARLIER",
     }

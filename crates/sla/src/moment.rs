@@ -81,6 +81,8 @@ impl<'a> Happened<'a> {
             told::APPROVAL_STEP_OPENED => What::StepOpened(approval()),
             told::APPROVAL_COMPLETED if named("outcome") == Some("CANCELED") => What::ApprovalWithdrawn(approval()),
             told::APPROVAL_COMPLETED => What::ApprovalDecided(approval()),
+            told::MERGED => What::Merged,
+            told::MERGE_UNDONE => What::MergeUndone,
             told::APPROVAL_VOIDED => What::ApprovalWithdrawn(approval()),
             _ if self.is_creation() => What::Created,
             _ => What::Changed,

@@ -40,6 +40,17 @@ pub const ITEMS_CHANGED: &str = "TicketConfigurationItemsChanged";
 pub const LINKED: &str = "TicketLinked";
 /// A link with another ticket was taken away; type, direction and the other's public id are in the payload.
 pub const UNLINKED: &str = "TicketUnlinked";
+/// The ticket was merged into another; the merge's id and the other's public id are in the payload of this and the next two.
+pub const MERGED: &str = "TicketMerged";
+/// A duplicate was merged into the ticket.
+pub const MERGE_RECEIVED: &str = "TicketMergeReceived";
+/// A merge was undone, told on both tickets.
+pub const MERGE_UNDONE: &str = "TicketMergeUndone";
+/// Comments of the ticket became a ticket of their own; the other's public id and how many comments and attachments went there are
+/// in the payload of this and the next.
+pub const SPLIT: &str = "TicketSplit";
+/// The ticket was opened with comments of another.
+pub const SPLIT_OFF: &str = "TicketSplitOff";
 /// The open children of the ticket were resolved along with it; each with the reasons why it was not, in the payload.
 pub const CHILDREN_RESOLVED: &str = "TicketChildrenResolved";
 /// A task was added to a ticket.

@@ -5,6 +5,7 @@ use predicate::{Field, FieldType, Policy, RecordType, Relation, RelationKind, Ru
 use crate::approval::fields::{APPROVAL, APPROVAL_STEP, APPROVAL_VOTE, DELEGATION};
 use crate::attachment::{ScanState, UploadState};
 use crate::custom_field::fields::{CUSTOM_FIELD, CUSTOM_FIELD_VALUE};
+pub use crate::merge::fields::TICKET_MERGE;
 use crate::model::{
     CommentVisibility, Impact, ItemLink, LinkType, Priority, SlaState, StateCategory, TicketKind, Urgency,
     WaitingReason,
@@ -172,6 +173,8 @@ pub static TICKET: RecordType = RecordType {
             read: INTERNAL,
             ..written(nullable(fact("internalCustomFields", "internal_custom_fields", FieldType::Json)), UPDATE)
         },
+        // While it is merged: the ticket that goes on for both. Its number is for those who see that one.
+        shown_only(nullable(fact("mergedInto", "merged_into_id", FieldType::Id))),
         // What pending approvals hold back; null for a ticket that never had an approval.
         shown_only(nullable(fact("blockedTransitions", "blocked_transitions", FieldType::TextList))),
     ],
@@ -302,6 +305,8 @@ pub static COMMENT: RecordType = RecordType {
         silent(nullable(fact("redactedAt", "redacted_at", FieldType::Time))),
         silent(nullable(unordered(fact("redactedBy", "redacted_by_id", FieldType::Id)))),
         shown_only(nullable(fact("redactionReason", "redaction_reason", FieldType::Text))),
+        // The ticket on which it was said, where it stands on another since.
+        shown_only(nullable(fact("movedFrom", "moved_from_id", FieldType::Id))),
         silent(fact("createdAt", "created_at", FieldType::Time)),
     ],
     relations: &[reference("ticket", "ticket"), reference("author", "actor")],
@@ -359,6 +364,8 @@ pub static ATTACHMENT: RecordType = RecordType {
         silent(fact("scan", "scan", FieldType::Enum(ScanState::NAMES))),
         silent(nullable(fact("scannedAt", "scanned_at", FieldType::Time))),
         shown_only(nullable(fact("finding", "finding", FieldType::Text))),
+        // The ticket to which it was attached, where it stands on another since.
+        shown_only(nullable(fact("movedFrom", "moved_from_id", FieldType::Id))),
         silent(fact("createdAt", "created_at", FieldType::Time)),
     ],
     relations: &[reference("ticket", "ticket"), reference("attachedBy", "actor")],
@@ -611,6 +618,7 @@ pub static ALL: &[&RecordType] = &[
     &WATCHER,
     &TICKET_ITEM,
     &LINK,
+    &TICKET_MERGE,
     &TASK,
     &DEPENDENCY,
     &EXTERNAL_REF,

@@ -64,6 +64,20 @@ pub trait KindRules: Send + Sync + 'static {
     ) {
     }
 
+    /// How one begins that takes comments over from another of its kind: it came in as that did.
+    fn opening_from(&self, original: &Row) -> Option<Opening> {
+        let mut opening = self.opening(false)?;
+        if !original.get("origin").is_null() {
+            set_own(&mut opening.own, "origin", original.get("origin").clone());
+        }
+        Some(opening)
+    }
+
+    /// What of this kind's own speaks against merging the ticket into another; nothing by default.
+    fn speaks_against_merge(&self, _row: &Row) -> Option<&'static str> {
+        None
+    }
+
     /// JSON Schema of an input that only this kind's transitions take; `None` for an unknown one.
     fn input_schema(&self, workflow: &Workflow, name: &str) -> Option<Json>;
 

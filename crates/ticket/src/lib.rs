@@ -34,6 +34,7 @@ pub mod import;
 pub mod kind;
 pub mod likeness;
 pub mod link;
+pub mod merge;
 pub mod model;
 pub mod number;
 pub mod plan;

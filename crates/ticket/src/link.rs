@@ -20,7 +20,7 @@ use crate::commands::LinkTickets;
 use crate::edit::Edit;
 use crate::events;
 use crate::fields::LINK;
-use crate::model::{LinkType, MAX_CAUSED, MAX_LINKS, MAX_WATCHERS, StateCategory, TicketKind};
+use crate::model::{LinkType, MAX_CAUSED, MAX_LINKS, StateCategory, TicketKind};
 use crate::queries::TicketRef;
 use crate::service::{Outcome, Tickets};
 use crate::tables;
@@ -84,7 +84,7 @@ impl Tickets {
         }
         let there = self.link_in(tx, kind, source.before.id(), target.before.id()).await?;
         match (&there, add) {
-            (None, true) => self.insert_link_in(tx, kind, &source, &target).await?,
+            (None, true) => _ = self.insert_link_in(tx, kind, &source, &target).await?,
             (Some(there), false) => {
                 query::delete_in(tx, tx.ctx().tenant, &LINK, &[("id", there.id())]).await?;
             }
@@ -124,6 +124,8 @@ impl Tickets {
         for (place, id) in ids.iter().enumerate() {
             let outcome = if *id == to {
                 EffectLinked::Itself
+            } else if effects.get(place).is_some_and(|effect| !effect.before.get("mergedInto").is_null()) {
+                EffectLinked::Merged
             } else if there.contains(id) {
                 EffectLinked::Already
             } else if counts.get(place).copied().unwrap_or_default() >= MAX_LINKS as u64 {
@@ -169,7 +171,7 @@ impl Tickets {
         query::all(tx, &self.access().scoped(&ctx, &visible), &LINK, &condition, &[], limit as u64).await
     }
 
-    async fn insert_link_in(&self, tx: &mut Tx, kind: LinkType, source: &Edit, target: &Edit) -> Result<()> {
+    async fn insert_link_in(&self, tx: &mut Tx, kind: LinkType, source: &Edit, target: &Edit) -> Result<Uuid> {
         let (from, to) = (source.before.id(), target.before.id());
         let of_target = match kind {
             LinkType::CausedBy => (Predicate::eq("target", to).and(Predicate::eq("type", kind.as_str())), MAX_CAUSED),
@@ -194,7 +196,8 @@ impl Tickets {
             return Err(UserError::constraint(["target"], message, "circle", None).into());
         }
         let row = link_row(tx, kind, from, to, tx.now());
-        query::insert_unique_in(tx, tx.ctx().tenant, &LINK, &row).await
+        query::insert_unique_in(tx, tx.ctx().tenant, &LINK, &row).await?;
+        Ok(row.id())
     }
 
     /// The tickets from which a chain of links leads to this one. None of them gets another link of its own before this write
@@ -233,21 +236,43 @@ impl Tickets {
         tx.emit(event);
     }
 
-    /// Those who want to know what becomes of the duplicate are told of the original from now on.
-    async fn follow_original_in(&self, tx: &mut Tx, duplicate: &Edit, original: &Edit) -> Result<()> {
+    /// Those who want to know what becomes of the duplicate are told of the original from now on. Answers the rows of those who
+    /// were not told before.
+    pub(crate) async fn follow_original_in(&self, tx: &mut Tx, duplicate: &Edit, original: &Edit) -> Result<Vec<Uuid>> {
         let mut followers = vec![duplicate.before.get("requester").as_id().unwrap_or_default()];
         let watchers = self.watchers_in(tx, duplicate.before.id()).await?;
         followers.extend(watchers.iter().filter_map(|row| row.get("actor").as_id()));
-        let there = self.watchers_in(tx, original.before.id()).await?;
-        let mut known: Vec<Uuid> = there.iter().filter_map(|row| row.get("actor").as_id()).collect();
-        for follower in followers {
-            if known.len() < MAX_WATCHERS && !known.contains(&follower) {
-                self.insert_watcher_in(tx, original, follower).await?;
-                let mut event = original.event(self.access(), events::WATCHED, json!({ "user": follower.to_string() }));
-                event.changes.clear();
-                tx.emit(event);
-                known.push(follower);
-            }
+        self.add_watchers_in(tx, original, &followers).await
+    }
+
+    /// Links a duplicate with the ticket that it is merged into. Answers the link, unless it was there.
+    pub(crate) async fn link_duplicate_in(&self, tx: &mut Tx, duplicate: &Edit, into: &Edit) -> Result<Option<Uuid>> {
+        let (kind, from, to) = (LinkType::Duplicates, duplicate.before.id(), into.before.id());
+        if self.link_in(tx, kind, from, to).await?.is_some() {
+            return Ok(None);
+        }
+        let link = self.insert_link_in(tx, kind, duplicate, into).await.map_err(at_into)?;
+        self.tell_of_link(tx, events::LINKED, kind, duplicate, into);
+        Ok(Some(link))
+    }
+
+    /// Says of two tickets that they have to do with each other, of which one was made by this write.
+    pub(crate) async fn relate_in(&self, tx: &mut Tx, one: &Edit, other: &Edit) -> Result<()> {
+        self.insert_link_in(tx, LinkType::RelatesTo, one, other).await?;
+        self.tell_of_link(tx, events::LINKED, LinkType::RelatesTo, one, other);
+        Ok(())
+    }
+
+    /// Takes the link away that a merge has made, if it is still there.
+    pub(crate) async fn unlink_duplicate_in(
+        &self,
+        tx: &mut Tx,
+        link: Uuid,
+        duplicate: &Edit,
+        into: &Edit,
+    ) -> Result<()> {
+        if query::delete_in(&*tx, tx.ctx().tenant, &LINK, &[("id", link)]).await? > 0 {
+            self.tell_of_link(tx, events::UNLINKED, LinkType::Duplicates, duplicate, into);
         }
         Ok(())
     }
@@ -339,6 +364,8 @@ pub enum EffectLinked {
     Already,
     /// It is the cause itself.
     Itself,
+    /// It was merged into another ticket, which is the one to link.
+    Merged,
     /// It, or the cause, has as many links as it may have.
     Full {
         /// How many those are.
@@ -373,6 +400,15 @@ fn link_row(tx: &Tx, kind: LinkType, source: Uuid, target: Uuid, now: Timestamp)
             ("createdAt", now.into()),
         ],
     )
+}
+
+/// What is refused of the `target` of a link is refused of what a ticket is merged `into`.
+fn at_into(error: Error) -> Error {
+    let Error::Refused(mut errors) = error else { return error };
+    for segment in errors.iter_mut().filter_map(|error| error.path.first_mut()).filter(|segment| *segment == "target") {
+        *segment = "into".to_owned();
+    }
+    Error::Refused(errors)
 }
 
 /// Why something was refused, for people.

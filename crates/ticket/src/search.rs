@@ -23,7 +23,7 @@ use crate::kind::KindRules;
 use crate::model::{CommentVisibility, TicketKind};
 use crate::queries::checked;
 use crate::service::Tickets;
-use crate::tables;
+use crate::tables::{self, moving};
 
 /// The longest search, in characters.
 pub const MAX_QUERY: usize = 200;
@@ -382,6 +382,33 @@ impl Tickets {
         let alike = Predicate::eq("visibility", visibility.as_str());
         let comments = comments_in(tx, &self.access().scoped(&ctx, &visible), &[ticket], &alike).await?;
         tables::update_text_in(tx, ticket, column_of(comment), &said(&comments, ticket, &visibility)).await
+    }
+
+    /// Has the words of all comments of one ticket, which moved to another, be found there.
+    pub(crate) async fn index_moved_in(&self, tx: &Tx, from: Uuid, to: Uuid) -> Result<()> {
+        match moving::move_texts_in(tx, from, to, MAX_INDEXED).await? {
+            true => Ok(()),
+            // One of them waits for the job that indexes what is not indexed yet.
+            false => self.index_comments_of_in(tx, &[to]).await,
+        }
+    }
+
+    /// Indexes the comments of these tickets anew, whose comments have moved.
+    pub(crate) async fn index_comments_of_in(&self, tx: &Tx, tickets: &[Uuid]) -> Result<()> {
+        let visible = visibility::everything(self.access().catalogue());
+        let ctx = tx.ctx().clone();
+        let scoped = self.access().scoped(&ctx, &visible);
+        let mut all = Vec::new();
+        for visibility in [CommentVisibility::Public, CommentVisibility::Internal] {
+            let alike = Predicate::eq("visibility", visibility.as_str());
+            all.extend(comments_in(tx, &scoped, tickets, &alike).await?);
+        }
+        for ticket in tickets {
+            let words = |visibility: CommentVisibility| said(&all, *ticket, visibility.as_str());
+            let (public, internal) = (words(CommentVisibility::Public), words(CommentVisibility::Internal));
+            moving::update_comment_texts_in(tx, *ticket, &public, &internal).await?;
+        }
+        Ok(())
     }
 }
 

@@ -239,8 +239,18 @@ impl Tickets {
     /// The ticket that a write is about.
     ///
     /// # Errors
-    /// `NOT_FOUND` at `path`.
+    /// `NOT_FOUND` at `path`; `VALIDATION` for one that was merged into another.
     pub async fn edit_in(&self, tx: &mut Tx, reference: &TicketRef, path: &str) -> Result<Edit> {
+        let edit = self.edit_merged_in(tx, reference, path).await?;
+        self.check_not_merged_in(tx, &edit.before, path).await?;
+        Ok(edit)
+    }
+
+    /// The same, also when it was merged: for whoever looks at that.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` at `path`.
+    pub async fn edit_merged_in(&self, tx: &mut Tx, reference: &TicketRef, path: &str) -> Result<Edit> {
         let row = self.load_in(tx, reference, path).await?;
         let rules = self.kinds().of(&row)?.clone();
         let workflow = self.workflow_of(tx, &tx.ctx().clone(), rules.as_ref(), &row).await?;

@@ -1,5 +1,7 @@
 //! What is no record type or no plain statement: the counters that numbers come from, chains of links, and many rows at once.
 
+pub(crate) mod moving;
+
 use kernel::{Result, Uuid};
 use sea_orm::Statement;
 use sea_orm::sea_query::{

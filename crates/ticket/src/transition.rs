@@ -15,6 +15,7 @@ use crate::custom_field::{self, Definitions, SetCustomField};
 use crate::edit::Edit;
 use crate::error::transition_refused;
 use crate::kind::KindRules;
+use crate::merge::merged;
 use crate::model::{CommentVisibility, MAX_TAGS, StateCategory, TicketKind, WaitingReason};
 use crate::service::{Outcome, Tickets};
 use crate::timer;
@@ -93,6 +94,9 @@ impl Tickets {
         transition: &Transition,
         row: &Row,
     ) -> Vec<String> {
+        if !row.get("mergedInto").is_null() {
+            return vec![merged(None)];
+        }
         let mut reasons = Vec::new();
         let state = row.text("state");
         if !transition.from.contains(&state) {

@@ -2,7 +2,7 @@
 
 use access::UserRef;
 use access::permission::TICKET_UPDATE;
-use kernel::{ActorKind, Ctx, Result, UserError};
+use kernel::{ActorKind, Ctx, Result, UserError, Uuid};
 use predicate::{Policy, Predicate, Rule};
 use serde_json::json;
 use store::Tx;
@@ -14,6 +14,7 @@ use crate::events;
 use crate::fields::WATCHER;
 use crate::model::MAX_WATCHERS;
 use crate::service::{Outcome, Tickets};
+use crate::tables::moving;
 
 impl Tickets {
     /// Makes the viewer, or with `ticket.update` another user, a watcher. Doing it twice changes nothing.
@@ -61,13 +62,7 @@ impl Tickets {
     ///
     /// # Errors
     /// `LIMIT` at `path` beyond [`MAX_WATCHERS`].
-    pub async fn add_watcher_in(
-        &self,
-        tx: &mut Tx,
-        edit: &Edit,
-        actor: kernel::Uuid,
-        path: &'static str,
-    ) -> Result<()> {
+    pub async fn add_watcher_in(&self, tx: &mut Tx, edit: &Edit, actor: Uuid, path: &'static str) -> Result<()> {
         let found = self.watchers_in(tx, edit.after.id()).await?;
         if found.iter().any(|row| row.get("actor").as_id() == Some(actor)) {
             return Ok(());
@@ -81,7 +76,38 @@ impl Tickets {
         Ok(())
     }
 
-    async fn remove_watcher_in(&self, tx: &mut Tx, edit: &Edit, actor: kernel::Uuid) -> Result<()> {
+    /// Makes these people watchers of a ticket that is held, as far as it has room for them, by one statement. Answers the rows of
+    /// those who were none.
+    pub(crate) async fn add_watchers_in(&self, tx: &mut Tx, edit: &Edit, people: &[Uuid]) -> Result<Vec<Uuid>> {
+        let there = self.watchers_in(tx, edit.after.id()).await?;
+        let mut known: Vec<Uuid> = there.iter().filter_map(|row| row.get("actor").as_id()).collect();
+        let mut rows = Vec::new();
+        for actor in people {
+            if known.len() < MAX_WATCHERS && !known.contains(actor) {
+                rows.push(watcher_row(tx, edit, *actor));
+                known.push(*actor);
+            }
+        }
+        query::insert_all_in(tx, tx.ctx().tenant, &WATCHER, &rows).await?;
+        for actor in rows.iter().filter_map(|row| row.get("actor").as_id()) {
+            self.tell_of_watcher(tx, edit, events::WATCHED, actor);
+        }
+        Ok(rows.iter().map(Row::id).collect())
+    }
+
+    /// Ends that those of these rows watch a ticket that is held who still do.
+    pub(crate) async fn remove_watchers_in(&self, tx: &mut Tx, edit: &Edit, rows: &[Uuid]) -> Result<()> {
+        let there = self.watchers_in(tx, edit.after.id()).await?;
+        let gone: Vec<&Row> = there.iter().filter(|row| rows.contains(&row.id())).collect();
+        let ids: Vec<Uuid> = gone.iter().map(|row| row.id()).collect();
+        moving::delete_watchers_in(tx, &ids).await?;
+        for actor in gone.iter().filter_map(|row| row.get("actor").as_id()) {
+            self.tell_of_watcher(tx, edit, events::UNWATCHED, actor);
+        }
+        Ok(())
+    }
+
+    async fn remove_watcher_in(&self, tx: &mut Tx, edit: &Edit, actor: Uuid) -> Result<()> {
         let found = self.watchers_in(tx, edit.after.id()).await?;
         if found.iter().any(|row| row.get("actor").as_id() == Some(actor)) {
             let tenant = tx.ctx().tenant;
@@ -91,13 +117,13 @@ impl Tickets {
         Ok(())
     }
 
-    fn tell_of_watcher(&self, tx: &mut Tx, edit: &Edit, kind: &'static str, actor: kernel::Uuid) {
+    fn tell_of_watcher(&self, tx: &mut Tx, edit: &Edit, kind: &'static str, actor: Uuid) {
         let mut event = edit.event(self.access(), kind, json!({ "user": actor.to_string() }));
         event.changes.clear();
         tx.emit(event);
     }
 
-    async fn watcher_in(&self, tx: &mut Tx, edit: &Edit, command: &WatchTicket) -> Result<kernel::Uuid> {
+    async fn watcher_in(&self, tx: &mut Tx, edit: &Edit, command: &WatchTicket) -> Result<Uuid> {
         let viewer = tx.ctx().actor.id;
         let actor = match &command.user {
             Some(user) => self.user_in(tx, user, "user").await?.id(),
@@ -114,7 +140,7 @@ impl Tickets {
         Ok(actor)
     }
 
-    pub(crate) async fn watchers_in(&self, tx: &mut Tx, ticket: kernel::Uuid) -> Result<Vec<Row>> {
+    pub(crate) async fn watchers_in(&self, tx: &mut Tx, ticket: Uuid) -> Result<Vec<Row>> {
         let ctx = tx.ctx().clone();
         let visible = self.access().visible(&ctx);
         let condition = Predicate::eq("ticket", ticket);
@@ -122,18 +148,8 @@ impl Tickets {
         query::all(tx, &self.access().scoped(&ctx, &visible), &WATCHER, &condition, &[], limit).await
     }
 
-    pub(crate) async fn insert_watcher_in(&self, tx: &mut Tx, edit: &Edit, actor: kernel::Uuid) -> Result<()> {
-        let ctx = tx.ctx().clone();
-        let row = Row::new(
-            &WATCHER,
-            vec![
-                ("id", ctx.new_id().into()),
-                ("ticket", edit.after.id().into()),
-                ("actor", actor.into()),
-                ("createdAt", tx.now().into()),
-            ],
-        );
-        query::insert_unique_in(tx, ctx.tenant, &WATCHER, &row).await
+    pub(crate) async fn insert_watcher_in(&self, tx: &mut Tx, edit: &Edit, actor: Uuid) -> Result<()> {
+        query::insert_unique_in(tx, tx.ctx().tenant, &WATCHER, &watcher_row(tx, edit, actor)).await
     }
 
     /// The user that a reference points at; requesters, assignees and watchers are people.
@@ -148,4 +164,17 @@ impl Tickets {
         }
         Ok(row)
     }
+}
+
+fn watcher_row(tx: &Tx, edit: &Edit, actor: Uuid) -> Row {
+    Row::new(
+        &WATCHER,
+        vec![
+            // In the order in which they are made, also within one instant.
+            ("id", tx.ctx().new_id().into()),
+            ("ticket", edit.after.id().into()),
+            ("actor", actor.into()),
+            ("createdAt", tx.now().into()),
+        ],
+    )
 }

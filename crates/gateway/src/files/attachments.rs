@@ -19,6 +19,7 @@ use crate::scalars::{DateTime, id_of};
 use crate::tickets::comments::Comment;
 use crate::tickets::event_log::from_store;
 use crate::tickets::events::Event;
+use crate::tickets::merges;
 use crate::tickets::types::Ticket;
 use crate::tickets::words::CommentVisibility;
 use crate::user_error::{UserError, part};
@@ -143,6 +144,12 @@ impl Attachment {
             Some(id) => Ok(loaders::comment(ctx, id).await?.map(Comment::from_row)),
             None => Ok(None),
         }
+    }
+
+    /// The ticket that it was attached to first, where it stands on another since: by a merge or a split. Null as well when the viewer
+    /// may not see that ticket.
+    pub async fn moved_from(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+        merges::other(ctx, &self.0, "movedFrom").await
     }
 
     /// When it was attached.

@@ -54,6 +54,10 @@ word! {
         ConditionLost = "CONDITION_LOST",
         /// The ticket was canceled.
         TicketCanceled = "TICKET_CANCELED",
+        /// The ticket was merged into another.
+        Merged = "MERGED",
+        /// The merge was undone. The time in between does not count.
+        MergeUndone = "MERGE_UNDONE",
         /// What came before, put together: a clock remembers 100 stretches.
         Earlier = "EARLIER",
     }

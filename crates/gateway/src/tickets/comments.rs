@@ -23,6 +23,7 @@ use crate::people::{Actor, User};
 use crate::scalars::{DateTime, Markdown, id_of};
 use crate::tickets::event_log::from_store;
 use crate::tickets::events::Event;
+use crate::tickets::merges;
 use crate::tickets::queries::ticket_ref;
 use crate::tickets::types::Ticket;
 use crate::tickets::words::CommentVisibility;
@@ -125,12 +126,18 @@ impl Comment {
         Ok(Actor::from_row(row))
     }
 
-    /// The ticket that it was said on.
+    /// The ticket that it stands on.
     pub async fn ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
         match self.0.get("ticket").as_id() {
             Some(id) => Ok(loaders::ticket(ctx, id).await?.map(Ticket::from_row)),
             None => Ok(None),
         }
+    }
+
+    /// The ticket that it was said on first, where it stands on another since: by a merge or a split. Null as well when the viewer may
+    /// not see that ticket.
+    pub async fn moved_from(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+        merges::other(ctx, &self.0, "movedFrom").await
     }
 
     /// When it was said.

@@ -23,6 +23,7 @@ use crate::service_levels::types::SlaMetric;
 use crate::tickets::comments::Comment;
 use crate::tickets::links::{TicketLinkType, named_ticket};
 use crate::tickets::recurring_tickets::RecurringTicket;
+use crate::tickets::merges::{self, TicketMerge};
 use crate::tickets::types::Ticket;
 use crate::tickets::words::TicketConfigurationItemLink;
 use crate::time::TimeEntry;
@@ -148,6 +149,18 @@ impl EventView {
 
     fn payload_time(&self, name: &str) -> Option<DateTime> {
         serde_json::from_value(self.payload.get(name)?.clone()).ok().map(DateTime)
+    }
+
+    fn payload_count(&self, name: &str) -> i32 {
+        let count = self.payload.get(name).and_then(JsonValue::as_i64).unwrap_or_default();
+        i32::try_from(count).unwrap_or(i32::MAX)
+    }
+
+    async fn merge(&self, ctx: &Context<'_>) -> Result<Option<TicketMerge>> {
+        match self.payload_id("merge") {
+            Some(id) => merges::find(ctx, id).await,
+            None => Ok(None),
+        }
     }
 
     fn payload_id(&self, name: &str) -> Option<Uuid> {
@@ -522,6 +535,76 @@ events! {
             /// The other ticket as it is now; null when the viewer may not see it.
             pub async fn linked_ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
                 named_ticket(ctx, self.0.payload_text("ticket")).await
+            }
+        }
+        /// A ticket was merged into another, and ended by it.
+        TicketMerged {
+            /// The ticket that goes on, as it is now; null when the viewer may not see it.
+            pub async fn into(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+                named_ticket(ctx, self.0.payload_text("ticket")).await
+            }
+
+            /// The merge as it is now; null when the viewer may not see both tickets.
+            pub async fn merge(&self, ctx: &Context<'_>) -> Result<Option<TicketMerge>> {
+                self.0.merge(ctx).await
+            }
+        }
+        /// Another ticket was merged into a ticket: its comments and attachments stand there now. For those who work on it.
+        TicketMergeReceived {
+            /// The duplicate as it is now; null when the viewer may not see it.
+            pub async fn duplicate(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+                named_ticket(ctx, self.0.payload_text("ticket")).await
+            }
+
+            /// The merge as it is now; null when the viewer may not see both tickets.
+            pub async fn merge(&self, ctx: &Context<'_>) -> Result<Option<TicketMerge>> {
+                self.0.merge(ctx).await
+            }
+        }
+        /// A merge was undone. Told on both tickets; on the one that had received the other for those who work on it.
+        TicketMergeUndone {
+            /// The ticket at the other end, as it is now; null when the viewer may not see it.
+            pub async fn other_ticket(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+                named_ticket(ctx, self.0.payload_text("ticket")).await
+            }
+
+            /// The merge as it is now; null when the viewer may not see both tickets.
+            pub async fn merge(&self, ctx: &Context<'_>) -> Result<Option<TicketMerge>> {
+                self.0.merge(ctx).await
+            }
+        }
+        /// Comments of a ticket became a ticket of their own. For those who work on it.
+        TicketSplit {
+            /// The new ticket as it is now; null when the viewer may not see it.
+            pub async fn split_off(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+                named_ticket(ctx, self.0.payload_text("ticket")).await
+            }
+
+            /// How many comments went there.
+            pub async fn comments(&self) -> i32 {
+                self.0.payload_count("comments")
+            }
+
+            /// How many attachments went along.
+            pub async fn attachments(&self) -> i32 {
+                self.0.payload_count("attachments")
+            }
+        }
+        /// A ticket was opened with comments of another. For those who work on it.
+        TicketSplitOff {
+            /// The ticket whose comments they were, as it is now; null when the viewer may not see it.
+            pub async fn split_from(&self, ctx: &Context<'_>) -> Result<Option<Ticket>> {
+                named_ticket(ctx, self.0.payload_text("ticket")).await
+            }
+
+            /// How many comments came with it.
+            pub async fn comments(&self) -> i32 {
+                self.0.payload_count("comments")
+            }
+
+            /// How many attachments came along.
+            pub async fn attachments(&self) -> i32 {
+                self.0.payload_count("attachments")
             }
         }
         /// The open children of a ticket were resolved along with it, as far as that was possible. For those who work on the ticket.

@@ -9,6 +9,7 @@ pub mod event_log;
 pub mod events;
 pub mod filters;
 pub mod links;
+pub mod merges;
 pub mod mutations;
 pub mod object;
 pub mod past;

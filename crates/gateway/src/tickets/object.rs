@@ -194,6 +194,24 @@ macro_rules! ticket_object {
                 $crate::tickets::links::links(ctx, self.0.0.id(), kind).await
             }
 
+            /// The ticket that it was merged into, which goes on for both. Null for one that was not, and when the viewer may not see
+            /// the other.
+            pub async fn merged_into(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Option<$crate::tickets::types::Ticket>> {
+                $crate::tickets::merges::other(ctx, &self.0.0, "mergedInto").await
+            }
+
+            /// The merges of other tickets into it, those that were undone among them, in the order in which they were made; at most
+            /// 100, as far as the viewer may see the other tickets.
+            pub async fn merges(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> async_graphql::Result<Vec<$crate::tickets::merges::TicketMerge>> {
+                $crate::tickets::merges::of_ticket(ctx, self.0.0.id()).await
+            }
+
             /// How many tickets it is the parent of, as far as the viewer may see them.
             pub async fn children_summary(
                 &self,

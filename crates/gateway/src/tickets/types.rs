@@ -22,6 +22,7 @@ use crate::tasks::{Task, TaskConnection};
 use crate::tickets::comments::CommentConnection;
 use crate::tickets::event_log::EventConnection;
 use crate::tickets::links::{ChildrenSummary, TicketLink, TicketLinkType};
+use crate::tickets::merges::TicketMerge;
 use crate::tickets::words::{
     Impact, Priority, SlaState, StateCategory, TicketAction, TicketConfigurationItemLink, TicketKind, Urgency,
     WaitingReason,
@@ -103,6 +104,16 @@ use crate::workflows::types::{WorkflowVersion, of_ticket};
         ty = "Vec<TicketLink>",
         desc = "Its links with other tickets that the viewer may see, from both sides, at most 100: those that leave from it first.",
         arg(name = "type", ty = "Option<TicketLinkType>", desc = "Only those of this type; all when absent.")
+    ),
+    field(
+        name = "merged_into",
+        ty = "Option<Ticket>",
+        desc = "The ticket that it was merged into, which goes on for both. Null for one that was not, and when the viewer may not see the other."
+    ),
+    field(
+        name = "merges",
+        ty = "Vec<TicketMerge>",
+        desc = "The merges of other tickets into it, those that were undone among them, in the order in which they were made; at most 100, as far as the viewer may see the other tickets."
     ),
     field(
         name = "children_summary",

@@ -143,7 +143,7 @@ impl Incidents {
     ) -> Result<()> {
         let key = rule.document.deduplication_key(&rule.key, report);
         let firing = self.firing_in(tx, &report.key).await?;
-        let known = self.known_in(tx, touched, report, rule, &key, firing.as_ref()).await?;
+        let (known, holder) = self.known_in(tx, touched, report, rule, &key, firing.as_ref()).await?;
         let now = tx.now();
         let step = decide(report.status, known, &rule.document, now);
         let firing = self.held_in(tx, touched, step, report, rule, firing).await?;
@@ -168,7 +168,8 @@ impl Incidents {
                 (incident, self.insert_alert_in(tx, incident, report, rule, firing).await?, AlertOutcome::Reopened)
             }
             Step::Create { release } => {
-                if let Some(older) = release {
+                // Of a merged incident, the one that has the key is another than the one that was joined.
+                if let Some(older) = holder.or(release) {
                     self.release_in(tx, touched, older).await?;
                 }
                 let incident = self.open_in(tx, report, rule, key, left).await?;
@@ -214,7 +215,8 @@ impl Incidents {
         if same && holds { Ok(now_firing) } else { Err(tx.retry()) }
     }
 
-    /// What is known of an alert's key and of its incident's, as this call has left it so far.
+    /// What is known of an alert's key and of its incident's, as this call has left it so far; and the incident that has the key, where
+    /// it was merged into another one.
     async fn known_in(
         &self,
         tx: &mut Tx,
@@ -223,7 +225,7 @@ impl Incidents {
         rule: &Rule,
         key: &str,
         firing: Option<&Row>,
-    ) -> Result<Known> {
+    ) -> Result<(Known, Option<Uuid>)> {
         let on = firing.and_then(|alert| alert.get("incident").as_id());
         let firing_on = match on {
             Some(incident) if touched.contains_key(&incident) => Some(incident),
@@ -236,12 +238,24 @@ impl Incidents {
         if firing_on.is_some() || report.status == AlertStatus::Resolved {
             // What a person has resolved meanwhile is over when monitoring says so, too.
             known.firing_on = known.firing_on.or(on);
-            return Ok(known);
+            return Ok((known, None));
         }
         if let Some(open) = self.incident_in(tx, Predicate::eq("openKey", key)).await? {
             let first = open.get("firstSeenAt").as_time().unwrap_or_else(|| open.time("createdAt"));
-            known.open = Some((open.id(), first));
-            return Ok(known);
+            if open.get("mergedInto").is_null() {
+                known.open = Some((open.id(), first));
+                return Ok((known, None));
+            }
+            // What would have joined a merged incident joins the one that goes on.
+            let holder = Some(open.id());
+            let survivor = Predicate::eq("id", self.tickets().survivor_in(tx, &open).await?);
+            if let Some(survivor) = self.incident_in(tx, survivor).await? {
+                known.open = is_open(&survivor).then(|| (survivor.id(), first));
+                let resolved = survivor.text("stateCategory") == StateCategory::Resolved.as_str();
+                known.resolved =
+                    survivor.get("resolvedAt").as_time().filter(|_| resolved).map(|at| (survivor.id(), at));
+            }
+            return Ok((known, holder));
         }
         let a_moment_ago = tx.now() - Duration::seconds(rule.document.flap_window);
         let resolved = Predicate::all([
@@ -251,7 +265,7 @@ impl Incidents {
         ]);
         let last = self.incident_in(tx, resolved).await?;
         known.resolved = last.and_then(|row| Some((row.id(), row.get("resolvedAt").as_time()?)));
-        Ok(known)
+        Ok((known, None))
     }
 
     /// An incident that a condition finds, whoever may see it.
@@ -357,7 +371,8 @@ impl Incidents {
         if let std::collections::btree_map::Entry::Vacant(place) = touched.entry(incident) {
             // Its counters are read once nobody else can change them.
             self.tickets().hold_in(tx, &[incident]).await?;
-            let edit = self.tickets().edit_in(tx, &reference(incident), "incident").await?;
+            // One that was merged meanwhile is no longer open, which is looked at next.
+            let edit = self.tickets().edit_merged_in(tx, &reference(incident), "incident").await?;
             place.insert(Touched {
                 edit,
                 rule: rule.clone(),
@@ -433,7 +448,7 @@ impl Incidents {
         }
     }
 
-    async fn count_firing_in(&self, tx: &Tx, incident: Uuid) -> Result<i32> {
+    pub(super) async fn count_firing_in(&self, tx: &Tx, incident: Uuid) -> Result<i32> {
         let access = self.tickets().access();
         let visible = access::visibility::unmasked(&access.visible(tx.ctx()));
         let firing = Predicate::eq("incident", incident).and(Predicate::eq("status", AlertStatus::Firing.as_str()));
@@ -466,7 +481,7 @@ fn reference(incident: Uuid) -> TicketRef {
     TicketRef::Id(Id::new(prefix::INCIDENT, incident))
 }
 
-fn is_open(row: &Row) -> bool {
+pub(super) fn is_open(row: &Row) -> bool {
     StateCategory::parse(&row.text("stateCategory")).is_some_and(|category| !category.is_done())
 }
 

@@ -7,7 +7,7 @@ use chrono::Duration;
 use configuration::{ITEM, ItemRef, SERVICE, ServiceRef};
 use kernel::id::prefix;
 use kernel::{Ctx, Error, Id, Result, Timestamp, UserError, Uuid};
-use predicate::{Operand, Path, Predicate, Test, ViewerValues, resolve};
+use predicate::{Operand, Path, Predicate, Test, Value, ViewerValues, resolve};
 use store::query::{self, Row};
 use store::{ConnectionTrait, Tx};
 use ticket::fields::{CATEGORY, TICKET_ITEM};
@@ -108,7 +108,10 @@ impl Problems {
         }
         let key = common.key(rule.id);
         let open = Predicate::eq("openDetectionKey", key.as_str());
-        let open = self.tickets.access().find_unmasked(&*tx, &ctx, &PROBLEM, Some(open)).await?;
+        let open = match self.tickets.access().find_unmasked(&*tx, &ctx, &PROBLEM, Some(open)).await? {
+            Some(open) => self.standing_in(tx, open).await?,
+            None => None,
+        };
         let (problem, wanted) = match open {
             Some(open) => {
                 let reference = TicketRef::Id(Id::new(prefix::PROBLEM, open.id()));
@@ -119,6 +122,25 @@ impl Problems {
         };
         let wanted: Vec<Option<Uuid>> = wanted.into_iter().map(Some).collect();
         self.link_wanted_in(tx, &problem, &wanted).await.map(drop)
+    }
+
+    /// The problem that stands for what a rule found: the one that has its key, or the one that this was merged into, while that is
+    /// open. When it is not, the key is free again.
+    async fn standing_in(&self, tx: &mut Tx, holder: Row) -> Result<Option<Row>> {
+        if holder.get("mergedInto").is_null() {
+            return Ok(Some(holder));
+        }
+        let ctx = tx.ctx().clone();
+        let survivor = Predicate::eq("id", self.tickets.survivor_in(tx, &holder).await?);
+        let survivor = self.tickets.access().find_unmasked(&*tx, &ctx, &PROBLEM, Some(survivor)).await?;
+        let is_open =
+            |row: &Row| StateCategory::parse(&row.text("stateCategory")).is_some_and(|category| !category.is_done());
+        if let Some(survivor) = survivor.filter(is_open) {
+            return Ok(Some(survivor));
+        }
+        let free = [("openDetectionKey", Value::Null)];
+        query::update_in(&*tx, ctx.tenant, &PROBLEM, holder.id(), None, &free).await?;
+        Ok(None)
     }
 
     /// The incidents of a window that a rule counts together, at most as many as are linked at once.

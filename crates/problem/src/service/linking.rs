@@ -33,6 +33,8 @@ words! {
 pub enum LinkRefusal {
     /// There is no such incident that the viewer may see.
     NotFound,
+    /// The incident was merged into another one.
+    Merged,
     /// The incident has as many links as it may have.
     IncidentFull,
     /// The problem has as many incidents as it may have.
@@ -40,11 +42,13 @@ pub enum LinkRefusal {
 }
 
 impl LinkRefusal {
-    const ALL: [Self; 3] = [LinkRefusal::NotFound, LinkRefusal::IncidentFull, LinkRefusal::ProblemFull];
+    const ALL: [Self; 4] =
+        [LinkRefusal::NotFound, LinkRefusal::Merged, LinkRefusal::IncidentFull, LinkRefusal::ProblemFull];
 
     const fn as_str(self) -> &'static str {
         match self {
             LinkRefusal::NotFound => "NOT_FOUND",
+            LinkRefusal::Merged => "MERGED",
             LinkRefusal::IncidentFull => "INCIDENT_FULL",
             LinkRefusal::ProblemFull => "PROBLEM_FULL",
         }
@@ -55,6 +59,10 @@ impl LinkRefusal {
         let at: [&str; 0] = [];
         match self {
             LinkRefusal::NotFound => UserError::not_found(at, "the incident"),
+            LinkRefusal::Merged => {
+                let message = "the incident was merged into another one: link that";
+                UserError::constraint(at, message, "merged", None)
+            }
             LinkRefusal::IncidentFull => {
                 let limit = ticket::MAX_LINKS;
                 UserError::limit(at, format!("the incident has {limit} links; that is the limit"), limit as u64)
@@ -253,6 +261,7 @@ impl LinkedIncident {
             Some(EffectLinked::Linked) if again => (LinkOutcome::AlreadyLinked, None),
             Some(EffectLinked::Linked) => (LinkOutcome::Linked, None),
             Some(EffectLinked::Already) => (LinkOutcome::AlreadyLinked, None),
+            Some(EffectLinked::Merged) => refused(LinkRefusal::Merged),
             Some(EffectLinked::Full { of_cause: true, .. }) => refused(LinkRefusal::ProblemFull),
             Some(EffectLinked::Full { .. }) => refused(LinkRefusal::IncidentFull),
             Some(EffectLinked::Itself) | None => refused(LinkRefusal::NotFound),

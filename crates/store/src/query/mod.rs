@@ -27,7 +27,7 @@ pub use row::Row;
 pub use scope::{ScopeFields, scope_word};
 pub use search::{Found, FoundPage, SEARCH_WINDOW, Search, Term, TextIndex, count_found, search};
 pub use statistics::{Durations, Group, GroupBy, Statistics, statistics};
-pub use write::{delete_in, hold_in, insert_all_in, insert_in, insert_unique_in, update_in};
+pub use write::{delete_in, hold_in, insert_all_in, insert_in, insert_unique_in, update_all_in, update_in};
 
 /// Whose data a statement reads, and what of it.
 #[derive(Clone, Copy, Debug)]

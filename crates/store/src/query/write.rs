@@ -173,6 +173,32 @@ async fn update_table(
     }
 }
 
+/// Updates the named fields of all rows in which every key has the given value, by one statement, whatever their versions. Answers how
+/// many there were. For a type that extends no other.
+///
+/// # Errors
+/// Database errors; `INTERNAL` for a field that the type does not have.
+pub async fn update_all_in(
+    connection: &impl ConnectionTrait,
+    tenant: Uuid,
+    record: &'static RecordType,
+    keys: &[(&'static str, Value)],
+    changes: &[(&'static str, Value)],
+) -> Result<u64> {
+    let field = |name: &str| record.field(name).ok_or_else(|| Error::internal(format!("no field `{name}`")));
+    let mut update = Sql::update();
+    update.table(Alias::new(record.table)).and_where(Expr::col(Alias::new("tenant_id")).eq(tenant));
+    for (name, value) in changes {
+        let field = field(name)?;
+        update.value(Alias::new(field.column), bound(value, &field.kind)?);
+    }
+    for (name, value) in keys {
+        let field = field(name)?;
+        update.and_where(Expr::col(Alias::new(field.column)).eq(bound(value, &field.kind)?));
+    }
+    Ok(connection.execute(&update).await.map_err(database_error)?.rows_affected())
+}
+
 /// Deletes the rows of a table in which every named field has the given id. Answers how many there were.
 ///
 /// # Errors
