@@ -150,6 +150,15 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
     admin.done("problemPublishWorkaround", json!({ "id": problem }), "problem { id }").await;
     let linked = json!({ "problem": problem, "incidents": { "ids": [other["id"]] } });
     admin.done("problemLinkIncidents", linked, "problem { id }").await;
+    let mut pair = Vec::new();
+    for title in ["Copy", "Original"] {
+        let input =
+            json!({ "title": title, "team": { "slug": "network" }, "requester": { "email": company.requester.email } });
+        pair.push(incident_with(&agent, input).await["id"].take());
+    }
+    let merged = json!({ "id": pair[0], "into": pair[1] });
+    let merged = agent.done("ticketMerge", merged, "merge { id }").await["merge"]["id"].take();
+    agent.done("ticketMergeUndo", json!({ "id": merged }), "merge { id }").await;
     let says = json!({ "same": "CONFIGURATION_ITEM", "threshold": 5, "window": "P1D", "requester": { "email": company.lead.email } });
     let rule = json!({ "key": "device", "name": "One device", "says": says });
     let rule = admin.done("problemDetectionRuleCreate", rule, "rule { id }").await["rule"]["id"].take();
@@ -200,6 +209,7 @@ async fn scene(installation: &Installation, company: &company::Company) -> Scene
             ("Incident", "of team network, opened for the requester", id(&ticket["id"])),
             ("Comment", "public", said("PUBLIC")),
             ("Comment", "internal", said("INTERNAL")),
+            ("TicketMerge", "of two incidents of team network, undone", id(&merged)),
             ("Attachment", "public", id(&attachments[0])),
             ("Attachment", "internal", id(&attachments[1])),
             ("Upload", "the agent's", id(&upload)),

@@ -191,9 +191,15 @@ async fn a_merge_is_undone() {
         assert_eq!(agent.user_error("ticketMergeUndo", input.clone()).await["code"], "CONFLICT");
         input["expectedVersion"] = done["duplicate"]["version"].clone();
         let undone = agent.done("ticketMergeUndo", input.clone(), MERGED).await;
-        assert_eq!(kinds(&undone), ["TicketUnwatched", "TicketUnlinked", "TicketUnlinked", "TicketMergeUndone", "TicketMergeUndone"]);
+        assert_eq!(
+            kinds(&undone),
+            ["TicketUnwatched", "TicketUnlinked", "TicketUnlinked", "TicketMergeUndone", "TicketMergeUndone"]
+        );
         assert_eq!(agent.done("ticketMergeUndo", input, MERGED).await, undone, "the same call again");
-        assert_eq!((&undone["duplicate"]["mergedInto"], &undone["duplicate"]["state"]["key"]), (&Value::Null, &json!("on_hold")));
+        assert_eq!(
+            (&undone["duplicate"]["mergedInto"], &undone["duplicate"]["state"]["key"]),
+            (&Value::Null, &json!("on_hold"))
+        );
         let (now, other) = (seen(&agent, &copy).await, seen(&agent, &original).await);
         assert_eq!(bodies(&now), ["It began at nine.", ""], "what was redacted since stays so");
         assert!(now["comments"]["nodes"].as_array().unwrap().iter().all(|comment| comment["movedFrom"].is_null()));
@@ -247,6 +253,16 @@ async fn what_does_not_go_together_is_refused() {
         let worked = opened(&agent, "Worked", &company.sam.email).await;
         let task = json!({ "parent": worked["id"], "title": "Look" });
         let task = agent.done("taskCreate", task, "task { id }").await["task"].take();
+        let cause = agent.done("problemCreate", json!({ "title": "Another cause", "team": { "slug": "network" } }), "problem { id number }").await["problem"].take();
+        let waiting = opened(&agent, "Waiting", &company.sam.email).await;
+        agent.done("ticketLink", json!({ "id": waiting["id"], "type": "CAUSED_BY", "target": cause["id"] }), "ticket { id }").await;
+        step(&agent, &waiting, "hold", json!({ "waitingReason": "PROBLEM" })).await;
+        let mut tasks = Vec::new();
+        for title in ["First", "Second", "Third"] {
+            let input = json!({ "parent": original["id"], "title": title, "dependsOn": tasks.first().into_iter().collect::<Vec<_>>() });
+            tasks.push(agent.done("taskCreate", input, "task { number }").await["task"]["number"].take());
+        }
+        let [first, second, third] = [0, 1, 2].map(|place: usize| json!({ "number": tasks[place], "id": tasks[place] }));
         let theirs = incident_with(&client(&company.walt), json!({ "title": "Theirs", "team": { "slug": "workplace" } })).await;
         let major = opened(&agent, "Major", &company.sam.email).await;
         admin.done("majorIncidentDeclare", json!({ "incident": major["id"], "businessImpact": "All is down." }), "incident { id }").await;
@@ -257,6 +273,8 @@ async fn what_does_not_go_together_is_refused() {
             (&parent, &original, "id", "children"),
             (&worked, &original, "id", "tasks"),
             (&major, &original, "id", "kind"),
+            (&cause, &problem, "id", "dependents"),
+            (&first, &second, "id", "dependents"),
         ] {
             let error = admin.user_error("ticketMerge", merge(duplicate, into)).await;
             assert_eq!((&error["code"], &error["path"], &error["constraint"]), (&json!("VALIDATION"), &json!([path]), &json!(constraint)), "{error}");
@@ -270,6 +288,7 @@ async fn what_does_not_go_together_is_refused() {
         assert_eq!((&forbidden["code"], &forbidden["permission"]), (&json!("FORBIDDEN"), &json!("ticket.update")));
         let empty = json!({ "id": copy["id"], "into": original["id"], "comment": " " });
         assert_eq!(agent.user_error("ticketMerge", empty).await["path"], json!(["comment"]));
+        agent.done("ticketMerge", merge(&second, &third), MERGED).await;
         // Of a ticket that is done, nothing is in the way.
         agent.done("ticketTransition", json!({ "id": task["id"], "transition": "complete" }), "ticket { id }").await;
         agent.done("ticketMerge", merge(&worked, &original), MERGED).await;
@@ -307,7 +326,7 @@ async fn what_does_not_go_together_is_refused() {
         assert_eq!(bulk["results"][0]["outcome"], "FAILED", "{bulk}");
         assert_eq!(bulk["results"][1]["outcome"], "DONE");
         let link = json!({ "problem": problem["id"], "incidents": { "ids": [id] } });
-        let linked = agent.done("problemLinkIncidents", link, "results { outcome userError { __typename message } }").await;
+        let linked = agent.done("problemLinkIncidents", link, "results { outcome userErrors { __typename message } }").await;
         assert_eq!(linked["results"][0]["outcome"], "REFUSED", "{linked}");
         let possible = "query($id: ID!) { ticket(by: { id: $id }) { availableTransitions { allowed } } }";
         let possible = admin.ask(possible, json!({ "id": id })).await;
@@ -444,8 +463,10 @@ async fn clocks_end_with_a_merge_and_go_on_when_it_is_undone() {
 async fn alerts_go_where_the_incident_went() {
     each_engine(async |installation, company| {
         let admin = crate::alerts::rules(installation, &company).await;
-        let firing = |key: &str, host: &str| crate::alerts::alert(key, "FIRING", &[("alertname", "DiskFull"), ("host", host)]);
-        let over = |key: &str, host: &str| crate::alerts::alert(key, "RESOLVED", &[("alertname", "DiskFull"), ("host", host)]);
+        let firing =
+            |key: &str, host: &str| crate::alerts::alert(key, "FIRING", &[("alertname", "DiskFull"), ("host", host)]);
+        let over =
+            |key: &str, host: &str| crate::alerts::alert(key, "RESOLVED", &[("alertname", "DiskFull"), ("host", host)]);
         let first = crate::alerts::tell(&admin, vec![firing("disk-1", "db1"), firing("disk-9", "db2")]).await;
         let (copy, original) = (&first[0]["incident"], &first[1]["incident"]);
         let done = admin.done("ticketMerge", merge(copy, original), MERGED).await;
@@ -468,7 +489,8 @@ async fn alerts_go_where_the_incident_went() {
         assert_eq!((crate::alerts::outcomes(&told), &told[0]["incident"]["id"]), (vec!["JOINED"], &copy["id"]));
         // Once the one that goes on is over, the key is free: a moment later it is reopened, later another one is opened.
         admin.done("ticketMerge", merge(copy, original), MERGED).await;
-        let ends = ["disk-1", "disk-2", "disk-3"].map(|key| over(key, "db1")).into_iter().chain([over("disk-9", "db2")]);
+        let ends =
+            ["disk-1", "disk-2", "disk-3"].map(|key| over(key, "db1")).into_iter().chain([over("disk-9", "db2")]);
         let told = crate::alerts::tell(&admin, ends.collect()).await;
         assert!(told.iter().all(|result| result["incident"]["id"] == original["id"]), "{told:?}");
         assert_eq!(seen(&admin, original).await["state"]["category"], "RESOLVED");
@@ -492,7 +514,8 @@ async fn approvals_end_and_a_problem_is_closed() {
             agent.done("problemCreate", input, "problem { id number }").await["problem"].take()
         };
         let (copy, original) = (problem("Copy").await, problem("Original").await);
-        let steps = json!([{ "name": "Lead", "rule": "ANY", "approvers": [{ "user": { "email": company.lead.email } }] }]);
+        let steps =
+            json!([{ "name": "Lead", "rule": "ANY", "approvers": [{ "user": { "email": company.lead.email } }] }]);
         let start = json!({ "id": copy["id"], "name": "Go", "steps": steps });
         agent.done("approvalStart", start, "approval { id }").await;
         let done = agent.done("ticketMerge", merge(&copy, &original), MERGED).await;

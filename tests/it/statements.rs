@@ -246,9 +246,10 @@ async fn a_merge_takes_as_many_however_much_it_moves() {
             figures.push([merged, undone, parted]);
         }
         println!("{:?}: statements of a merge, of undoing it and of a split, with 1, 2 and 40 comments {figures:?}, and of showing it {reads:?}", installation.engine);
-        assert!(figures.iter().all(|one| *one == figures[1]) || figures[2].iter().zip(figures[1]).all(|(many, few)| *many <= few), "{figures:?}");
-        assert!(figures.iter().all(|[merge, undo, split]| *merge <= 45 && *undo <= 40 && *split <= 30), "{figures:?}");
-        assert!(reads[1] == reads[2] && reads[1] <= 6, "{reads:?}");
+        assert!(figures.iter().all(|one| *one == figures[0]), "how much is moved makes no difference: {figures:?}");
+        assert!(figures.iter().all(|[merge, undo, split]| *merge <= 32 && *undo <= 23 && *split <= 21), "{figures:?}");
+        // The tickets at the other ends are asked for together with what names them at the same time.
+        assert!(reads.iter().all(|read| *read <= 8), "{reads:?}");
     })
     .await;
 }

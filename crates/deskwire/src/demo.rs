@@ -244,7 +244,6 @@ async fn load(platform: &Platform) -> Result<kernel::Uuid> {
     files::load(platform, &ctx).await?;
     bulk::load(platform, &ctx).await?;
     templates::load(platform, &ctx).await?;
-    merges::load(platform, &ctx).await?;
     Ok(tenant)
 }
 
@@ -402,6 +401,7 @@ async fn load_incidents(platform: &Platform) -> Result<()> {
         cast.clock.advance(STEP);
     }
     major_incident::load(platform, &cast.lead).await?;
+    merges::load(platform, &cast.lead).await?;
     Ok(())
 }
 

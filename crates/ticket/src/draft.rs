@@ -17,7 +17,7 @@ use crate::commands::{PriorityOverride, check_long_text, check_text, check_title
 use crate::custom_field::SetCustomField;
 use crate::edit::Edit;
 use crate::fields::EXTERNAL_REF;
-use crate::kind::KindRules;
+use crate::kind::{KindRules, Opening};
 use crate::model::{Impact, MAX_EXTERNAL_REFS, MAX_TITLE, Urgency};
 use crate::queries::check_external;
 use crate::service::Tickets;
@@ -267,6 +267,24 @@ impl Tickets {
         // Whoever goes on with it goes on from what was written.
         edit.proceed();
         Ok(edit)
+    }
+
+    /// The same as its kind begins, for whoever may.
+    ///
+    /// # Errors
+    /// As [`Tickets::open_in`]; `FORBIDDEN` without what the kind needs.
+    pub(crate) async fn open_as_in(
+        &self,
+        tx: &mut Tx,
+        rules: &std::sync::Arc<dyn KindRules>,
+        draft: &TicketDraft,
+        number: String,
+        opening: Opening,
+    ) -> Result<Edit> {
+        if let Some(permission) = opening.permission.filter(|permission| !tx.ctx().grants.holds(permission)) {
+            return Err(UserError::forbidden(permission).into());
+        }
+        self.open_in(tx, rules, draft, number, opening.own, opening.event).await
     }
 
     async fn set_people_in(&self, tx: &mut Tx, ctx: &Ctx, edit: &mut Edit, draft: &TicketDraft) -> Result<()> {

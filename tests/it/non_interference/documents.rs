@@ -68,6 +68,8 @@ const TICKET_FIELDS: &[&str] = &[
     "externalRefs { source key }",
     "comments(last: 3) { totalCount pageInfo { hasPreviousPage startCursor } nodes { id body visibility author { name } createdAt } }",
     "comments(first: 2) { edges { cursor node { id ticket { number reassignmentCount } } } }",
+    "comments(last: 4) { nodes { movedFrom { number title } } }",
+    "mergedInto { number title reassignmentCount } merges { id comments watchers mergedBy { name } duplicate { number } }",
     "watchers { id name email }",
     "history(last: 4) { totalCount pageInfo { hasPreviousPage } nodes { __typename id occurredAt actor { name } changes { field before after } ... on CommentAdded { comment { body } } } }",
     "history(first: 3) { pageInfo { hasNextPage endCursor } edges { cursor node { cursor ... on TicketEvent { version ticket { title reassignmentCount } } } } }",

@@ -63,6 +63,7 @@ pub async fn build(installation: &Installation) -> World {
         known.numbers.push(ticket["number"].as_str().unwrap_or_default().to_owned());
         live(installation, &company, (&admin, &lead), number, &ticket).await;
     }
+    merge(&openers, &admin, &lead, &mut known).await;
     let all = json!({});
     let ids = |data: &Value, root: &str| -> Vec<String> {
         let nodes = data[root]["nodes"].as_array().cloned().unwrap_or_default();
@@ -86,6 +87,22 @@ pub async fn build(installation: &Installation) -> World {
     }
     installation.log_end(&admin).await;
     World { company, known }
+}
+
+/// Tickets of one that went into another's, so that each of them sees one end at most.
+async fn merge(openers: &[Client], admin: &Client, lead: &Client, known: &mut Known) {
+    for (place, opener) in openers.iter().enumerate() {
+        let mut pair = Vec::new();
+        for (client, title) in [(opener, "Copy"), (&openers[(place + 1) % openers.len()], "Original")] {
+            let ticket = incident_with(client, json!({ "title": format!("{title} {place}") })).await;
+            comment(client, &ticket, "The same here.", "PUBLIC").await;
+            comment(admin, &ticket, "Secretly: the old switch.", "INTERNAL").await;
+            assign(lead, &ticket, ["network", "workplace"][(place + pair.len()) % 2], None).await;
+            known.tickets.push(ticket["id"].as_str().unwrap_or_default().to_owned());
+            pair.push(ticket["id"].clone());
+        }
+        admin.done("ticketMerge", json!({ "id": pair[0], "into": pair[1] }), "ticket { id }").await;
+    }
 }
 
 /// What becomes of a ticket.
@@ -201,6 +218,9 @@ pub fn tampering(engine: Engine, world: &World, eyes: Eyes) -> Vec<String> {
             "UPDATE ticket_search SET internal_details = ' changed vpn ', internal_comments = '' WHERE id IN ({masked})"
         ),
         format!("UPDATE comment SET body = 'Changed.' WHERE ticket_id IN ({hidden})"),
+        format!("UPDATE comment SET moved_from_id = NULL WHERE moved_from_id IN ({hidden})"),
+        format!("DELETE FROM ticket_merge WHERE ticket_id IN ({hidden}) OR duplicate_id IN ({hidden})"),
+        format!("UPDATE ticket_merge SET comments = 7, attachments = 8, watchers = 9 WHERE ticket_id IN ({masked})"),
         format!("DELETE FROM event WHERE audience = 'INTERNAL' AND subject_id IN ({masked})"),
         format!("DELETE FROM comment WHERE visibility = 'INTERNAL' AND ticket_id IN ({masked})"),
         "DELETE FROM event WHERE subject_kind <> 'ticket'".to_owned(),

@@ -42,6 +42,34 @@ fn a_ticket_opened_outside_hours_starts_at_the_next_opening() {
     assert_eq!(story.clock().elapsed_at(at("Sun 12:00"), &office("UTC").calendar), hours(0));
 }
 
+// A merge, and undoing it
+
+#[test]
+fn a_merge_ends_a_clock_and_undoing_it_has_the_same_go_on() {
+    let mut story = Story::under([resolution(8)]);
+    story.opened("Mon 08:00");
+    story.ends_as_duplicate("Mon 10:00", StateCategory::Closed);
+    let clock = story.clock();
+    assert_eq!((clock.phase, clock.ended, clock.elapsed), (Phase::Canceled, Some(Cause::Merged), hours(2)));
+    assert_eq!(story.states("Fri 23:00"), [Canceled], "also where the ticket is closed, nothing was met");
+    story.comes_back("Wed 10:00", StateCategory::Active);
+    let clock = story.clock();
+    assert_eq!((clock.due_at, clock.ended, clock.stopped_at), (Some(at("Wed 16:00")), None, None));
+    assert_eq!(clock.segments.list().last().map(|segment| segment.cause), Some(Cause::MergeUndone));
+    story.resolved("Wed 12:00");
+    assert_eq!(story.states("Wed 12:00"), [Met]);
+}
+
+#[test]
+fn what_had_ended_before_a_merge_stays_as_it_ended() {
+    let mut story = Story::under([resolution(8)]);
+    story.opened("Mon 08:00").resolved("Mon 10:00");
+    story.ends_as_duplicate("Mon 11:00", StateCategory::Closed).comes_back("Mon 12:00", StateCategory::Resolved);
+    assert_eq!((story.clock().ended, story.states("Mon 12:00")), (Some(Cause::Resolved), vec![Met]));
+    story.works("Mon 13:00");
+    assert_eq!(story.clock().due_at, Some(at("Mon 19:00")), "reopened later, it goes on");
+}
+
 // 3. Pauses
 
 #[test]

@@ -177,6 +177,18 @@ impl Story {
         self.resolved(when)
     }
 
+    /// Is merged into another ticket.
+    pub fn ends_as_duplicate(&mut self, when: &str, category: StateCategory) -> &mut Self {
+        (self.category, self.reason) = (category, None);
+        self.tell(at(when), What::Merged)
+    }
+
+    /// The merge is undone.
+    pub fn comes_back(&mut self, when: &str, category: StateCategory) -> &mut Self {
+        self.category = category;
+        self.tell(at(when), What::MergeUndone)
+    }
+
     pub fn prioritised(&mut self, when: &str, priority: Priority) -> &mut Self {
         self.priority = priority;
         self.tell(at(when), What::Changed)

@@ -30,8 +30,8 @@ use self::rules::Weight;
 use crate::commands::check_body;
 use crate::edit::Edit;
 use crate::events;
-use crate::fields::{ATTACHMENT, COMMENT, LINK, TASK, TICKET};
-use crate::model::{CommentVisibility, LinkType, StateCategory};
+use crate::fields::{ATTACHMENT, COMMENT, DEPENDENCY, LINK, TASK, TICKET};
+use crate::model::{CommentVisibility, LinkType, StateCategory, WaitingReason};
 use crate::queries::TicketRef;
 use crate::service::{Tickets, told_along};
 use crate::tables::moving;
@@ -75,7 +75,8 @@ impl Tickets {
     ///
     /// # Errors
     /// `NOT_FOUND`; `FORBIDDEN` without `ticket.update` on both, and `ticket.internal` where something internal moves; `CONFLICT`;
-    /// `VALIDATION` for tickets that do not go together and for a duplicate with open children or tasks; `LIMIT` beyond
+    /// `VALIDATION` for tickets that do not go together, and for a duplicate with children or tasks that are not done or that others
+    /// wait for; `LIMIT` beyond
     /// [`MERGE_MAX_COMMENTS`], [`MAX_MERGES`] and what the other ticket may have of attachments and links.
     pub async fn merge(&self, ctx: &Ctx, command: MergeTickets) -> Result<MergeOutcome> {
         let mut problems = Problems::default();
@@ -199,9 +200,16 @@ impl Tickets {
             let open = [StateCategory::New, StateCategory::Active, StateCategory::Waiting];
             Predicate::one_of("stateCategory", &open.map(StateCategory::as_str))
         };
-        let of_parent = Predicate::eq("source", from).and(Predicate::eq("type", LinkType::ParentOf.as_str()));
-        let children = self.count_all_in(tx, &LINK, &[of_parent.and(open().through("target"))]).await?;
+        let linked = |end, kind: LinkType| Predicate::eq(end, from).and(Predicate::eq("type", kind.as_str()));
+        let children = linked("source", LinkType::ParentOf).and(open().through("target"));
+        let for_its_fix = Predicate::eq("stateCategory", StateCategory::Waiting.as_str())
+            .and(Predicate::eq("waitingReason", WaitingReason::Problem.as_str()));
+        let effects = linked("target", LinkType::CausedBy).and(for_its_fix.through("source"));
+        let resolved = linked("target", LinkType::ResolvedBy).and(open().through("source"));
+        let links = self.count_all_in(tx, &LINK, &[children, effects, resolved]).await?;
         let tasks = self.count_all_in(tx, &TASK, &[Predicate::eq("parent", from).and(open())]).await?;
+        let needing = Predicate::eq("needs", from).and(open().through("task"));
+        let needing = self.count_all_in(tx, &DEPENDENCY, &[needing]).await?;
         let at = |counts: &[u64], place: usize| counts.get(place).copied().unwrap_or_default();
         Ok(Weight {
             public_comments: at(&comments, 0),
@@ -210,8 +218,9 @@ impl Tickets {
             internal_attachments: at(&attachments, 1),
             attachments_there: at(&attachments, 2),
             merges_there: at(&merges, 0),
-            open_children: at(&children, 0),
+            open_children: at(&links, 0),
             open_tasks: at(&tasks, 0),
+            dependents: at(&links, 1) + at(&links, 2) + at(&needing, 0),
         })
     }
 

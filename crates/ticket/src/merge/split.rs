@@ -231,14 +231,10 @@ impl Tickets {
         if rules.kind() == TicketKind::Task {
             return self.begin_task_in(tx, command, original, number).await;
         }
-        let Some(beginning) = rules.begins_from(&original.before) else {
+        let Some(opening) = rules.opening_from(&original.before) else {
             return Err(Error::internal(format!("nobody says how {} begins", rules.kind().as_str())));
         };
-        if let Some(permission) = beginning.permission.filter(|permission| !tx.ctx().grants.holds(permission)) {
-            return Err(UserError::forbidden(permission).into());
-        }
-        let draft = command.draft_like(&original.before);
-        self.open_in(tx, &rules, &draft, number, beginning.own, beginning.event).await
+        self.open_as_in(tx, &rules, &command.draft_like(&original.before), number, opening).await
     }
 
     /// A task that comes of a task belongs to the same ticket, or to none.

@@ -167,12 +167,7 @@ impl Tickets {
         let Some(opening) = rules.opening(prepared.by_itself) else {
             return self.open_task_in(tx, prepared, number).await;
         };
-        if let Some(permission) = opening.permission
-            && !tx.ctx().grants.holds(permission)
-        {
-            return Err(UserError::forbidden(permission).into());
-        }
-        self.open_in(tx, &rules, &prepared.said.draft, number, opening.own, opening.event).await
+        self.open_as_in(tx, &rules, &prepared.said.draft, number, opening).await
     }
 
     async fn open_task_in(&self, tx: &mut Tx, prepared: &Prepared, number: String) -> Result<Edit> {

@@ -429,22 +429,19 @@ impl Tickets {
 
     async fn make_of_row_in(&self, tx: &mut Tx, row: &ImportRow, number: String) -> Result<Uuid> {
         let rules = self.kinds().get(row.kind)?.clone();
-        let Some(opening) = rules.opening(false) else {
+        let Some(mut opening) = rules.opening(false) else {
             let (parent, draft) = row.clone().into_task()?;
             let draft = self.checked_task(&tx.ctx().clone(), draft)?;
             return Ok(self.add_task_in(tx, &parent, &draft, number, &[]).await?.id());
         };
-        if let Some(permission) = opening.permission.filter(|permission| !tx.ctx().grants.holds(permission)) {
-            return Err(UserError::forbidden(permission).into());
-        }
-        let (mut given, mut own, mut problems) = (row.own.clone(), opening.own, Problems::default());
+        let (mut given, mut problems) = (row.own.clone(), Problems::default());
         if row.parent.is_some() {
             problems.add(UserError::constraint(["parent"], "only tasks have a `parent`", "kind", None));
         }
-        rules.open_with(&mut given, &mut own, &mut problems);
+        rules.open_with(&mut given, &mut opening.own, &mut problems);
         refuse_rest(&given, &mut problems);
         problems.check()?;
-        Ok(self.open_in(tx, &rules, &row.draft, number, own, opening.event).await?.after.id())
+        Ok(self.open_as_in(tx, &rules, &row.draft, number, opening).await?.after.id())
     }
 
     /// Gives up an import whose job has failed as often as a job is tried.

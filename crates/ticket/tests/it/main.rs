@@ -12,6 +12,7 @@ mod company;
 mod custom_fields;
 mod idempotency;
 mod links;
+mod merges;
 mod paging;
 mod predicates;
 mod probe;
