@@ -217,6 +217,8 @@ async fn a_merge_is_undone() {
         assert_eq!((&again["constraint"], &again["path"]), (&json!("undone"), &json!(["id"])));
         let never = agent.user_error("ticketMergeUndo", json!({ "id": original["number"] })).await;
         assert_eq!(never["constraint"], "merged");
+        let strange = requester.user_error("ticketMergeUndo", json!({ "id": done["merge"]["id"] })).await;
+        assert_eq!((&strange["code"], &strange["path"]), (&json!("NOT_FOUND"), &json!(["id"])));
         // It can be merged again; and what went on to a third one is undone from there.
         agent.done("ticketMerge", merge(&copy, &original), MERGED).await;
         let third = opened(&agent, "Network", &company.sam.email).await;
@@ -289,6 +291,15 @@ async fn what_does_not_go_together_is_refused() {
         let empty = json!({ "id": copy["id"], "into": original["id"], "comment": " " });
         assert_eq!(agent.user_error("ticketMerge", empty).await["path"], json!(["comment"]));
         agent.done("ticketMerge", merge(&second, &third), MERGED).await;
+        // What is internal is moved by those who may read it.
+        let scopes = json!({ "name": "Merger", "scopes": ["ticket.read", "ticket.update"] });
+        let token = agent.done("apiTokenCreate", scopes, "token").await["token"].take();
+        let narrow = installation.client(token.as_str().expect("a token"));
+        let forbidden = narrow.user_error("ticketMerge", merge(&copy, &original)).await;
+        assert_eq!((&forbidden["code"], &forbidden["permission"]), (&json!("FORBIDDEN"), &json!("ticket.internal")));
+        let plain = opened(&agent, "Plain", &company.sam.email).await;
+        comment(&agent, &plain, "Hm.", "PUBLIC").await;
+        narrow.done("ticketMerge", merge(&plain, &original), "merge { comments }").await;
         // Of a ticket that is done, nothing is in the way.
         agent.done("ticketTransition", json!({ "id": task["id"], "transition": "complete" }), "ticket { id }").await;
         agent.done("ticketMerge", merge(&worked, &original), MERGED).await;
@@ -328,7 +339,7 @@ async fn what_does_not_go_together_is_refused() {
         let link = json!({ "problem": problem["id"], "incidents": { "ids": [id] } });
         let linked = agent.done("problemLinkIncidents", link, "results { outcome userErrors { __typename message } }").await;
         assert_eq!(linked["results"][0]["outcome"], "REFUSED", "{linked}");
-        let possible = "query($id: ID!) { ticket(by: { id: $id }) { availableTransitions { allowed } } }";
+        let possible = "query($id: ID!) { ticket(by: { id: $id }) { availableTransitions { allowed } viewerCan(action: COMMENT) { allowed } } }";
         let possible = admin.ask(possible, json!({ "id": id })).await;
         assert!(!possible.to_string().contains("true"), "{possible}");
     })

@@ -381,6 +381,9 @@ impl TicketRow {
     /// Whether the viewer may do something.
     pub async fn viewer_can(&self, ctx: &Context<'_>, action: TicketAction) -> Result<Permission> {
         use access::permission as p;
+        if !self.0.get("mergedInto").is_null() {
+            return Ok(Permission { allowed: false, reason: Some(ticket::merge::merged(None)) });
+        }
         let permissions: &[&'static str] = match action {
             TicketAction::Update => &[p::TICKET_UPDATE],
             TicketAction::Assign => &[p::TICKET_ASSIGN],

@@ -282,8 +282,8 @@ async fn hold_both_in(tx: &Tx, one: &Edit, other: &Edit) -> Result<()> {
     Ok(())
 }
 
-/// Why nothing is done with a merged ticket.
-pub(crate) fn merged(into: Option<&str>) -> String {
+/// Why nothing is done with a merged ticket: the number of the one that goes on is for those who see that.
+pub fn merged(into: Option<&str>) -> String {
     match into {
         Some(number) => format!("the ticket was merged into {number}: go on there"),
         None => "the ticket was merged into another one".to_owned(),
