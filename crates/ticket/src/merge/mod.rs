@@ -76,8 +76,7 @@ impl Tickets {
     /// # Errors
     /// `NOT_FOUND`; `FORBIDDEN` without `ticket.update` on both, and `ticket.internal` where something internal moves; `CONFLICT`;
     /// `VALIDATION` for tickets that do not go together, and for a duplicate with children or tasks that are not done or that others
-    /// wait for; `LIMIT` beyond
-    /// [`MERGE_MAX_COMMENTS`], [`MAX_MERGES`] and what the other ticket may have of attachments and links.
+    /// wait for; `LIMIT` beyond [`MERGE_MAX_COMMENTS`], [`MAX_MERGES`] and what the other ticket may have of attachments and links.
     pub async fn merge(&self, ctx: &Ctx, command: MergeTickets) -> Result<MergeOutcome> {
         let mut problems = Problems::default();
         if let Some(body) = &command.comment {

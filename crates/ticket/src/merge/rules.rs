@@ -236,8 +236,9 @@ mod tests {
         let states: Vec<String> = keys.iter().zip(categories).map(state).collect();
         let (first, last) = (&keys[0], &keys[keys.len() - 1]);
         let way = |from: &str, to: &str| {
+            let required = if to == "waiting" { r#""waitingReason""# } else { "" };
             format!(
-                r#"{{"key":"{from}_{to}","name":"x","from":["{from}"],"to":"{to}","permission":"ticket.transition"}}"#
+                r#"{{"key":"{from}_{to}","name":"x","from":["{from}"],"to":"{to}","permission":"ticket.transition","required":[{required}]}}"#
             )
         };
         let mut ways: Vec<String> = keys[1..].iter().map(|key| way(first, key)).collect();
