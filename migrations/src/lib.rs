@@ -34,8 +34,8 @@ pub mod m0028_attachments;
 pub mod m0030_operation_items;
 pub mod m0031_transfer;
 pub mod m0032_templates;
-pub mod m0034_search_scope;
 pub mod m0033_merges;
+pub mod m0034_search_scope;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
