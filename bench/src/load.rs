@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 
 use crate::random::Random;
 
-/// Latencies from a microsecond to a minute, three digits of them.
-const LONGEST_MICROSECONDS: u64 = 60_000_000;
+/// Latencies from a microsecond to an hour, three digits of them.
+const LONGEST_MICROSECONDS: u64 = 3_600_000_000;
 const DIGITS: u8 = 3;
 
 /// What is asked, and whether an answer is right.
