@@ -244,6 +244,13 @@ async fn it_runs_when_its_time_has_come() {
             let behind = json!({ "id": recurring["id"], "after": first["pageInfo"]["endCursor"] });
             let second = agent.ask(page, behind).await["recurringTicket"]["runs"].take();
             assert_eq!(second["nodes"], json!([{ "dueAt": "2026-01-07T07:00:00.000000Z" }]));
+            // A run is found by its id, by whoever reads templates.
+            let runs = "query($id: ID!) { recurringTicket(by: { id: $id }) { runs(first: 1) { nodes { id status } } } }";
+            let run = agent.ask(runs, json!({ "id": recurring["id"] })).await["recurringTicket"]["runs"]["nodes"][0].take();
+            let node = "query($id: ID!) { node(id: $id) { id ... on RecurringTicketRun { status } } }";
+            assert_eq!(agent.ask(node, json!({ "id": run["id"] })).await["node"], run);
+            let sam = installation.client(&company.sam.token);
+            assert_eq!(sam.ask(node, json!({ "id": run["id"] })).await["node"], Value::Null);
             // Deleted, it runs no more, and its tickets stay.
             lead.done("recurringTicketDelete", json!({ "id": recurring["id"] }), "recurringTicket { id }").await;
             go_to(installation, "2026-01-08T07:00:01Z");

@@ -56,7 +56,9 @@ use crate::tickets::mutations::TicketMutations;
 use crate::tickets::past::PastQueries;
 use crate::tickets::queries::TicketQueries;
 use crate::tickets::recurrence::RecurrenceQueries;
-use crate::tickets::recurring_tickets::{RecurringTicket, RecurringTicketMutations, RecurringTicketQueries};
+use crate::tickets::recurring_tickets::{
+    self, RecurringTicket, RecurringTicketMutations, RecurringTicketQueries, RecurringTicketRun,
+};
 use crate::tickets::saved_filters::{SavedFilter, SavedFilterMutations, SavedFilterQueries};
 use crate::tickets::settings::SettingsMutations;
 use crate::tickets::statistics::StatisticsQueries;
@@ -224,6 +226,8 @@ pub enum Node {
     TicketTemplate(TicketTemplate),
     /// A ticket that is created again and again.
     RecurringTicket(RecurringTicket),
+    /// What became of a recurring ticket at one of its times.
+    RecurringTicketRun(RecurringTicketRun),
 }
 
 /// What the server tells of itself.
@@ -377,6 +381,7 @@ async fn find(ctx: &Context<'_>, id: Id) -> Result<Option<Node>> {
             let found = platform(ctx).access.operation(&viewer(ctx)?, id.uuid).await?;
             found.map(|row| Node::Operation(Operation::from_row(row)))
         }
+        prefix::RECURRING_TICKET_RUN => recurring_tickets::find_run(ctx, id.uuid).await?.map(Node::RecurringTicketRun),
         prefix::OPERATION_ITEM => bulk::find(ctx, id.uuid).await?.map(Node::TicketBulkItem),
         prefix::CALENDAR => loaders::calendar(ctx, id.uuid).await?.map(|row| Node::Calendar(Calendar::from_row(row))),
         prefix::SLA_CLOCK => {

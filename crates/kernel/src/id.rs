@@ -69,6 +69,8 @@ pub mod prefix {
     pub const TICKET_TEMPLATE: &str = "tpl";
     /// Recurring ticket.
     pub const RECURRING_TICKET: &str = "rec";
+    /// Run of a recurring ticket.
+    pub const RECURRING_TICKET_RUN: &str = "run";
     /// Approval.
     pub const APPROVAL: &str = "apr";
     /// Step of an approval.
@@ -140,6 +142,7 @@ pub mod prefix {
         CANNED_RESPONSE,
         TICKET_TEMPLATE,
         RECURRING_TICKET,
+        RECURRING_TICKET_RUN,
         EVENT,
         WORKFLOW,
         SERVICE,

@@ -190,6 +190,11 @@ impl RecurringTicketRun {
 /// What became of a recurring ticket at one of its times.
 #[Object]
 impl RecurringTicketRun {
+    /// The run's id, such as `run_01jcz8…`.
+    pub async fn id(&self) -> ID {
+        id_of(prefix::RECURRING_TICKET_RUN, self.0.id())
+    }
+
     /// When it was due.
     pub fn due_at(&self) -> DateTime {
         DateTime(self.0.time("dueAt"))
@@ -233,6 +238,13 @@ connection! {
 connection! {
     /// A page of the runs of a recurring ticket.
     RecurringTicketRunConnection, RecurringTicketRunEdge, RecurringTicketRun
+}
+
+/// A run of a recurring ticket by its id, if the viewer may see it.
+pub async fn find_run(ctx: &Context<'_>, run: kernel::Uuid) -> Result<Option<RecurringTicketRun>> {
+    let (tickets, viewer) = (&platform(ctx).tickets, viewer(ctx)?);
+    let found = tickets.by_ids(&viewer, &RECURRING_TICKET_RUN, &[run], &[]).await?.pop();
+    Ok(found.map(RecurringTicketRun::from_row))
 }
 
 /// The runs of a recurring ticket: batched over all recurring tickets of the answer, unless the page has a place in the list.
