@@ -23,7 +23,7 @@ use crate::permission::{AUDIT_READ, SETTINGS_MANAGE};
 use crate::service::Access;
 use crate::tables;
 
-pub use items::{Counts, Item, ItemOutcome, NewItem, OPERATION_ITEM, Settled, Starter};
+pub use items::{Counts, Item, ItemOutcome, NOBODY, NewItem, OPERATION_ITEM, Settled, Starter};
 
 words! {
     /// How far an operation is.

@@ -153,6 +153,10 @@ fn errors_of(errors: &[UserError]) -> Value {
     if errors.is_empty() { Value::Null } else { Value::Json(json!(errors)) }
 }
 
+/// Why nothing is done any more where [`Access::acting`] finds nobody.
+pub const NOBODY: &str =
+    "whoever started this is no longer active, or the token that it was started with holds no longer";
+
 /// Who started an operation, and through what: its job does what they may do, at the time when it does it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Starter {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::operation::{Item, ItemOutcome, NewItem, OperationStatus, Settled, Work};
+use access::operation::{Item, ItemOutcome, NOBODY, NewItem, OperationStatus, Settled, Work};
 use access::permission::{TICKET_TRANSITION, TICKET_UPDATE};
 use futures_util::future::join_all;
 use kernel::id::prefix;
@@ -62,8 +62,7 @@ impl Run {
             BulkChange::Update(_) => TICKET_UPDATE,
             BulkChange::Transition(_) => TICKET_TRANSITION,
         };
-        let message = "whoever started this is no longer active, or the token that it was started with holds no longer";
-        self.placed(index, vec![UserError { message: message.into(), ..UserError::forbidden(permission) }])
+        self.placed(index, vec![UserError { message: NOBODY.into(), ..UserError::forbidden(permission) }])
     }
 }
 

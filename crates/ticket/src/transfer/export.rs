@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use access::Changed;
-use access::operation::{OperationStatus, Starter, Work};
+use access::operation::{NOBODY, OperationStatus, Starter, Work};
 use bytes::Bytes;
 use chrono::Duration;
 use futures_util::stream::BoxStream;
@@ -146,9 +146,7 @@ enum Ending {
 impl Ending {
     fn text(self) -> String {
         match self {
-            Ending::Nobody => {
-                "whoever started it is no longer active, or the token that it was started with holds no longer".into()
-            }
+            Ending::Nobody => NOBODY.into(),
             Ending::OtherRights => {
                 "what whoever started it may do has changed on the way; nothing was kept: start it again".into()
             }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use access::Changed;
-use access::operation::{ItemOutcome, NewItem, OperationStatus, Starter, Work};
+use access::operation::{ItemOutcome, NOBODY, NewItem, OperationStatus, Starter, Work};
 use access::permission::TICKET_CREATE;
 use chrono::Duration;
 use futures_util::future::join_all;
@@ -134,6 +134,11 @@ fn item(line: i64, errors: Vec<UserError>) -> (i64, NewItem) {
     (line - 1, NewItem { subject: None, expected_version: None, errors })
 }
 
+/// Why a file of so many lines is not taken, if it is not.
+fn too_many(rows: i64) -> Option<String> {
+    (rows > MAX_ROWS).then(|| format!("the file has {rows} lines; at most {MAX_ROWS} are taken: split it"))
+}
+
 fn check_ignored(ignore: &[String]) -> Result<()> {
     let mut problems = Problems::default();
     if ignore.len() > MAX_IGNORED {
@@ -253,8 +258,8 @@ impl Tickets {
                 }
             }
         }
-        if rows > MAX_ROWS {
-            end(format!("the file has {rows} lines; at most {MAX_ROWS} are taken: split it")).await?;
+        if let Some(why) = too_many(rows) {
+            end(why).await?;
             return Ok(false);
         }
         access.progress(system, operation, 0, Some(rows)).await
@@ -388,8 +393,7 @@ impl Tickets {
     /// Refuses the lines of a batch: whoever started the import may do nothing any more.
     async fn refuse_batch(&self, system: &Ctx, run: &Run, batch: Vec<Numbered>) -> Result<()> {
         let done = self.done_before(system, run, &batch).await?;
-        let message = "whoever started this is no longer active, or the token that it was started with holds no longer";
-        let refusal = UserError { message: message.into(), ..UserError::forbidden(TICKET_CREATE) };
+        let refusal = UserError { message: NOBODY.into(), ..UserError::forbidden(TICKET_CREATE) };
         let waiting = batch.iter().filter(|work| !done.contains(&(work.line - 1)));
         let items = waiting.map(|work| item(work.line, vec![refusal.clone()])).collect();
         self.access().add_settled_items(system, run.operation, items).await
@@ -468,4 +472,15 @@ async fn read_batch(lines: &mut Lines, checkpoint: &mut Checkpoint) -> Result<(V
         }
     }
     Ok((batch, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_so_many_lines_at_most() {
+        assert_eq!(too_many(MAX_ROWS), None);
+        assert!(too_many(MAX_ROWS + 1).is_some_and(|why| why.contains("split it")));
+    }
 }
