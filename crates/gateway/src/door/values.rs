@@ -1,11 +1,11 @@
 //! What the validator does not look at in the literals of arguments: variables inside them, keys, and scalars of our own.
 //!
-//! It compares the whole type of a variable that is an argument. Of one inside a list or an input object it compares the
+//! It compares the whole type of a variable that is an argument, and takes `null` for a default. Of one inside a list or an input object it compares the
 //! named type alone, a key may come twice, and a custom scalar takes anything.
 
 use std::collections::HashSet;
 
-use apollo_compiler::ast::{Type, Value, VariableDefinition};
+use apollo_compiler::ast::{Argument, DirectiveList, InputValueDefinition, Type, Value, VariableDefinition};
 use apollo_compiler::executable::{Operation, Selection, SelectionSet};
 use apollo_compiler::schema::{ExtendedType, InputObjectType};
 use apollo_compiler::{ExecutableDocument, Node, Schema};
@@ -64,16 +64,10 @@ impl<'a> Check<'a> {
     /// Walks each fragment once: its arguments mean the same wherever it is spread in one operation.
     fn selections(&mut self, operation: &Operation, set: &'a SelectionSet, walked: &mut HashSet<&'a str>) {
         for selection in &set.selections {
+            self.directives(operation, selection.directives());
             match selection {
                 Selection::Field(field) => {
-                    for argument in &field.arguments {
-                        let mut definitions = field.definition.arguments.iter();
-                        if let Some(definition) = definitions.find(|definition| definition.name == argument.name) {
-                            let has_default = definition.default_value.is_some();
-                            let place = Place { has_default, ..Place::of(&definition.ty) };
-                            self.value(operation, &argument.value, place);
-                        }
-                    }
+                    self.arguments(operation, &field.arguments, &field.definition.arguments);
                     self.selections(operation, &field.selection_set, walked);
                 }
                 Selection::InlineFragment(inline) => self.selections(operation, &inline.selection_set, walked),
@@ -84,6 +78,29 @@ impl<'a> Check<'a> {
                         self.selections(operation, &fragment.selection_set, walked);
                     }
                 }
+            }
+        }
+    }
+
+    fn directives(&mut self, operation: &Operation, directives: &'a DirectiveList) {
+        for directive in directives.iter() {
+            if let Some(definition) = self.schema.directive_definitions.get(&directive.name) {
+                self.arguments(operation, &directive.arguments, &definition.arguments);
+            }
+        }
+    }
+
+    fn arguments(
+        &mut self,
+        operation: &Operation,
+        given: &'a [Node<Argument>],
+        definitions: &'a [Node<InputValueDefinition>],
+    ) {
+        for argument in given {
+            if let Some(definition) = definitions.iter().find(|definition| definition.name == argument.name) {
+                let has_default = definition.default_value.is_some();
+                let place = Place { has_default, ..Place::of(&definition.ty) };
+                self.value(operation, &argument.value, place);
             }
         }
     }

@@ -206,6 +206,7 @@ fn variables_fit_their_place_inside_literals_too() {
     let fits = [
         patch("$a: String!", "title: $a"),
         patch("$a: String = \"x\"", "title: $a"),
+        "query ($a: Boolean = true) { hello @skip(if: $a) }".to_owned(),
         patch("$a: Int", "title: \"x\", priority: $a"),
         patch("$a: PatchInput", "title: \"x\", nested: $a"),
         patch("$a: String!", "title: \"x\", nested: { title: $a }"),
@@ -225,6 +226,9 @@ fn variables_fit_their_place_inside_literals_too() {
         patch("$a: String", "title: \"x\", nested: { title: $a }"),
         "query ($a: String) { ...F } fragment F on Query { patch(input: { title: $a }) }".to_owned(),
         "query ($a: String) { ...F ...F } fragment F on Query { patch(input: { title: $a }) }".to_owned(),
+        "query ($a: Boolean = null) { hello @skip(if: $a) }".to_owned(),
+        "query ($a: Boolean = null) { ... @include(if: $a) { hello } }".to_owned(),
+        "query ($a: Boolean = null) { ...F @skip(if: $a) } fragment F on Query { hello }".to_owned(),
     ];
     for document in fits_not {
         assert!(refused(&document).1.contains("used in position expecting"), "{document}");
