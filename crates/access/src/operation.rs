@@ -7,6 +7,7 @@
 //! Work on many records has an [item](items) for each, with what became of it.
 
 mod items;
+mod jobs;
 
 use chrono::Duration;
 use kernel::{Ctx, Error, Id, Result, Timestamp, UserError, Uuid, id, words};
@@ -24,6 +25,7 @@ use crate::service::Access;
 use crate::tables;
 
 pub use items::{Counts, Item, ItemOutcome, NOBODY, NewItem, OPERATION_ITEM, Settled, Starter};
+pub use jobs::{TakenUp, Tally, starting};
 
 words! {
     /// How far an operation is.
@@ -118,27 +120,6 @@ pub static OPERATION: RecordType = RecordType {
     own: &["startedBy"],
     team: &[],
 };
-
-/// The operation that a job works on, and what it was asked.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// The operation.
-    pub operation: Uuid,
-    /// What its job was asked.
-    pub input: Json,
-}
-
-impl Work {
-    /// Of a job's payload.
-    ///
-    /// # Errors
-    /// `INTERNAL` for a payload that was not made here.
-    pub fn of(payload: &Json) -> Result<Self> {
-        let id = payload.get("operation").and_then(Json::as_str).and_then(|id| id.parse().ok());
-        let operation = id.ok_or_else(|| Error::internal("a job names no operation"))?;
-        Ok(Self { operation, input: payload.get("input").cloned().unwrap_or_default() })
-    }
-}
 
 impl Access {
     /// Starts an operation inside a write: its record, its job, its event. A replay answers with it.

@@ -22,6 +22,7 @@ pub mod files;
 pub mod filters;
 pub mod html;
 pub mod incidents;
+mod jobs;
 pub mod loaders;
 pub mod operations;
 mod payload;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use access::Access;
-use access::operation::SWEEP as SWEEP_OPERATIONS;
 use agreement::Agreements;
 use async_graphql::{Data, Executor, Request, Response};
 use delivery::LiveHub;
@@ -14,14 +13,12 @@ use incident::{IncidentRules, Incidents};
 use kernel::{Ctx, Error, ErrorCode, Result};
 use objects::Sha256Hex;
 use predicate::{Catalogue, RecordType};
-use problem::{ProblemRules, Problems, review};
+use problem::{ProblemRules, Problems};
 use reactions::Follower;
-use sla::{ServiceLevels, apply, escalation, simulate};
-use store::{Job, JobHandlers, JobOutcome, Store, sweep_again};
-use ticket::approval::{self, delegation};
-use ticket::attachment::upload;
+use sla::ServiceLevels;
+use store::{JobHandlers, Store};
 use ticket::kind::Kinds;
-use ticket::{TaskRules, Tickets, bulk, recurring, search, timer, transfer, workflow};
+use ticket::{TaskRules, Tickets};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +26,7 @@ use crate::door::{Alike, Backend, Contract, Door, DoorConfig, Fetched, Posted, P
 use crate::files::Files;
 use crate::files::link::{Link, Purpose};
 use crate::incidents::intake;
+use crate::jobs;
 use crate::loaders::{Loaders, Turns};
 use crate::tickets::alike;
 use crate::tickets::documents::ApiDocuments;
@@ -186,181 +184,7 @@ impl Platform {
 
     /// What becomes of each kind of durable job.
     pub fn job_handlers(&self) -> JobHandlers {
-        let (closing, waking, sweeping, moving) = (self.clone(), self.clone(), self.clone(), self.clone());
-        let (expiring, delegating, escalating) = (self.clone(), self.clone(), self.clone());
-        let (simulating, applying, forgetting) = (self.clone(), self.clone(), self.clone());
-        let (reminding, telling) = (self.clone(), self.clone());
-        let (reviewing, indexing, changing, following) = (self.clone(), self.clone(), self.clone(), self.follower());
-        let (collecting, exporting, importing) = (self.clone(), self.clone(), self.clone());
-        let recurring = self.clone();
-        JobHandlers::new()
-            .forgetting(access::events::TRANSIENT_SUBJECTS)
-            .recurring(access::SWEEP_SESSIONS, move |store, _| {
-                let platform = sweeping.clone();
-                async move { Ok(sweep_again(&store, platform.access.sweep_all_sessions().await?)) }
-            })
-            .on(timer::AUTO_CLOSE, move |_, job| {
-                let platform = closing.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, timer::AUTO_CLOSE);
-                    platform.tickets.auto_close(&ctx, Tickets::job_ticket(&job.payload)?).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(incident::service::STATUS_UPDATE_DUE, move |_, job| {
-                let platform = reminding.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, incident::service::STATUS_UPDATE_DUE);
-                    platform.incidents.remind_of_status_update(&ctx, Tickets::job_ticket(&job.payload)?).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(incident::service::TELL_CHILDREN, move |_, job| {
-                let platform = telling.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, incident::service::TELL_CHILDREN);
-                    platform.incidents.tell_children(&ctx, &job.payload).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(workflow::MIGRATE, move |_, job| {
-                let platform = moving.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, workflow::MIGRATE);
-                    platform.tickets.migrate_workflow(&ctx, &job.payload).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(search::INDEX, move |_, job| {
-                let platform = indexing.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, search::INDEX);
-                    platform.tickets.index_missing(&ctx).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(timer::WAKE, move |_, job| {
-                let platform = waking.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, timer::WAKE);
-                    platform.tickets.wake(&ctx, Tickets::job_ticket(&job.payload)?).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(approval::EXPIRE, move |_, job| {
-                let platform = expiring.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, approval::EXPIRE);
-                    platform.tickets.expire_approval(&ctx, &job.payload).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(reactions::RETRY, move |_, job| {
-                let follower = following.clone();
-                async move { follower.retry(&job).await }
-            })
-            .on(review::REVIEW_RISK, move |_, job| {
-                let platform = reviewing.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, review::REVIEW_RISK);
-                    platform.problems.tell_of_review(&ctx, &job.payload).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .recurring(SWEEP_OPERATIONS, move |store, _| {
-                let platform = forgetting.clone();
-                async move { Ok(sweep_again(&store, platform.access.sweep_operations().await?)) }
-            })
-            .recurring(upload::SWEEP, move |store, _| {
-                let platform = collecting.clone();
-                async move { Ok(sweep_again(&store, platform.tickets.sweep_uploads(&platform.files.objects).await?)) }
-            })
-            .on(bulk::JOB, move |store, job| {
-                let platform = changing.clone();
-                async move {
-                    let (ctx, tickets) = (platform.access.system_ctx(job.tenant, bulk::JOB), &platform.tickets);
-                    let run = tickets.run_bulk(&ctx, &job.payload);
-                    in_slices(&store, &job, run, tickets.give_up_bulk(&ctx, &job.payload)).await
-                }
-            })
-            .on(transfer::IMPORT, move |store, job| {
-                let platform = importing.clone();
-                async move {
-                    let (ctx, tickets) = (platform.access.system_ctx(job.tenant, transfer::IMPORT), &platform.tickets);
-                    let run = tickets.run_import(&platform.files.objects, &ctx, &job.payload);
-                    in_slices(&store, &job, run, tickets.give_up_import(&ctx, &job.payload)).await
-                }
-            })
-            .on(transfer::EXPORT, move |store, job| {
-                let platform = exporting.clone();
-                async move {
-                    let (ctx, tickets) = (platform.access.system_ctx(job.tenant, transfer::EXPORT), &platform.tickets);
-                    let run = tickets.run_export(&platform.files.objects, &ctx, &job.payload);
-                    in_slices(&store, &job, run, tickets.give_up_export(&ctx, &job.payload)).await
-                }
-            })
-            .on(recurring::RUN, move |store, job| {
-                let platform = recurring.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, recurring::RUN);
-                    let at_last = job.attempt.unsigned_abs() >= store.limits().job_attempts;
-                    match platform.tickets.run_recurring(&ctx, &job.payload, at_last).await? {
-                        true => Ok(JobOutcome::Again(store.clock().now())),
-                        false => Ok(JobOutcome::Done),
-                    }
-                }
-            })
-            .on(simulate::SIMULATE, move |_, job| {
-                let platform = simulating.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, simulate::SIMULATE);
-                    platform.levels.run_simulation(&ctx, &job.payload).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(apply::APPLY, move |_, job| {
-                let platform = applying.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, apply::APPLY);
-                    platform.levels.run_application(&ctx, &job.payload).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(escalation::TIMER, move |_, job| {
-                let platform = escalating.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, escalation::TIMER);
-                    platform.levels.run_timer(&ctx, Tickets::job_ticket(&job.payload)?).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-            .on(delegation::TURN, move |_, job| {
-                let platform = delegating.clone();
-                async move {
-                    let ctx = platform.access.system_ctx(job.tenant, delegation::TURN);
-                    platform.tickets.turn_delegation(&ctx, &job.payload).await?;
-                    Ok(JobOutcome::Done)
-                }
-            })
-    }
-}
-
-/// Runs one slice of a job's work. Others have their turn before the next; what fails as often as a job is tried is given up.
-async fn in_slices(
-    store: &Store,
-    job: &Job,
-    run: impl Future<Output = Result<bool>>,
-    give_up: impl Future<Output = Result<()>>,
-) -> Result<JobOutcome> {
-    match run.await {
-        Ok(true) => Ok(JobOutcome::Again(store.clock().now())),
-        Ok(false) => Ok(JobOutcome::Done),
-        Err(error) => {
-            if job.attempt.unsigned_abs() >= store.limits().job_attempts {
-                give_up.await?;
-            }
-            Err(error)
-        }
+        jobs::handlers(self)
     }
 }
 

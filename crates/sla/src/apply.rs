@@ -1,8 +1,8 @@
 //! Having the present version of a policy, and of its calendars, hold for open tickets too, back to their beginning.
 
-use access::operation::Work;
+use access::operation;
 use access::{Changed, visibility};
-use kernel::{Ctx, Error, Mutation, Result, Timestamp, Uuid};
+use kernel::{Ctx, Error, Result, Timestamp, Uuid};
 use predicate::{Predicate, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -92,10 +92,7 @@ impl ServiceLevels {
         if let Some(filter) = &command.filter {
             self.filter_of(ctx, filter).await.map_err(|error| error.within("filter"))?;
         }
-        let dry = ctx.mutation.dry_run;
-        // What is not to be is the tickets' change; the operation that tells of it is. It keeps no key: what is done for good later may
-        // come under the same one.
-        let ctx = if dry { ctx.for_mutation(Mutation::default()) } else { ctx.clone() };
+        let (dry, ctx) = (ctx.mutation.dry_run, operation::starting(ctx));
         let levels = self.clone();
         let written = self.store().write(&ctx, "slaPolicyApply", move |tx| {
             let (levels, command) = (levels.clone(), command.clone());
@@ -117,17 +114,8 @@ impl ServiceLevels {
     /// # Errors
     /// Database errors; the job is tried again, and finds what it has done.
     pub async fn run_application(&self, ctx: &Ctx, payload: &Json) -> Result<()> {
-        let work = Work::of(payload)?;
-        if !self.access().is_awaited(ctx, work.operation).await? {
-            return Ok(());
-        }
-        let input: Input = serde_json::from_value(work.input).map_err(Error::internal)?;
-        let outcome = match self.applied(ctx, work.operation, &input).await {
-            Ok(application) => Ok(json!(application)),
-            Err(error @ Error::Refused(_)) => Err(error.to_string()),
-            Err(error) => return Err(error),
-        };
-        self.access().end_operation(ctx, work.operation, outcome).await
+        let work = |operation, input| async move { self.applied(ctx, operation, &input).await };
+        self.access().carry_out(ctx, payload, work).await
     }
 
     async fn applied(&self, ctx: &Ctx, operation: Uuid, input: &Input) -> Result<Application> {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use access::operation::Work;
 use access::{Changed, visibility};
 use kernel::error::Problems;
 use kernel::{Ctx, Result, Timestamp, UserError, Uuid};
@@ -182,18 +181,8 @@ impl ServiceLevels {
     /// # Errors
     /// Database errors; the job is tried again, from the beginning.
     pub async fn run_simulation(&self, ctx: &Ctx, payload: &Json) -> Result<()> {
-        let work = Work::of(payload)?;
-        if !self.access().is_awaited(ctx, work.operation).await? {
-            return Ok(());
-        }
-        let input: Input = serde_json::from_value(work.input).map_err(kernel::Error::internal)?;
-        let outcome = match self.simulated(ctx, work.operation, &input).await {
-            Ok(simulation) => Ok(json!(simulation)),
-            // What was checked when it was started does not hold any more.
-            Err(error @ kernel::Error::Refused(_)) => Err(error.to_string()),
-            Err(error) => return Err(error),
-        };
-        self.access().end_operation(ctx, work.operation, outcome).await
+        let work = |operation, input| async move { self.simulated(ctx, operation, &input).await };
+        self.access().carry_out(ctx, payload, work).await
     }
 
     async fn simulated(&self, ctx: &Ctx, operation: Uuid, input: &Input) -> Result<Simulation> {

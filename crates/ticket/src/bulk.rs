@@ -13,7 +13,7 @@ mod choose;
 mod run;
 mod start;
 
-use access::operation::{Item, NewItem, Starter};
+use access::operation::{Item, NewItem, Starter, Tally};
 use kernel::{UserError, words};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -92,6 +92,12 @@ pub struct BulkSummary {
     pub done: i64,
     /// How many could not be.
     pub failed: i64,
+}
+
+impl BulkSummary {
+    fn of(tally: Tally, dry: bool) -> Self {
+        Self { dry, tickets: tally.all, done: tally.done, failed: tally.failed }
+    }
 }
 
 /// Which mutation it is.

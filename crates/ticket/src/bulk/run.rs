@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::operation::{Item, ItemOutcome, NOBODY, NewItem, OperationStatus, Settled, Work};
+use access::operation::{Item, ItemOutcome, NOBODY, NewItem, Settled, TakenUp};
 use access::permission::{TICKET_TRANSITION, TICKET_UPDATE};
 use futures_util::future::join_all;
 use kernel::id::prefix;
@@ -12,7 +12,6 @@ use store::query::Row;
 use store::{Event, RecordRef};
 
 use super::choose::{CHOICE, check_chosen};
-use super::start::is_canceled;
 use super::{BulkChange, BulkSummary, Input, MAX_AT_ONCE, Names};
 use crate::model::TicketKind;
 use crate::service::Tickets;
@@ -164,12 +163,7 @@ impl Tickets {
 
     /// Ends an operation whose items are done, or that was canceled, with what came of it.
     pub(super) async fn settle_bulk(&self, ctx: &Ctx, operation: Uuid, dry: bool) -> Result<()> {
-        let counts = self.access().count_items(ctx, operation).await?;
-        let of = |outcome| counts.get(&outcome).copied().unwrap_or_default();
-        let (done, failed) = (of(ItemOutcome::Done), of(ItemOutcome::Failed));
-        let tickets = counts.values().sum();
-        let summary = BulkSummary { dry, tickets, done, failed };
-        self.access().settle_operation(ctx, operation, done + failed, Some(tickets), json!(summary)).await
+        self.access().settle_by_items(ctx, operation, |tally| json!(BulkSummary::of(tally, dry))).await
     }
 
     /// Does a slice of the work of a [`super::JOB`]; answers whether there is more.
@@ -185,12 +179,11 @@ impl Tickets {
     /// # Errors
     /// As [`Tickets::run_bulk`].
     pub async fn run_bulk_batches(&self, system: &Ctx, payload: &Json, batches: usize) -> Result<bool> {
-        let work = Work::of(payload)?;
-        let Some(row) = self.access().operation(system, work.operation).await? else { return Ok(false) };
-        let input: Input = serde_json::from_value(work.input).map_err(Error::internal)?;
-        if OperationStatus::parse(&row.text("status")).is_none_or(OperationStatus::is_over) {
-            return self.stopped(system, &row, input.dry).await;
+        let Some(taken) = self.access().take_up::<Input>(system, payload).await? else { return Ok(false) };
+        if taken.is_over() {
+            return self.stopped(system, taken.row.id(), taken.input.dry).await;
         }
+        let TakenUp { row, input } = taken;
         match (&input.filter, row.get("total").as_int()) {
             (Some(filter), None) => self.choose_slice(system, &row, &input, (filter, batches)).await,
             (_, total) => self.work_slice(system, &row, &input, (total, batches)).await,
@@ -198,19 +191,9 @@ impl Tickets {
     }
 
     /// What is left to do on an operation that is over: one that was canceled is told how far it came.
-    async fn stopped(&self, system: &Ctx, row: &Row, dry: bool) -> Result<bool> {
-        if is_canceled(row) && row.get("result").is_null() {
-            self.settle_bulk(system, row.id(), dry).await?;
-        }
+    pub(super) async fn stopped(&self, system: &Ctx, operation: Uuid, dry: bool) -> Result<bool> {
+        self.access().settle_canceled(system, operation, |tally| json!(BulkSummary::of(tally, dry))).await?;
         Ok(false)
-    }
-
-    /// The same for one that was found to be over meanwhile.
-    pub(super) async fn stopped_meanwhile(&self, system: &Ctx, operation: Uuid, dry: bool) -> Result<bool> {
-        match self.access().operation(system, operation).await? {
-            Some(row) => self.stopped(system, &row, dry).await,
-            None => Ok(false),
-        }
     }
 
     async fn work_slice(
@@ -228,7 +211,7 @@ impl Tickets {
                 _ => access.is_awaited(system, operation).await?,
             };
             if !goes_on {
-                return self.stopped_meanwhile(system, operation, input.dry).await;
+                return self.stopped(system, operation, input.dry).await;
             }
             let worked = match access.acting(system, &input.starter).await? {
                 Some(ctx) => self.work_batch(&ctx, &run, operation, None).await?.map(|(count, _)| count),
@@ -288,7 +271,7 @@ impl Tickets {
             self.add_chosen(system, operation, place, items).await?;
             let goes_on = access.progress(system, operation, 0, all.then_some(chosen)).await?;
             if !goes_on {
-                return self.stopped_meanwhile(system, operation, input.dry).await;
+                return self.stopped(system, operation, input.dry).await;
             }
             if all {
                 break;
@@ -304,15 +287,6 @@ impl Tickets {
             Box::pin(async move { access.add_items_in(tx, operation, place, &items, false).await })
         });
         written.await.map(drop)
-    }
-
-    /// Gives up an operation whose job has failed as often as a job is tried.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn give_up_bulk(&self, system: &Ctx, payload: &Json) -> Result<()> {
-        let why = "it could not go on, though it was tried several times; `results` say which tickets were changed";
-        self.access().end_operation(system, Work::of(payload)?.operation, Err(why.into())).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use access::Changed;
-use access::operation::{Item, ItemOutcome, NewItem, OperationStatus, Starter};
+use access::operation::{self, Item, ItemOutcome, NewItem, Starter, Tally};
 use chrono::Duration;
 use kernel::{Ctx, Error, Mutation, Result, UserError, Uuid};
 use serde_json::json;
@@ -55,12 +55,7 @@ impl Tickets {
                 let (results, events) = self.try_items(ctx, &run, &items).await?;
                 Ok(BulkOutcome { results: Some(results), events, ..BulkOutcome::default() })
             }
-            chosen => {
-                // What is not to be is the tickets' change; the operation that tells of it is. It keeps no key: what is done for good later
-                // may come under the same one.
-                let ctx = ctx.for_mutation(Mutation::default());
-                self.change_singly(&ctx, Ok(chosen), &run).await
-            }
+            chosen => self.change_singly(&operation::starting(ctx), Ok(chosen), &run).await,
         }
     }
 
@@ -106,10 +101,8 @@ impl Tickets {
         };
         let access = self.access();
         let in_background = total.is_none() || items.len() > MAX_AT_ONCE;
-        if in_background && access.count_unfinished_in(tx, JOB).await? >= MAX_UNDER_WAY as u64 {
-            let message =
-                format!("{MAX_UNDER_WAY} of your bulk changes are under way; that is the limit: wait for one");
-            return Err(UserError::limit([] as [&str; 0], message, MAX_UNDER_WAY as u64).into());
+        if in_background {
+            access.admit_operation_in(tx, JOB, MAX_UNDER_WAY as u64, "bulk changes").await?;
         }
         let row = access.begin_operation_in(tx, JOB, total).await?;
         access.add_items_in(tx, row.id(), 0, &items, false).await?;
@@ -132,7 +125,7 @@ impl Tickets {
                 }
             }
         }
-        self.stopped_meanwhile(&ctx, operation, run.dry).await?;
+        self.stopped(&ctx, operation, run.dry).await?;
         Ok(events)
     }
 
@@ -211,7 +204,7 @@ impl Tickets {
         let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
         let row = self.access().begin_operation_in(tx, JOB, Some(total)).await?;
         self.access().add_items_in(tx, row.id(), 0, items, true).await?;
-        let summary = BulkSummary { dry, tickets: total, done: total, failed: 0 };
+        let summary = BulkSummary::of(Tally { all: total, done: total, failed: 0 }, dry);
         self.access().settle_operation_in(tx, row.id(), total, json!(summary)).await
     }
 }
@@ -223,11 +216,6 @@ fn none_at_all() -> Error {
 /// Whether the job does all of it: the call that started it answers nothing but the operation.
 fn is_for_the_job(operation: &Row) -> bool {
     operation.get("total").as_int().is_none_or(|total| total > MAX_AT_ONCE as i64)
-}
-
-/// Whether an operation was stopped.
-pub(super) fn is_canceled(operation: &Row) -> bool {
-    OperationStatus::parse(&operation.text("status")) == Some(OperationStatus::Canceled)
 }
 
 impl Run {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use access::Changed;
-use access::operation::{NOBODY, OperationStatus, Starter, Work};
+use access::operation::{NOBODY, Starter, TakenUp};
 use bytes::Bytes;
 use chrono::Duration;
 use futures_util::stream::BoxStream;
@@ -222,17 +222,11 @@ impl Tickets {
     }
 
     async fn begin_export_in(&self, tx: &mut Tx, input: Input) -> Result<Row> {
-        let refused = |message: String, limit| Err(UserError::limit([] as [&str; 0], message, limit).into());
-        if self.access().count_unfinished_in(tx, EXPORT).await? >= MAX_UNDER_WAY {
-            return refused(
-                format!("{MAX_UNDER_WAY} of your exports are under way; that is the limit: wait for one"),
-                MAX_UNDER_WAY,
-            );
-        }
+        self.access().admit_operation_in(tx, EXPORT, MAX_UNDER_WAY, "exports").await?;
         if self.access().count_started_in(tx, EXPORT, tx.now() - Duration::hours(24)).await? >= MAX_A_DAY {
             let message =
                 format!("you have started {MAX_A_DAY} exports within 24 hours; that is the limit: wait for a while");
-            return refused(message, MAX_A_DAY);
+            return Err(UserError::limit([] as [&str; 0], message, MAX_A_DAY).into());
         }
         self.access().start_operation_in(tx, EXPORT, json!(input)).await
     }
@@ -256,12 +250,8 @@ impl Tickets {
         payload: &Json,
         pages: usize,
     ) -> Result<bool> {
-        let work = Work::of(payload)?;
-        let Some(row) = self.access().operation(system, work.operation).await? else { return Ok(false) };
-        if OperationStatus::parse(&row.text("status")).is_none_or(OperationStatus::is_over) {
-            return Ok(false);
-        }
-        let input: Input = serde_json::from_value(work.input).map_err(Error::internal)?;
+        let taken = self.access().take_up::<Input>(system, payload).await?;
+        let Some(TakenUp { row, input }) = taken.filter(|taken| !taken.is_over()) else { return Ok(false) };
         match self.export_slice(objects, system, &row, &input, pages).await? {
             Ok(more) => Ok(more),
             Err(why) => {
@@ -432,15 +422,6 @@ impl Tickets {
         let day = row.time("createdAt").format("%Y-%m-%d");
         let file_name = format!("tickets-{day}.{}", exported.format.extension());
         Ok(ExportedFile { file_name, exported, body })
-    }
-
-    /// Gives up an export whose job has failed as often as a job is tried.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn give_up_export(&self, system: &Ctx, payload: &Json) -> Result<()> {
-        let why = "it could not go on, though it was tried several times; start it again";
-        self.access().end_operation(system, Work::of(payload)?.operation, Err(why.into())).await
     }
 }
 

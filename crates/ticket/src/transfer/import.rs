@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use access::Changed;
-use access::operation::{ItemOutcome, NOBODY, NewItem, OperationStatus, Starter, Work};
+use access::operation::{self, ItemOutcome, NOBODY, NewItem, Starter, TakenUp, Tally};
 use access::permission::TICKET_CREATE;
 use chrono::Duration;
 use futures_util::future::join_all;
@@ -74,6 +74,12 @@ pub struct Imported {
     pub created: i64,
     /// How many were refused.
     pub failed: i64,
+}
+
+impl Imported {
+    fn of(tally: Tally, dry: bool) -> Self {
+        Self { dry, rows: tally.all, created: tally.done, failed: tally.failed }
+    }
 }
 
 /// What a job is asked.
@@ -161,10 +167,7 @@ impl Tickets {
             return Err(UserError::forbidden(TICKET_CREATE).into());
         }
         check_ignored(&command.ignore)?;
-        let dry = ctx.mutation.dry_run;
-        // What is not to be is the tickets; the operation that tells of them is. It keeps no key: what is done for good later may come under
-        // the same one.
-        let ctx = if dry { ctx.for_mutation(Mutation::default()) } else { ctx.clone() };
+        let (dry, ctx) = (ctx.mutation.dry_run, operation::starting(ctx));
         let tickets = self.clone();
         let written = self.store().write(&ctx, "ticketImport", move |tx| {
             let (tickets, command) = (tickets.clone(), command.clone());
@@ -181,10 +184,7 @@ impl Tickets {
             other => other,
         });
         let upload = found?.pop().ok_or_else(|| UserError::not_found(["upload"], "the upload"))?;
-        if self.access().count_unfinished_in(tx, IMPORT).await? >= MAX_UNDER_WAY {
-            let message = format!("{MAX_UNDER_WAY} of your imports are under way; that is the limit: wait for one");
-            return Err(UserError::limit([] as [&str; 0], message, MAX_UNDER_WAY).into());
-        }
+        self.access().admit_operation_in(tx, IMPORT, MAX_UNDER_WAY, "imports").await?;
         let until = upload.time("expiresAt").max(tx.now() + KEPT);
         query::update_in(&*tx, tx.ctx().tenant, &UPLOAD, upload.id(), None, &[("expiresAt", until.into())]).await?;
         let input = Input {
@@ -217,12 +217,11 @@ impl Tickets {
         payload: &Json,
         batches: usize,
     ) -> Result<bool> {
-        let work = Work::of(payload)?;
-        let Some(row) = self.access().operation(system, work.operation).await? else { return Ok(false) };
-        let input: Input = serde_json::from_value(work.input).map_err(Error::internal)?;
-        if OperationStatus::parse(&row.text("status")).is_none_or(OperationStatus::is_over) {
-            return self.import_stopped(system, &row, &input).await;
+        let Some(taken) = self.access().take_up::<Input>(system, payload).await? else { return Ok(false) };
+        if taken.is_over() {
+            return self.import_stopped(system, taken.row.id(), &taken.input).await;
         }
+        let TakenUp { row, input } = taken;
         match row.get("total").as_int() {
             None => self.count_rows(objects, system, &row, &input).await,
             Some(total) => self.import_slice((objects, system), &row, &input, total, batches).await,
@@ -291,7 +290,7 @@ impl Tickets {
         };
         for _ in 0..batches {
             if !access.is_awaited(system, operation).await? {
-                return self.import_stopped_meanwhile(system, operation, input).await;
+                return self.import_stopped(system, operation, input).await;
             }
             let (batch, all) = read_batch(&mut lines, &mut checkpoint).await?;
             let run = Run::of(input, operation, checkpoint);
@@ -308,7 +307,7 @@ impl Tickets {
             let goes_on =
                 access.progress_to(system, operation, checkpoint.rows, Some(total), json!(checkpoint)).await?;
             if !goes_on {
-                return self.import_stopped_meanwhile(system, operation, input).await;
+                return self.import_stopped(system, operation, input).await;
             }
             if all {
                 return Ok(true);
@@ -335,17 +334,16 @@ impl Tickets {
     }
 
     async fn settle_import(&self, system: &Ctx, operation: Uuid, input: &Input) -> Result<()> {
-        let counts = self.access().count_items(system, operation).await?;
-        let of = |outcome| counts.get(&outcome).copied().unwrap_or_default();
-        let (created, failed) = (of(ItemOutcome::Done), of(ItemOutcome::Failed));
-        let rows = created + failed;
-        let imported = Imported { dry: input.dry, rows, created, failed };
-        self.access().settle_operation(system, operation, rows, Some(rows), json!(imported)).await?;
-        if input.dry { Ok(()) } else { self.discard_upload(system, input.upload).await }
+        self.access().settle_by_items(system, operation, |tally| json!(Imported::of(tally, input.dry))).await?;
+        self.discard_upload(system, input).await
     }
 
     /// Has the file deleted by the next sweep; that of an import that was only tried waits for the real one.
-    async fn discard_upload(&self, system: &Ctx, upload: Uuid) -> Result<()> {
+    async fn discard_upload(&self, system: &Ctx, input: &Input) -> Result<()> {
+        if input.dry {
+            return Ok(());
+        }
+        let upload = input.upload;
         let written = self.store().write(system, "ticket.importEnd", move |tx| {
             Box::pin(async move {
                 let changes = [("state", UploadState::Discarded.as_str().into()), ("expiresAt", tx.now().into())];
@@ -356,19 +354,12 @@ impl Tickets {
     }
 
     /// What is left to do on an import that is over: one that was canceled is told how far it came.
-    async fn import_stopped(&self, system: &Ctx, row: &Row, input: &Input) -> Result<bool> {
-        let canceled = OperationStatus::parse(&row.text("status")) == Some(OperationStatus::Canceled);
-        if canceled && row.get("result").is_null() {
-            self.settle_import(system, row.id(), input).await?;
+    async fn import_stopped(&self, system: &Ctx, operation: Uuid, input: &Input) -> Result<bool> {
+        let told = |tally| json!(Imported::of(tally, input.dry));
+        if self.access().settle_canceled(system, operation, told).await? {
+            self.discard_upload(system, input).await?;
         }
         Ok(false)
-    }
-
-    async fn import_stopped_meanwhile(&self, system: &Ctx, operation: Uuid, input: &Input) -> Result<bool> {
-        match self.access().operation(system, operation).await? {
-            Some(row) => self.import_stopped(system, &row, input).await,
-            None => Ok(false),
-        }
     }
 
     /// Makes tickets of the lines of a batch, but for those that were worked on before.
@@ -446,15 +437,6 @@ impl Tickets {
         refuse_rest(&given, &mut problems);
         problems.check()?;
         Ok(self.open_as_in(tx, &rules, &row.draft, number, opening).await?.after.id())
-    }
-
-    /// Gives up an import whose job has failed as often as a job is tried.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn give_up_import(&self, system: &Ctx, payload: &Json) -> Result<()> {
-        let why = "it could not go on, though it was tried several times; `results` say which lines became tickets";
-        self.access().end_operation(system, Work::of(payload)?.operation, Err(why.into())).await
     }
 }
 
