@@ -36,6 +36,7 @@ pub mod m0031_transfer;
 pub mod m0032_templates;
 pub mod m0033_merges;
 pub mod m0034_search_scope;
+pub mod m0035_queues;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -77,6 +78,7 @@ pub const ALL: &[SqlMigration] = &[
     m0034_search_scope::MIGRATION,
     m0032_templates::MIGRATION,
     m0033_merges::MIGRATION,
+    m0035_queues::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

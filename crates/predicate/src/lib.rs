@@ -11,6 +11,7 @@
 
 mod catalogue;
 mod check;
+mod implied;
 pub mod keyed;
 mod memory;
 mod model;
