@@ -384,7 +384,13 @@ async fn what_was_exported_can_be_imported() {
     let jobs = |config: &mut deskwire::config::Config| config.jobs = true;
     each_engine_with(jobs, async |installation, company| {
         let agent = installation.client(&company.agent.token);
+        let admin = installation.client(&company.admin.token);
+        for (key, kind) in [("keeper", "USER"), ("site", "TEXT")] {
+            let field = json!({ "key": key, "name": key, "type": kind });
+            admin.done("customFieldCreate", field, "customField { id }").await;
+        }
         let input = json!({
+            "customFields": [{ "key": "keeper", "user": { "email": company.sam.email } }, { "key": "site", "text": "Bern" }],
             "title": "Ünïcode \u{1f600}", "description": "a\nb", "impact": "HIGH", "urgency": "LOW", "category": "vpn", "tags": ["imported"],
             "team": { "slug": "network" }, "assignee": { "email": company.agent.email }, "requester": { "email": company.sam.email },
         });
@@ -402,9 +408,51 @@ async fn what_was_exported_can_be_imported() {
         let again = carried_out(&agent, "ticketExport", json!({})).await;
         let rows = json_lines(&file(&agent, &again).await);
         assert_eq!(rows.len(), 2);
-        for field in ["title", "description", "impact", "urgency", "priority", "category", "tags", "team", "assignee", "requester", "origin"] {
+        for field in ["title", "description", "impact", "urgency", "priority", "category", "tags", "team", "assignee", "requester", "origin", "customFields"] {
             assert_eq!(rows[0][field], rows[1][field], "{field}");
         }
+        assert_eq!(rows[1]["customFields"]["site"], "Bern");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_database_stores_or_nobody_reads_keeps_no_other_line_out() {
+    let jobs = |config: &mut deskwire::config::Config| config.jobs = true;
+    each_engine_with(jobs, async |installation, company| {
+        let agent = installation.client(&company.agent.token);
+        let fields = [
+            json!({ "description": "a\0b" }),
+            json!({ "requester": "a\0@acme.example" }),
+            json!({ "assignee": "a\0@acme.example" }),
+            json!({ "team": "net\0work" }),
+            json!({ "service": "ma\0il" }),
+            json!({ "category": "vp\0n" }),
+            json!({ "tags": ["a\0b"] }),
+            json!({ "origin": "E\0MAIL" }),
+            json!({ "externalRefs": [{ "source": "ji\0ra", "key": "1" }] }),
+            json!({ "customFields": { "si\0te": "Bern" } }),
+            json!({ "si\0te": "Bern" }),
+            json!({ "kind": "TASK", "parent": { "source": "ji\0ra", "key": "1" } }),
+            json!({ "kind": "TASK", "parent": "INC\0-1" }),
+            json!({ "tags": vec![""; 20_000] }),
+        ];
+        let bad = fields.iter().map(|given| {
+            let mut line = json!({ "kind": "INCIDENT", "title": "x" });
+            line.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+            line
+        });
+        let rows: Vec<Value> = bad.chain([incident("Good")]).collect();
+        let upload = file_of(&agent, &rows).await;
+        let shown = carried_out(&agent, "ticketImport", json!({ "upload": upload })).await;
+        assert_eq!(
+            (&shown["result"]["created"], &shown["result"]["failed"]),
+            (&json!(1), &json!(fields.len())),
+            "{shown:#}"
+        );
+        let errors = |place: usize| shown["results"]["nodes"][place]["userErrors"].as_array().unwrap().clone();
+        assert_eq!(errors(fields.len() - 1).len(), kernel::error::MAX_PROBLEMS + 1);
+        assert!((0..fields.len()).all(|place| !errors(place).is_empty()));
     })
     .await;
 }
@@ -524,9 +572,14 @@ async fn imports_have_limits() {
         installation.config.jobs = false;
         installation.restart().await;
         let agent = installation.client(&company.agent.token);
-        for _ in 0..import::MAX_UNDER_WAY {
+        agent.done("ticketImport", json!({ "upload": upload }), STARTED).await;
+        let error = agent.user_error("ticketImport", json!({ "upload": upload, "dryRun": true })).await;
+        assert_eq!((&error["code"], &error["path"]), (&json!("VALIDATION"), &json!(["upload"])), "once at a time");
+        for _ in 1..import::MAX_UNDER_WAY {
+            let upload = file_of(&agent, &[incident("x")]).await;
             agent.done("ticketImport", json!({ "upload": upload }), STARTED).await;
         }
+        let upload = file_of(&agent, &[incident("x")]).await;
         let error = agent.user_error("ticketImport", json!({ "upload": upload })).await;
         assert_eq!((&error["code"], &error["path"]), (&json!("LIMIT"), &json!([])));
     })

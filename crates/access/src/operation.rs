@@ -218,6 +218,15 @@ impl Access {
         self.change_operation(ctx, operation, PROGRESSED, values, false).await
     }
 
+    /// Notes in the write that starts an operation what its job goes on from.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn begin_from_in(&self, tx: &Tx, operation: Uuid, checkpoint: Json) -> Result<()> {
+        let values = [("checkpoint", Value::Json(checkpoint))];
+        query::update_in(tx, tx.ctx().tenant, &OPERATION, operation, None, &values).await.map(drop)
+    }
+
     /// What the job of an operation goes on from; `None` when it has noted nothing.
     ///
     /// # Errors

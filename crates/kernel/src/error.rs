@@ -318,20 +318,31 @@ impl From<UserError> for Error {
     }
 }
 
-/// Collects user errors, so that one answer names everything that is wrong.
+/// How many errors one input is told: whoever made it mends some hundred at once, and a longer answer helps nobody but who wants it long.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// Collects user errors, so that one answer names everything that is wrong: [`MAX_PROBLEMS`] of them, and how many more there are.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<UserError>);
+pub struct Problems {
+    told: Vec<UserError>,
+    more: usize,
+}
 
 impl Problems {
     /// Notes one more.
     pub fn add(&mut self, error: UserError) {
-        self.0.push(error);
+        if self.told.len() < MAX_PROBLEMS {
+            self.told.push(error);
+        } else {
+            self.more += 1;
+        }
     }
 
     /// Notes all of these, with their paths below this one.
     pub fn add_within(&mut self, others: Problems, path: &[&str]) {
         let below = |error: UserError| path.iter().rev().fold(error, |error, segment| error.within(segment));
-        self.0.extend(others.0.into_iter().map(below));
+        others.told.into_iter().map(below).for_each(|error| self.add(error));
+        self.more += others.more;
     }
 
     /// Keeps the value of an `Ok`; notes the user errors of a refusal; passes anything else on.
@@ -342,7 +353,7 @@ impl Problems {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(Error::Refused(errors)) => {
-                self.0.extend(errors);
+                errors.into_iter().for_each(|error| self.add(error));
                 Ok(None)
             }
             Err(other) => Err(other),
@@ -351,15 +362,23 @@ impl Problems {
 
     /// Whether nothing was noted.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.told.is_empty()
     }
 
     /// Refuses if anything was noted.
     ///
     /// # Errors
     /// [`Error::Refused`] with all that was noted.
-    pub fn check(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::Refused(self.0)) }
+    pub fn check(mut self) -> Result<()> {
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        if self.more > 0 {
+            let message = format!("{} more errors are not told one by one", self.more);
+            let nowhere: [&str; 0] = [];
+            self.told.push(UserError::constraint(nowhere, message, "maxErrors", Some(MAX_PROBLEMS as u64)));
+        }
+        Err(Error::Refused(self.told))
     }
 }
 
@@ -410,5 +429,22 @@ mod tests {
         let none: Option<()> = problems.take(Err(UserError::validation(["b"], "two").into())).unwrap();
         assert!(none.is_none());
         assert!(matches!(problems.check(), Err(Error::Refused(errors)) if errors.len() == 2));
+    }
+
+    #[test]
+    fn too_many_problems_are_counted() {
+        let of = |count: usize| {
+            let mut problems = Problems::default();
+            (0..count).for_each(|place| problems.add(UserError::validation([place.to_string()], "bad")));
+            problems
+        };
+        let told = |problems: Problems| match problems.check() {
+            Err(Error::Refused(errors)) => (errors.len(), errors.last().unwrap().message.clone()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(of(MAX_PROBLEMS)), (MAX_PROBLEMS, "bad".to_owned()));
+        let mut both = of(3);
+        both.add_within(of(MAX_PROBLEMS + 7), &["input"]);
+        assert_eq!(told(both), (MAX_PROBLEMS + 1, "10 more errors are not told one by one".to_owned()));
     }
 }

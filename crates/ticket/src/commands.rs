@@ -1,5 +1,7 @@
 //! What can be asked of any ticket, with limits on everything.
 
+use std::collections::HashSet;
+
 use kernel::error::Problems;
 use kernel::{Patch, Result, Timestamp, UserError};
 use serde::{Deserialize, Serialize};
@@ -174,11 +176,11 @@ pub fn check_title(problems: &mut Problems, title: &str) {
 
 /// Trims tags, drops repeated ones, and checks their number and length.
 pub fn normalise_tags(problems: &mut Problems, tags: Vec<String>) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::new();
+    let (mut kept, mut known) = (Vec::new(), HashSet::new());
     for tag in tags {
         let tag = tag.trim().to_owned();
         check_text(problems, "tags", &tag, MAX_KEY);
-        if !kept.contains(&tag) {
+        if known.insert(tag.clone()) {
             kept.push(tag);
         }
     }

@@ -103,7 +103,7 @@ impl TicketDraft {
                 format!("{} references are given; at most {MAX_EXTERNAL_REFS} are allowed", self.external_refs.len());
             problems.add(UserError::limit(["externalRefs"], message, MAX_EXTERNAL_REFS as u64));
         }
-        for (index, (source, key)) in self.external_refs.iter().enumerate() {
+        for (index, (source, key)) in self.external_refs.iter().enumerate().take(MAX_EXTERNAL_REFS) {
             let checked = check_external(source, key);
             problems.take(checked.map_err(|error| error.within(&index.to_string()).within("externalRefs")))?;
         }

@@ -10,7 +10,7 @@ use predicate::{
     Field, FieldType, Operand, Path, Policy, Predicate, RecordType, Relation, RelationKind, Rule, Test, Value,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use store::Tx;
 use store::query::{self, Row};
 
@@ -149,8 +149,25 @@ pub type Counts = BTreeMap<ItemOutcome, i64>;
 /// The version of an item that waits, and of one that never did. Each is changed once.
 const FIRST: i32 = 1;
 
+/// How much of a text in an error is kept, in bytes: some say again what was given.
+const MAX_SAID: usize = 1_000;
+
+/// Errors as they are stored.
 fn errors_of(errors: &[UserError]) -> Value {
-    if errors.is_empty() { Value::Null } else { Value::Json(json!(errors)) }
+    if errors.is_empty() { Value::Null } else { Value::Json(keepable(json!(errors))) }
+}
+
+/// The same without what PostgreSQL cannot store, and without the rest of long texts.
+fn keepable(json: Json) -> Json {
+    match json {
+        Json::String(text) if text.len() > MAX_SAID => {
+            format!("{}…", &text[..text.floor_char_boundary(MAX_SAID)]).replace('\0', "\u{fffd}").into()
+        }
+        Json::String(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").into(),
+        Json::Array(items) => items.into_iter().map(keepable).collect(),
+        Json::Object(fields) => fields.into_iter().map(|(name, value)| (name, keepable(value))).collect(),
+        other => other,
+    }
 }
 
 /// Why nothing is done any more where [`Access::acting`] finds nobody.
@@ -340,17 +357,18 @@ impl Access {
         Ok(found.iter().filter_map(|(name, count)| Some((ItemOutcome::parse(name)?, *count))).collect())
     }
 
-    /// How many operations of a kind the viewer has under way.
+    /// The operations of a kind that the viewer has under way, at most so many, with what their jobs go on from.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn count_unfinished_in(&self, tx: &Tx, kind: &str) -> Result<u64> {
+    pub async fn unfinished_in(&self, tx: &Tx, kind: &str, at_most: u64) -> Result<Vec<Row>> {
         let open = Predicate::all([
             Predicate::eq("startedBy", tx.ctx().actor.id),
             Predicate::eq("kind", kind),
             Predicate::Is(Path::field("endedAt"), Test::IsNull(true)),
         ]);
-        self.count_operations_in(tx, &open).await
+        let all = everything(self.catalogue());
+        query::all(tx, &self.scoped(tx.ctx(), &all), &OPERATION, &open, &[], at_most).await
     }
 
     /// How many operations of a kind the viewer has started since then.
@@ -358,23 +376,28 @@ impl Access {
     /// # Errors
     /// Database errors.
     pub async fn count_started_in(&self, tx: &Tx, kind: &str, since: Timestamp) -> Result<u64> {
+        let all = everything(self.catalogue());
         let recent = Predicate::all([
             Predicate::eq("startedBy", tx.ctx().actor.id),
             Predicate::eq("kind", kind),
             Predicate::Is(Path::field("createdAt"), Test::Gt(Operand::Value(since.into()))),
         ]);
-        self.count_operations_in(tx, &recent).await
-    }
-
-    async fn count_operations_in(&self, tx: &Tx, condition: &Predicate) -> Result<u64> {
-        let all = everything(self.catalogue());
-        Ok(query::count(tx, &self.scoped(tx.ctx(), &all), &OPERATION, condition).await?.total)
+        Ok(query::count(tx, &self.scoped(tx.ctx(), &all), &OPERATION, &recent).await?.total)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_stored_of_an_error_is_left_out() {
+        let said = format!("{}é", "x".repeat(MAX_SAID - 1));
+        let errors = [UserError::validation(["a\0b", "c"], "d\0e"), UserError::validation(["f"], said)];
+        let Value::Json(stored) = errors_of(&errors) else { panic!("nothing is stored") };
+        assert_eq!((&stored[0]["path"], &stored[0]["message"]), (&json!(["a\u{fffd}b", "c"]), &json!("d\u{fffd}e")));
+        assert_eq!(stored[1]["message"], format!("{}…", "x".repeat(MAX_SAID - 1)));
+    }
 
     #[test]
     fn what_is_stored_of_an_item_is_all_of_it() {

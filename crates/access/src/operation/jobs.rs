@@ -59,13 +59,15 @@ fn status_of(operation: &Row) -> Option<OperationStatus> {
 }
 
 impl Access {
-    /// Lets in one operation more of a kind that its actor may have so many of under way; `called` is what they are called.
+    /// Lets in one operation more of a kind that its actor may have so many of under way; `called` is what they are called. Answers those
+    /// that are.
     ///
     /// # Errors
     /// `LIMIT`.
-    pub async fn admit_operation_in(&self, tx: &Tx, kind: &str, at_most: u64, called: &str) -> Result<()> {
-        if self.count_unfinished_in(tx, kind).await? < at_most {
-            return Ok(());
+    pub async fn admit_operation_in(&self, tx: &Tx, kind: &str, at_most: u64, called: &str) -> Result<Vec<Row>> {
+        let under_way = self.unfinished_in(tx, kind, at_most).await?;
+        if (under_way.len() as u64) < at_most {
+            return Ok(under_way);
         }
         let message = format!("{at_most} of your {called} are under way; that is the limit: wait for one");
         Err(UserError::limit([] as [&str; 0], message, at_most).into())

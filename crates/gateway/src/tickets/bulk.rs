@@ -29,11 +29,11 @@ use crate::tickets::words::{Impact, Urgency, word};
 use crate::user_error::{UserError, part};
 
 word! {
-    /// What becomes of the other tickets of a bulk change when one cannot be changed.
+    /// What becomes of the other tickets of a bulk change, or of the other lines of an import, when one cannot be changed, or made.
     TicketBulkOnError = ticket::bulk::OnError {
-        /// They are changed.
+        /// They are changed, or made.
         SkipItem = "SKIP_ITEM",
-        /// None is changed: all are changed in one transaction, at most 50 of them.
+        /// None is. A bulk change is one transaction then, of at most 50 tickets; of an import all lines are tried before the first is made.
         RejectAll = "REJECT_ALL",
     }
 }

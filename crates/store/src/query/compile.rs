@@ -555,6 +555,8 @@ fn along(path: &[String], predicate: Predicate) -> Predicate {
 fn concrete(operand: &Operand) -> Option<&Value> {
     match operand {
         Operand::Value(Value::Null) | Operand::Viewer | Operand::Now { .. } => None,
+        // Nothing that is stored has a NUL character, and PostgreSQL cannot even be asked for one.
+        Operand::Value(Value::Text(text)) if text.contains('\0') => None,
         Operand::Value(value) => Some(value),
     }
 }

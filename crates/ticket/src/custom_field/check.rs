@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
-use kernel::UserError;
 use kernel::error::Problems;
+use kernel::id::prefix;
+use kernel::{Id, UserError};
 use predicate::Value;
 use regex::RegexBuilder;
 use serde_json::Value as Json;
@@ -228,15 +229,16 @@ fn of_json(kind: CustomFieldType, json: Json) -> Result<Given, Refusal> {
         CustomFieldType::Enum => Given::Option(text("the key of an option")?),
         CustomFieldType::Url => Given::Url(text("a URL")?),
         CustomFieldType::User => {
-            let form = "`{ \"email\": … }` or `{ \"id\": … }`";
-            Given::User(access::UserRef::from_json(&json, "user").map_err(|_| wrong(form))?)
+            let form = "`{ \"email\": … }`, `{ \"id\": … }`, or an id";
+            let id = json.as_str().and_then(|text| Id::parse_as(text, &[prefix::USER]).ok());
+            let given = id.map(access::UserRef::Id).map_or_else(|| access::UserRef::from_json(&json, "user"), Ok);
+            Given::User(given.map_err(|_| wrong(form))?)
         }
         CustomFieldType::ConfigurationItem => {
-            let id = json
-                .get("id")
-                .and_then(Json::as_str)
-                .and_then(|text| kernel::Id::parse_as(text, &[kernel::id::prefix::CONFIGURATION_ITEM]).ok());
-            Given::ConfigurationItem(configuration::ItemRef::Id(id.ok_or_else(|| wrong("`{ \"id\": \"ci_…\" }`"))?))
+            let text = json.as_str().or_else(|| json.get("id").and_then(Json::as_str));
+            let id = text.and_then(|text| Id::parse_as(text, &[prefix::CONFIGURATION_ITEM]).ok());
+            let id = id.ok_or_else(|| wrong("`{ \"id\": \"ci_…\" }`, or the id"))?;
+            Given::ConfigurationItem(configuration::ItemRef::Id(id))
         }
     })
 }
@@ -315,10 +317,23 @@ fn url(value: String) -> Result<Checked, Refusal> {
 mod tests {
     use std::borrow::Cow;
 
+    use kernel::Uuid;
     use kernel::error::Detail;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_a_ticket_holds_can_be_given_again() {
+        let id = |prefix| Id::new(prefix, Uuid::from_u128(7));
+        let user = of_json(CustomFieldType::User, json!(id(prefix::USER).to_string()));
+        assert!(matches!(user, Ok(Given::User(access::UserRef::Id(given))) if given == id(prefix::USER)));
+        let item = of_json(CustomFieldType::ConfigurationItem, json!(id(prefix::CONFIGURATION_ITEM).to_string()));
+        let own = |given| matches!(given, configuration::ItemRef::Id(given) if given == id(prefix::CONFIGURATION_ITEM));
+        assert!(matches!(item, Ok(Given::ConfigurationItem(given)) if own(given.clone())));
+        assert!(of_json(CustomFieldType::User, json!(id(prefix::TEAM).to_string())).is_err());
+        assert!(of_json(CustomFieldType::ConfigurationItem, json!(7)).is_err());
+    }
 
     fn take(kind: CustomFieldType, constraints: &Constraints, json: Json) -> Result<Value, &'static str> {
         let options = [

@@ -124,10 +124,7 @@ impl Tickets {
         let ctx = tx.ctx().clone();
         let visible = self.access().visible(&ctx);
         let scoped = self.access().scoped(&ctx, &visible);
-        let of_key = match command.key.contains('\0') {
-            true => Predicate::never(),
-            false => Predicate::eq("key", command.key.as_str()),
-        };
+        let of_key = Predicate::eq("key", command.key.as_str());
         let found = query::find(&*tx, &scoped, &CUSTOM_FIELD, &of_key, &[]).await?;
         let before = found.ok_or_else(|| UserError::not_found(["key"], "the custom field"))?;
         let version = i32::try_from(before.int("version")).unwrap_or(i32::MAX);

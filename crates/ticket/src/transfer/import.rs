@@ -96,6 +96,8 @@ struct Input {
 /// How far in the file an import is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Checkpoint {
+    /// Which file it is.
+    upload: Uuid,
     /// Where the next line begins, in bytes.
     offset: u64,
     /// How many lines come before it.
@@ -104,6 +106,16 @@ struct Checkpoint {
     rows: i64,
     /// Whether all lines were tried, and none was refused: with [`OnError::RejectAll`] they are made tickets only then.
     tried: bool,
+}
+
+impl Checkpoint {
+    fn at_start(upload: Uuid, tried: bool) -> Self {
+        Self { upload, tried, ..Self::default() }
+    }
+
+    fn of(noted: Json) -> Result<Self> {
+        serde_json::from_value(noted).map_err(Error::internal)
+    }
 }
 
 /// A line to be worked on, and which one of the file it is, from 1.
@@ -184,7 +196,13 @@ impl Tickets {
             other => other,
         });
         let upload = found?.pop().ok_or_else(|| UserError::not_found(["upload"], "the upload"))?;
-        self.access().admit_operation_in(tx, IMPORT, MAX_UNDER_WAY, "imports").await?;
+        for other in self.access().admit_operation_in(tx, IMPORT, MAX_UNDER_WAY, "imports").await? {
+            // The first to end would delete the file of both.
+            if Checkpoint::of(other.get("checkpoint").to_json())?.upload == upload.id() {
+                let message = "an import of this file is under way: wait for it, or send the file again";
+                return Err(UserError::constraint(["upload"], message, "underWay", None).into());
+            }
+        }
         let until = upload.time("expiresAt").max(tx.now() + KEPT);
         query::update_in(&*tx, tx.ctx().tenant, &UPLOAD, upload.id(), None, &[("expiresAt", until.into())]).await?;
         let input = Input {
@@ -195,7 +213,10 @@ impl Tickets {
             dry,
             starter: Starter::of(tx.ctx()),
         };
-        self.access().start_operation_in(tx, IMPORT, json!(input)).await
+        let row = self.access().start_operation_in(tx, IMPORT, json!(input)).await?;
+        let begin = Checkpoint::at_start(upload.id(), false);
+        self.access().begin_from_in(tx, row.id(), json!(begin)).await?;
+        Ok(row)
     }
 
     /// Does a slice of the work of an [`IMPORT`]; answers whether there is more.
@@ -281,9 +302,8 @@ impl Tickets {
         batches: usize,
     ) -> Result<bool> {
         let (access, operation) = (self.access(), row.id());
-        let kept = access.checkpoint(system, operation).await?;
-        let kept = kept.map(serde_json::from_value::<Checkpoint>).transpose().map_err(Error::internal)?;
-        let mut checkpoint = kept.unwrap_or_default();
+        let noted = access.checkpoint(system, operation).await?.map(Checkpoint::of).transpose()?;
+        let mut checkpoint = noted.unwrap_or_else(|| Checkpoint::at_start(input.upload, false));
         let Some(mut lines) = self.lines_from(objects, system, input, checkpoint.offset).await? else {
             access.end_operation(system, operation, Err("the file is there no longer".into())).await?;
             return Ok(false);
@@ -323,7 +343,7 @@ impl Tickets {
             let failed =
                 access.count_items(system, run.operation).await?.get(&ItemOutcome::Failed).copied().unwrap_or_default();
             if failed == 0 {
-                return Ok(Some(Checkpoint { tried: true, ..Checkpoint::default() }));
+                return Ok(Some(Checkpoint::at_start(run.input.upload, true)));
             }
             let why = format!("{failed} of {total} lines are refused, so nothing was imported; `results` say why");
             access.end_operation(system, run.operation, Err(why)).await?;

@@ -12,7 +12,8 @@ use store::query::{self, Row};
 use crate::fields::{fact, nullable, shown_only, silent, unordered};
 use crate::service::Tickets;
 
-/// How many parts a file has at most: the smallest are of [`super::export::PART_BYTES`], but for the last.
+/// How many parts a file has at most: each is what one run of the job has read, some thousand tickets, or has
+/// [`super::export::PART_BYTES`].
 const MAX_PARTS: u64 = 2_000;
 
 /// A part of an exported file. It has a place once its object is there; `tickets`, `bytes` and `digest` are of all parts up to it. Nobody is

@@ -7,9 +7,10 @@ use kernel::id::prefix;
 use kernel::{Id, Result, UserError};
 use serde_json::{Map, Value as Json};
 
-use crate::custom_field::{SetCustomField, from_json};
+use crate::commands::check_text;
+use crate::custom_field::{MAX_FIELDS, SetCustomField, from_json};
 use crate::draft::TicketDraft;
-use crate::model::{Impact, TicketKind, Urgency};
+use crate::model::{Impact, MAX_KEY, TicketKind, Urgency};
 use crate::queries::TicketRef;
 use crate::task::TaskDraft;
 
@@ -91,6 +92,12 @@ impl Fields {
         match self.take("customFields") {
             None => Vec::new(),
             // What stands empty in the file has no value here: a required field still needs one.
+            Some(Json::Object(values)) if values.len() > MAX_FIELDS => {
+                let message =
+                    format!("{} custom fields are given; no more than {MAX_FIELDS} can be there", values.len());
+                self.problems.add(UserError::limit(["customFields"], message, MAX_FIELDS as u64));
+                Vec::new()
+            }
             Some(Json::Object(values)) => from_json(values.into_iter().filter(|(_, value)| !value.is_null()).collect()),
             Some(_) => {
                 self.wrong("customFields", "`customFields` is an object of values by the fields' keys".into());
@@ -102,6 +109,14 @@ impl Fields {
     fn parent(&mut self) -> Option<TicketRef> {
         let json = self.take("parent")?;
         if let Some((source, key)) = external(&json) {
+            let problems = &mut self.problems;
+            let mut check = |name: &str, text: &str| {
+                let mut found = Problems::default();
+                check_text(&mut found, name, text, MAX_KEY);
+                problems.add_within(found, &["parent"]);
+            };
+            check("source", &source);
+            check("key", &key);
             return Some(TicketRef::External { source, key });
         }
         let read = json.as_str().map(|text| TicketRef::parse(text, "parent"));
@@ -136,6 +151,7 @@ pub(super) fn read(line: &[u8], kind: Option<TicketKind>, ignore: &[String]) -> 
             return Err(UserError::constraint(nowhere, message, "json", None).into());
         }
     };
+    check_names(&given)?;
     given.retain(|name, _| !ignore.contains(name));
     let mut fields = Fields { given, problems: Problems::default() };
     let kind = fields.word("kind", TicketKind::parse, TicketKind::NAMES).or(kind);
@@ -170,6 +186,24 @@ pub(super) fn read(line: &[u8], kind: Option<TicketKind>, ignore: &[String]) -> 
     let own = fields.given.into_iter().filter(|(_, value)| !value.is_null()).collect();
     let kind = kind.ok_or_else(|| kernel::Error::internal("a kind that is missing was let through"))?;
     Ok(ImportRow { kind, draft, parent, own })
+}
+
+/// Refuses what no field is called, without saying it again: names are told in errors, and stored with them.
+fn check_names(given: &Map<String, Json>) -> Result<()> {
+    let names =
+        |json: Option<&Json>| json.and_then(Json::as_object).is_some_and(|values| values.keys().any(is_no_name));
+    let nowhere: &[&str] = &[];
+    let (path, of) = match () {
+        () if given.keys().any(is_no_name) => (nowhere, "the line"),
+        () if names(given.get("customFields")) => (&["customFields"][..], "`customFields`"),
+        () => return Ok(()),
+    };
+    let message = format!("a name in {of} is longer than {MAX_KEY} bytes, or holds a control character");
+    Err(UserError::constraint(path.iter().copied(), message, "pattern", None).into())
+}
+
+fn is_no_name(name: &String) -> bool {
+    name.len() > MAX_KEY || name.chars().any(char::is_control)
 }
 
 /// Refuses the fields that nobody has taken.
@@ -223,6 +257,7 @@ impl ImportRow {
 #[cfg(test)]
 mod tests {
     use kernel::Error;
+    use kernel::error::MAX_PROBLEMS;
     use serde_json::json;
 
     use super::*;
@@ -280,6 +315,36 @@ mod tests {
         assert_eq!(paths(row.into_task()), ["number"]);
         let row = read(line.to_string().as_bytes(), None, &["number".to_owned()]).unwrap();
         assert_eq!(row.into_task().unwrap().0, TicketRef::Number("INC-1".into()));
+    }
+
+    #[test]
+    fn what_is_no_name_is_not_said_again() {
+        let long = "x".repeat(MAX_KEY + 1);
+        for (line, path) in [
+            (json!({ "title": "x", "a\0b": 1 }), ""),
+            (json!({ "title": "x", long.as_str(): 1 }), ""),
+            (json!({ "title": "x", "customFields": { "a\0b": 1 } }), "customFields"),
+            (json!({ "title": "x", "customFields": { long.as_str(): 1 } }), "customFields"),
+            (json!({ "kind": "TASK", "title": "x", "parent": { "source": "a\0", "key": "1" } }), "parent.source"),
+        ] {
+            let told = match of(&line) {
+                Err(Error::Refused(errors)) => errors,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(told.last().unwrap().path.join("."), path, "{told:?}");
+            let said = format!("{told:?}");
+            assert!(!said.contains("\\0") && !said.contains(&long), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_line_full_of_mistakes_is_told_some_of_them() {
+        let unknown: Map<String, Json> = (0..50_000).map(|place| (format!("f{place}"), json!(1))).collect();
+        let mut problems = Problems::default();
+        refuse_rest(&unknown, &mut problems);
+        assert_eq!(paths(problems.check()).len(), MAX_PROBLEMS + 1);
+        let many = of(&json!({ "kind": "TASK", "title": "x", "customFields": unknown }));
+        assert_eq!(paths(many), ["customFields"]);
     }
 
     #[test]

@@ -79,9 +79,6 @@ impl Tickets {
     /// # Errors
     /// Database errors.
     pub async fn workflow(&self, ctx: &Ctx, key: &str) -> Result<Option<WorkflowOverview>> {
-        if key.contains('\0') {
-            return Ok(None);
-        }
         let reader = self.store().read("workflow.find");
         match self.workflow_rows(&reader, ctx, &Predicate::eq("key", key)).await?.pop() {
             Some(row) => {

@@ -336,10 +336,7 @@ impl Tickets {
 
     async fn workflow_in(&self, tx: &mut Tx, key: &str, expected: Option<i32>) -> Result<Row> {
         let ctx = tx.ctx().clone();
-        let found = match key.contains('\0') {
-            true => None,
-            false => self.workflow_rows(tx, &ctx, &Predicate::eq("key", key)).await?.pop(),
-        };
+        let found = self.workflow_rows(tx, &ctx, &Predicate::eq("key", key)).await?.pop();
         let row = found.ok_or_else(|| match self.default_with_key(key) {
             Some(_) => {
                 let message = format!(
