@@ -584,3 +584,90 @@ pub(super) fn conjunction(parts: impl IntoIterator<Item = Expr>) -> Expr {
 pub(super) fn disjunction(parts: impl IntoIterator<Item = Expr>) -> Expr {
     parts.into_iter().reduce(ExprTrait::or).unwrap_or_else(|| constant(false))
 }
+
+#[cfg(test)]
+mod tests {
+    use kernel::Uuid;
+    use predicate::{Catalogue, Relation, Visibilities};
+
+    use super::*;
+
+    const fn field(name: &'static str, kind: FieldType) -> Field {
+        Field {
+            name,
+            kind,
+            column: name,
+            nullable: true,
+            read: Policy::Always,
+            write: Policy::Never,
+            filter: Policy::Always,
+            order: Policy::Always,
+            event: Policy::Always,
+        }
+    }
+
+    static RELATIONS: [Relation; 0] = [];
+    static TICKET: RecordType = RecordType {
+        name: "ticket",
+        table: "ticket",
+        base: None,
+        fields: &[
+            field("id", FieldType::Id),
+            field("team", FieldType::Id),
+            field("requester", FieldType::Id),
+            field("state", FieldType::Enum(&["NEW", "ACTIVE", "CLOSED"])),
+        ],
+        relations: &RELATIONS,
+        row: predicate::Rule::Always,
+        own: &[],
+        team: &[],
+    };
+
+    const TEAM: Uuid = Uuid::from_u128(1);
+    const VIEWER: Uuid = Uuid::from_u128(2);
+
+    /// The condition of the statement for somebody who sees the tickets of a team and their own.
+    fn condition_of(backend: DbBackend, filter: &Predicate) -> (String, usize) {
+        let catalogue = Catalogue::new([&TICKET]).unwrap();
+        let row = Predicate::eq("team", TEAM).or(Predicate::eq("requester", VIEWER));
+        let visible: Visibilities = [("ticket", Visibility { row, ..Visibility::default() })].into_iter().collect();
+        let scoped = Scoped { tenant: Uuid::nil(), catalogue: &catalogue, visible: &visible };
+        let mut compiler = Compiler::new(backend, &scoped, &TICKET);
+        let statement = compiler.select(&[], filter);
+        let statement = compiler.finish(statement);
+        let condition =
+            statement.sql.split_once("\"tenant_id\" = ").unwrap().1.split_once(" AND ").unwrap().1.to_owned();
+        (condition, statement.values.map_or(0, |values| values.0.len()))
+    }
+
+    #[test]
+    fn a_page_of_a_queue_is_asked_for_as_its_index_has_it() {
+        let queue = Predicate::one_of("state", &["ACTIVE", "NEW"]).and(Predicate::one_of("team", &[TEAM]));
+        for (backend, place) in [(DbBackend::Sqlite, "?"), (DbBackend::Postgres, "$2")] {
+            let (condition, values) = condition_of(backend, &queue);
+            assert_eq!(condition, format!("\"r\".\"state\" IN ('NEW', 'ACTIVE') AND \"r\".\"team\" = {place}"));
+            assert_eq!(values, 2, "the tenant and the team");
+        }
+    }
+
+    #[test]
+    fn what_goes_beyond_the_visible_is_asked_with_the_rule() {
+        let (condition, values) = condition_of(DbBackend::Sqlite, &Predicate::eq("state", "NEW"));
+        let rule = "(\"r\".\"team\" = ? OR \"r\".\"requester\" = ?)";
+        assert_eq!(condition, format!("{rule} AND \"r\".\"state\" IN ('NEW')"));
+        assert_eq!(values, 3);
+        let other = Predicate::eq("team", Uuid::from_u128(9));
+        assert!(condition_of(DbBackend::Sqlite, &other).0.starts_with(rule));
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_a_value_and_nul_is_nothing() {
+        let named = |name: &str| {
+            condition_of(DbBackend::Sqlite, &Predicate::eq("team", TEAM).and(Predicate::eq("state", name)))
+        };
+        assert!(named("x' OR 1 = 1").0.ends_with("\"r\".\"state\" = ?"));
+        assert!(named("N\0EW").0.ends_with("1 = 0"));
+        let not = condition_of(DbBackend::Sqlite, &Predicate::eq("team", TEAM).and(!Predicate::eq("state", "N\0EW")));
+        assert!(not.0.ends_with("1 = 1"), "{not:?}");
+    }
+}
