@@ -37,6 +37,7 @@ pub mod m0032_templates;
 pub mod m0033_merges;
 pub mod m0034_search_scope;
 pub mod m0035_queues;
+pub mod m0036_moved_alerts;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -79,6 +80,7 @@ pub const ALL: &[SqlMigration] = &[
     m0032_templates::MIGRATION,
     m0033_merges::MIGRATION,
     m0035_queues::MIGRATION,
+    m0036_moved_alerts::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -280,6 +280,8 @@ async fn what_does_not_go_together_is_refused() {
         ] {
             let error = admin.user_error("ticketMerge", merge(duplicate, into)).await;
             assert_eq!((&error["code"], &error["path"], &error["constraint"]), (&json!("VALIDATION"), &json!([path]), &json!(constraint)), "{error}");
+            let counts = error["message"].as_str().unwrap().contains(|letter: char| letter.is_ascii_digit());
+            assert!(!counts, "how many there are is not for whoever does not see them: {error}");
         }
         let hidden = agent.user_error("ticketMerge", merge(&copy, &theirs)).await;
         assert_eq!((&hidden["code"], &hidden["path"]), (&json!("NOT_FOUND"), &json!(["into"])));
@@ -290,17 +292,27 @@ async fn what_does_not_go_together_is_refused() {
         assert_eq!((&forbidden["code"], &forbidden["permission"]), (&json!("FORBIDDEN"), &json!("ticket.update")));
         let empty = json!({ "id": copy["id"], "into": original["id"], "comment": " " });
         assert_eq!(agent.user_error("ticketMerge", empty).await["path"], json!(["comment"]));
-        agent.done("ticketMerge", merge(&second, &third), MERGED).await;
-        // What is internal is moved by those who may read it.
+        // What is internal is moved by those who may read it, and a refusal tells nobody whether there is any.
         let scopes = json!({ "name": "Merger", "scopes": ["ticket.read", "ticket.update"] });
         let token = agent.done("apiTokenCreate", scopes, "token").await["token"].take();
         let narrow = installation.client(token.as_str().expect("a token"));
-        let forbidden = narrow.user_error("ticketMerge", merge(&copy, &original)).await;
-        assert_eq!((&forbidden["code"], &forbidden["permission"]), (&json!("FORBIDDEN"), &json!("ticket.internal")));
         let plain = opened(&agent, "Plain", &company.sam.email).await;
         comment(&agent, &plain, "Hm.", "PUBLIC").await;
-        narrow.done("ticketMerge", merge(&plain, &original), "merge { comments }").await;
+        let mut told = Vec::new();
+        for duplicate in [&copy, &plain, &parent, &worked, &second] {
+            let into = if duplicate == &second { &third } else { &original };
+            let mut input = merge(duplicate, into);
+            input["dryRun"] = json!(true);
+            let forbidden = narrow.user_error("ticketMerge", input).await;
+            assert_eq!((&forbidden["code"], &forbidden["permission"]), (&json!("FORBIDDEN"), &json!("ticket.internal")));
+            told.push(forbidden);
+        }
+        assert!(told.iter().all(|forbidden| *forbidden == told[0]), "{told:?}");
+        agent.done("ticketMerge", merge(&plain, &original), "merge { comments }").await;
+        let undo = json!({ "id": plain["id"], "dryRun": true });
+        assert_eq!(narrow.user_error("ticketMergeUndo", undo).await["permission"], "ticket.internal");
         // Of a ticket that is done, nothing is in the way.
+        agent.done("ticketMerge", merge(&second, &third), MERGED).await;
         agent.done("ticketTransition", json!({ "id": task["id"], "transition": "complete" }), "ticket { id }").await;
         agent.done("ticketMerge", merge(&worked, &original), MERGED).await;
 

@@ -325,7 +325,7 @@ pub struct MergeMutations;
 impl MergeMutations {
     /// Merges a duplicate into another ticket of its kind: its comments (at most 1,000) and attachments move there as they are, its
     /// requester and watchers watch the other, and it ends, whatever its workflow. Until that is undone nothing of it can be changed.
-    /// Needs `ticket.update` on both, and `ticket.internal` where something internal moves.
+    /// Needs `ticket.update` and `ticket.internal` on both.
     async fn ticket_merge(
         &self,
         ctx: &Context<'_>,

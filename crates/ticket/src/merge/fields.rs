@@ -32,7 +32,6 @@ pub static TICKET_MERGE: RecordType = RecordType {
         count("comments", "comments"),
         count("attachments", "attachments"),
         count("watchers", "watchers"),
-        hidden(fact("internal", "internal", FieldType::Bool)),
         hidden(fact("before", "before", FieldType::Json)),
         hidden(nullable(fact("link", "link_id", FieldType::Id))),
     ],

@@ -74,9 +74,8 @@ impl Tickets {
     /// Merges a ticket into another.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `FORBIDDEN` without `ticket.update` on both, and `ticket.internal` where something internal moves; `CONFLICT`;
-    /// `VALIDATION` for tickets that do not go together, and for a duplicate with children or tasks that are not done or that others
-    /// wait for; `LIMIT` beyond [`MERGE_MAX_COMMENTS`], [`MAX_MERGES`] and what the other ticket may have of attachments and links.
+    /// `NOT_FOUND`; `FORBIDDEN` without `ticket.update` and `ticket.internal` on both; `CONFLICT`; `VALIDATION` for tickets that do not
+    /// go together, and for a duplicate with children or tasks that are not done or that others wait for; `LIMIT` beyond [`MERGE_MAX_COMMENTS`], [`MAX_MERGES`] and what the other ticket may have of attachments and links.
     pub async fn merge(&self, ctx: &Ctx, command: MergeTickets) -> Result<MergeOutcome> {
         let mut problems = Problems::default();
         if let Some(body) = &command.comment {
@@ -100,16 +99,12 @@ impl Tickets {
             return Err(Error::internal("references were checked"));
         };
         duplicate.expect_version(command.expected_version)?;
-        self.require_on(tx.ctx(), &duplicate, TICKET_UPDATE)?;
-        self.require_on(tx.ctx(), &into, TICKET_UPDATE).map_err(|error| error.within("into"))?;
+        self.require_to_merge(tx.ctx(), &duplicate)?;
+        self.require_to_merge(tx.ctx(), &into).map_err(|error| error.within("into"))?;
         rules::check_pair(duplicate.rules.as_ref(), &duplicate.before, &into.before)?;
         hold_both_in(tx, &duplicate, &into).await?;
         let weight = self.weigh_in(tx, &duplicate, &into).await?;
         weight.check()?;
-        if weight.is_internal() {
-            self.require_on(tx.ctx(), &duplicate, TICKET_INTERNAL)?;
-            self.require_on(tx.ctx(), &into, TICKET_INTERNAL).map_err(|error| error.within("into"))?;
-        }
         let merge = tx.new_id();
         let (from, to) = (duplicate.before.id(), into.before.id());
         let link = self.link_duplicate_in(tx, &duplicate, &into).await?;
@@ -137,10 +132,9 @@ impl Tickets {
                 ("mergedBy", tx.ctx().actor.id.into()),
                 ("mergedAt", now.into()),
                 ("undoableUntil", (now + MERGE_UNDO_WINDOW).into()),
-                ("comments", count(weight.comments())),
-                ("attachments", count(weight.attachments())),
+                ("comments", count(weight.comments)),
+                ("attachments", count(weight.attachments)),
                 ("watchers", count(watchers.len() as u64)),
-                ("internal", weight.is_internal().into()),
                 ("before", Value::Json(before)),
                 ("link", link.map_or(Value::Null, Value::from)),
             ],
@@ -186,14 +180,9 @@ impl Tickets {
     /// What hangs on the two, whoever may see it.
     async fn weigh_in(&self, tx: &mut Tx, duplicate: &Edit, into: &Edit) -> Result<Weight> {
         let (from, to) = (duplicate.before.id(), into.before.id());
-        let of = |visibility: CommentVisibility| {
-            Predicate::eq("ticket", from).and(Predicate::eq("visibility", visibility.as_str()))
-        };
-        let both = [of(CommentVisibility::Public), of(CommentVisibility::Internal)];
-        let comments = self.count_all_in(tx, &COMMENT, &both).await?;
-        let [public, internal] = both;
-        let there = Predicate::eq("ticket", to);
-        let attachments = self.count_all_in(tx, &ATTACHMENT, &[public, internal, there.clone()]).await?;
+        let (here, there) = (Predicate::eq("ticket", from), Predicate::eq("ticket", to));
+        let comments = self.count_all_in(tx, &COMMENT, std::slice::from_ref(&here)).await?;
+        let attachments = self.count_all_in(tx, &ATTACHMENT, &[here, there.clone()]).await?;
         let merges = self.count_all_in(tx, &TICKET_MERGE, &[there]).await?;
         let open = || {
             let open = [StateCategory::New, StateCategory::Active, StateCategory::Waiting];
@@ -211,16 +200,21 @@ impl Tickets {
         let needing = self.count_all_in(tx, &DEPENDENCY, &[needing]).await?;
         let at = |counts: &[u64], place: usize| counts.get(place).copied().unwrap_or_default();
         Ok(Weight {
-            public_comments: at(&comments, 0),
-            internal_comments: at(&comments, 1),
-            public_attachments: at(&attachments, 0),
-            internal_attachments: at(&attachments, 1),
-            attachments_there: at(&attachments, 2),
+            comments: at(&comments, 0),
+            attachments: at(&attachments, 0),
+            attachments_there: at(&attachments, 1),
             merges_there: at(&merges, 0),
             open_children: at(&links, 0),
             open_tasks: at(&tasks, 0),
             dependents: at(&links, 1) + at(&links, 2) + at(&needing, 0),
         })
+    }
+
+    /// Refuses whoever does not work on a ticket that is to be merged. What is internal to it is asked for whether there is anything or
+    /// not, and before anything is counted: else a refusal would tell of it.
+    fn require_to_merge(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
+        self.require_on(ctx, edit, TICKET_UPDATE)?;
+        self.require_on(ctx, edit, TICKET_INTERNAL)
     }
 
     pub(super) fn require_on(&self, ctx: &Ctx, edit: &Edit, permission: &'static str) -> Result<()> {

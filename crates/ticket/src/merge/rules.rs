@@ -24,14 +24,10 @@ const CHANGED: &[&str] =
 /// What hangs on a duplicate and on the ticket that it goes into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// Public comments of the duplicate.
-    pub public_comments: u64,
-    /// Internal ones.
-    pub internal_comments: u64,
-    /// Public attachments of the duplicate.
-    pub public_attachments: u64,
-    /// Internal ones.
-    pub internal_attachments: u64,
+    /// Comments of the duplicate.
+    pub comments: u64,
+    /// Attachments of the duplicate.
+    pub attachments: u64,
     /// Attachments of the other.
     pub attachments_there: u64,
     /// Merges into the other.
@@ -45,20 +41,8 @@ pub(super) struct Weight {
 }
 
 impl Weight {
-    pub(super) fn comments(&self) -> u64 {
-        self.public_comments + self.internal_comments
-    }
-
-    pub(super) fn attachments(&self) -> u64 {
-        self.public_attachments + self.internal_attachments
-    }
-
-    /// Whether something of it is for those alone who work on the ticket.
-    pub(super) fn is_internal(&self) -> bool {
-        self.internal_comments + self.internal_attachments > 0
-    }
-
-    /// Refuses what one write cannot take, and what must not come to rest with the duplicate.
+    /// Refuses what one write cannot take, and what must not come to rest with the duplicate. How many tickets hang on it is not said:
+    /// whoever merges need not see them all.
     ///
     /// # Errors
     /// `VALIDATION` and `LIMIT` at `id` and `into`.
@@ -66,20 +50,20 @@ impl Weight {
         let mut problems = Problems::default();
         for (count, what) in [(self.open_children, "children"), (self.open_tasks, "tasks")] {
             if count > 0 {
-                let message = format!("{count} of its {what} are not done: end them, or give them to another ticket");
+                let message = format!("it has {what} that are not done: end them, or give them to another ticket");
                 problems.add(UserError::constraint(["id"], message, what, None));
             }
         }
         if self.dependents > 0 {
-            let message = format!("{} tickets wait for it: have them wait for the other one first", self.dependents);
+            let message = "others wait for it: have them wait for the other one first";
             problems.add(UserError::constraint(["id"], message, "dependents", None));
         }
-        if self.comments() > MERGE_MAX_COMMENTS as u64 {
-            let message = format!("it has {} comments; a merge moves at most {MERGE_MAX_COMMENTS}", self.comments());
+        if self.comments > MERGE_MAX_COMMENTS as u64 {
+            let message = format!("it has {} comments; a merge moves at most {MERGE_MAX_COMMENTS}", self.comments);
             problems.add(UserError::limit(["id"], message, MERGE_MAX_COMMENTS as u64));
         }
-        let attachments = self.attachments() + self.attachments_there;
-        if attachments > MAX_ATTACHMENTS as u64 && self.attachments() > 0 {
+        let attachments = self.attachments + self.attachments_there;
+        if attachments > MAX_ATTACHMENTS as u64 && self.attachments > 0 {
             let message = format!("the two have {attachments} attachments; a ticket has at most {MAX_ATTACHMENTS}");
             problems.add(UserError::limit(["into"], message, MAX_ATTACHMENTS as u64));
         }
@@ -259,18 +243,16 @@ mod tests {
     #[test]
     fn each_limit_is_kept() {
         let fine = Weight {
-            public_comments: MERGE_MAX_COMMENTS as u64 - 1,
-            internal_comments: 1,
-            public_attachments: 40,
-            internal_attachments: 10,
+            comments: MERGE_MAX_COMMENTS as u64,
+            attachments: 50,
             attachments_there: MAX_ATTACHMENTS as u64 - 50,
             merges_there: MAX_MERGES as u64 - 1,
             ..Weight::default()
         };
         assert!(refused(fine.check()).is_empty());
         for (weight, expected) in [
-            (Weight { internal_comments: 2, ..fine }, "id 1000"),
-            (Weight { internal_attachments: 11, ..fine }, "into 100"),
+            (Weight { comments: MERGE_MAX_COMMENTS as u64 + 1, ..fine }, "id 1000"),
+            (Weight { attachments: 51, ..fine }, "into 100"),
             (Weight { merges_there: MAX_MERGES as u64, ..fine }, "into 100"),
             (Weight { open_children: 1, ..fine }, "id children"),
             (Weight { open_tasks: 1, ..fine }, "id tasks"),
@@ -278,8 +260,6 @@ mod tests {
         ] {
             assert_eq!(refused(weight.check()), [expected], "{weight:?}");
         }
-        assert!(Weight { internal_attachments: 1, ..Weight::default() }.is_internal());
-        assert!(!Weight { public_attachments: 1, public_comments: 1, ..Weight::default() }.is_internal());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Undoing a merge: what it moved goes back, as far as it is still there; what was said since stays where it was said.
 
-use access::permission::{TICKET_INTERNAL, TICKET_UPDATE};
 use kernel::{Ctx, Id, Result, UserError, Uuid, id};
 use predicate::{Predicate, Value};
 use store::Tx;
@@ -71,11 +70,8 @@ impl Tickets {
         hold_both_in(tx, &duplicate, &into).await?;
         // Nobody undoes it now that both are held: what is read here stays.
         let mut merge = self.merge_with_in(tx, Predicate::eq("id", found.id())).await?.ok_or_else(missing)?;
-        for permission in [TICKET_UPDATE, TICKET_INTERNAL] {
-            if permission == TICKET_UPDATE || merge.bool("internal") {
-                self.require_on(tx.ctx(), &duplicate, permission)?;
-                self.require_on(tx.ctx(), &into, permission)?;
-            }
+        for end in [&duplicate, &into] {
+            self.require_to_merge(tx.ctx(), end)?;
         }
         let now = tx.now();
         rules::check_undo(&merge, &into.before, now)?;

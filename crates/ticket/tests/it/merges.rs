@@ -105,7 +105,6 @@ async fn a_ticket_takes_so_many_merges_and_watchers() {
                 ("comments", 0.into()),
                 ("attachments", 0.into()),
                 ("watchers", 0.into()),
-                ("internal", false.into()),
                 ("before", predicate::Value::Json(serde_json::json!({}))),
             ];
             Row::new(&TICKET_MERGE, fields)
