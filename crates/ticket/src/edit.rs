@@ -187,6 +187,18 @@ impl Edit {
         }
     }
 
+    /// Makes sure that a record, read again now that its ticket is held, still stands on it: until then another write could move it
+    /// to another ticket, which raises no version of this one.
+    ///
+    /// # Errors
+    /// What has moved is looked for again.
+    pub(crate) fn expect_to_hold(&self, tx: &Tx, record: &Row) -> Result<()> {
+        match record.get("ticket").as_id() == Some(self.before.id()) {
+            true => Ok(()),
+            false => Err(tx.retry()),
+        }
+    }
+
     /// The event that tells what changed.
     pub fn event(&self, access: &Access, kind: &'static str, payload: Json) -> NewEvent {
         let (record, catalogue) = (self.rules.record(), access.catalogue());

@@ -284,7 +284,9 @@ impl Tickets {
         let seen = self.attachment_in(tx, id, &["ticket"]).await?;
         let edit = self.edit_of_in(tx, &seen, WHAT).await?;
         edit.hold_in(tx).await?;
-        Ok((edit, self.attachment_in(tx, id, &[]).await?))
+        let row = self.attachment_in(tx, id, &[]).await?;
+        edit.expect_to_hold(tx, &row)?;
+        Ok((edit, row))
     }
 
     async fn attachment_in(&self, tx: &mut Tx, id: Id, relations: &[&'static str]) -> Result<Row> {

@@ -145,6 +145,7 @@ impl Tickets {
         edit.hold_in(tx).await?;
         let found = query::by_ids(&*tx, &scoped, &COMMENT, &[id.uuid], &["author"]).await?.pop();
         let comment = found.ok_or_else(missing)?;
+        edit.expect_to_hold(tx, &comment)?;
         Managed::expect_version(&comment, expected)?;
         Ok((edit, comment))
     }
