@@ -318,7 +318,10 @@ async fn what_does_not_go_together_is_refused() {
 
         // What is merged takes nothing any more, and names where to go on to those who see it.
         assign(&admin, &theirs, "network", None).await;
-        admin.done("ticketMerge", merge(&copy, &theirs), MERGED).await;
+        admin.done("ticketWatch", json!({ "id": copy["id"] }), "ticket { id }").await;
+        let mut input = merge(&copy, &theirs);
+        input["comment"] = json!("Call Ida Example, +49 30 1234.");
+        admin.done("ticketMerge", input, MERGED).await;
         assign(&admin, &theirs, "workplace", None).await;
         let id = &copy["id"];
         for (mutation, input, path) in [
@@ -341,6 +344,15 @@ async fn what_does_not_go_together_is_refused() {
                 assert_eq!(error["message"].as_str().unwrap().contains(number), names, "{error}");
             }
         }
+        // What was said with the merge can be taken back, not changed; and nobody is held to watching it.
+        let said = seen(&admin, &copy).await["comments"]["nodes"][0]["id"].take();
+        let edited = json!({ "id": said, "body": "Hm." });
+        assert_eq!(admin.user_error("commentUpdate", edited).await["constraint"], "merged");
+        let redacted = admin.done("commentRedact", json!({ "id": said }), "comment { body redactedAt } ticket { number }").await;
+        assert_eq!((&redacted["comment"]["body"], &redacted["ticket"]["number"]), (&json!(""), &copy["number"]));
+        assert!(!redacted["comment"]["redactedAt"].is_null(), "{redacted}");
+        admin.done("ticketUnwatch", json!({ "id": id }), "ticket { id }").await;
+        assert_eq!(seen(&admin, &copy).await["watchers"], json!([]));
         let file = uploaded(&agent, "a.txt", "text/plain", b"a").await;
         let error = agent.user_error("attachmentAdd", json!({ "id": id, "uploads": [file] })).await;
         assert_eq!(error["constraint"], "merged");

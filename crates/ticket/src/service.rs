@@ -293,11 +293,21 @@ impl Tickets {
     /// The ticket that a record belongs to, which was read with its relation `ticket`.
     ///
     /// # Errors
-    /// `NOT_FOUND` at `id`, of `what`, when the viewer may not see it.
+    /// `NOT_FOUND` at `id`, of `what`, when the viewer may not see it; `VALIDATION` for one that was merged into another.
     pub(crate) async fn edit_of_in(&self, tx: &mut Tx, record: &Row, what: &str) -> Result<Edit> {
+        let edit = self.edit_merged_of_in(tx, record, what).await?;
+        self.check_not_merged_in(tx, &edit.before, "id").await?;
+        Ok(edit)
+    }
+
+    /// The same, also when it was merged: for what takes away and adds nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` at `id`, of `what`, when the viewer may not see it.
+    pub(crate) async fn edit_merged_of_in(&self, tx: &mut Tx, record: &Row, what: &str) -> Result<Edit> {
         let found = record.relation("ticket").and_then(|row| Some((TicketKind::parse(&row.text("kind"))?, row.id())));
         let (kind, ticket) = found.ok_or_else(|| UserError::not_found(["id"], what))?;
-        self.edit_in(tx, &TicketRef::Id(Id::new(kind.id_prefix(), ticket)), "id").await
+        self.edit_merged_in(tx, &TicketRef::Id(Id::new(kind.id_prefix(), ticket)), "id").await
     }
 }
 

@@ -44,7 +44,11 @@ impl Tickets {
         self.write(ctx, name, move |tx| {
             let (tickets, command) = (tickets.clone(), command.clone());
             Box::pin(async move {
-                let edit = tickets.edit_in(tx, &command.ticket, "id").await?;
+                let edit = match watch {
+                    true => tickets.edit_in(tx, &command.ticket, "id").await?,
+                    // Nobody is held to what was merged.
+                    false => tickets.edit_merged_in(tx, &command.ticket, "id").await?,
+                };
                 edit.hold_in(tx).await?;
                 let actor = tickets.watcher_in(tx, &edit, &command).await?;
                 match watch {

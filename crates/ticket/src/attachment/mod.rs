@@ -282,7 +282,8 @@ impl Tickets {
     /// The attachment that a write is about, and its ticket, held.
     async fn attachment_edit_in(&self, tx: &mut Tx, id: Id) -> Result<(Edit, Row)> {
         let seen = self.attachment_in(tx, id, &["ticket"]).await?;
-        let edit = self.edit_of_in(tx, &seen, WHAT).await?;
+        // A file can be taken away, and is looked at for harm, wherever it stands.
+        let edit = self.edit_merged_of_in(tx, &seen, WHAT).await?;
         edit.hold_in(tx).await?;
         let row = self.attachment_in(tx, id, &[]).await?;
         edit.expect_to_hold(tx, &row)?;

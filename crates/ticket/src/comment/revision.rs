@@ -56,6 +56,7 @@ impl Tickets {
             let (tickets, command) = (tickets.clone(), command.clone());
             Box::pin(async move {
                 let (edit, before) = tickets.comment_edit_in(tx, command.id, command.expected_version).await?;
+                tickets.check_not_merged_in(tx, &edit.before, "id").await?;
                 let comment = tickets.update_comment_in(tx, &edit, before, &command.body).await?;
                 tickets.answered_in(tx, edit, comment).await
             })
@@ -133,14 +134,15 @@ impl Tickets {
         Ok(comment)
     }
 
-    /// The comment that a write is about, and its ticket, held.
+    /// The comment that a write is about, and its ticket, held. What was said on a ticket that is merged can be taken back, and nothing
+    /// else: that is for the caller to look at.
     async fn comment_edit_in(&self, tx: &mut Tx, id: Id, expected: Option<i32>) -> Result<(Edit, Row)> {
         let ctx = tx.ctx().clone();
         let visible = self.access().visible(&ctx);
         let scoped = self.access().scoped(&ctx, &visible);
         let missing = || kernel::Error::from(UserError::not_found(["id"], "the comment"));
         let seen = query::by_ids(&*tx, &scoped, &COMMENT, &[id.uuid], &["ticket"]).await?.pop().ok_or_else(missing)?;
-        let edit = self.edit_of_in(tx, &seen, "the comment").await?;
+        let edit = self.edit_merged_of_in(tx, &seen, "the comment").await?;
         // Whoever writes about the comments of a ticket waits for each other.
         edit.hold_in(tx).await?;
         let found = query::by_ids(&*tx, &scoped, &COMMENT, &[id.uuid], &["author"]).await?.pop();

@@ -1,12 +1,12 @@
 //! Merges: how much one takes, and what happens at the same time.
 
 use futures_util::future::{join, join_all};
-use kernel::{Ctx, ErrorCode};
+use kernel::{Ctx, ErrorCode, Id, id};
 use predicate::Predicate;
 use store::query::{self, Row};
 use ticket::fields::{COMMENT, TICKET_MERGE, WATCHER};
-use ticket::merge::{MAX_MERGES, MERGE_MAX_COMMENTS, MergeTickets};
-use ticket::{AddComment, CommentVisibility, MAX_WATCHERS};
+use ticket::merge::{MAX_MERGES, MERGE_MAX_COMMENTS, MergeTickets, SplitTicket};
+use ticket::{AddComment, CommentVisibility, MAX_WATCHERS, UpdateComment};
 
 use crate::setup::*;
 
@@ -160,6 +160,52 @@ async fn what_is_said_meanwhile_is_on_the_one_that_goes_on_or_refused() {
                 assert_eq!(refused_at(refused), (ErrorCode::Validation, "id".into()));
             }
             assert_eq!((count(&world, &copy).await, count(&world, &original).await), (0, taken));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_edited_while_it_moves_is_told_where_it_stands() {
+    in_each_world(|world| async move {
+        for round in 0..5 {
+            let original = world.open_for_network(&format!("original {round}")).await;
+            let (ada, rita) = (world.ctx("ada"), world.ctx("rita"));
+            let mut said = Vec::new();
+            for number in 0..6 {
+                let body = comment(&original, &number.to_string(), CommentVisibility::Public);
+                let outcome = world.tickets.add_comment(&rita, body).await.unwrap();
+                said.push(Id::new(id::prefix::COMMENT, outcome.comment.unwrap().id()));
+            }
+            let split = SplitTicket {
+                ticket: by_id(&original),
+                comments: said.clone(),
+                title: "new".into(),
+                description: None,
+                requester: None,
+                impact: None,
+                urgency: None,
+                category: None,
+                service: None,
+                team: None,
+                assignee: None,
+                tags: Vec::new(),
+                custom_fields: Vec::new(),
+                expected_version: None,
+            };
+            let edit = |id: Id| {
+                let command = UpdateComment { id, body: "edited".into(), expected_version: None };
+                let (tickets, rita) = (world.tickets.clone(), rita.clone());
+                async move { tickets.update_comment(&rita, command).await }
+            };
+            let (new, edited) =
+                join(world.tickets.split(&ada, split), join_all(said.iter().copied().map(edit))).await;
+            assert!(new.is_ok(), "{new:?}");
+            for outcome in edited {
+                let outcome = outcome.unwrap();
+                let stands = outcome.comment.unwrap().get("ticket").as_id();
+                assert_eq!((Some(outcome.events[0].subject), outcome.ticket.map(|row| row.id())), (stands, stands));
+            }
         }
     })
     .await;
