@@ -536,6 +536,15 @@ async fn alerts_go_where_the_incident_went() {
         let told = crate::alerts::tell(&admin, vec![firing("disk-1", "db1")]).await;
         assert_eq!(crate::alerts::outcomes(&told), ["CREATED"]);
         assert_eq!(counts(&told[0]["incident"]).await.1, "group:disks:db1");
+        // Undone behind that, the duplicate goes its way without the key, which the new one has.
+        admin.done("ticketMergeUndo", json!({ "id": copy["id"] }), MERGED).await;
+        for transition in ["start", "hold", "resume"] {
+            let input = if transition == "hold" { json!({ "waitingReason": "VENDOR" }) } else { json!({}) };
+            step(&admin, copy, transition, input).await;
+        }
+        let told = crate::alerts::tell(&admin, vec![firing("disk-2", "db1")]).await;
+        assert_eq!(crate::alerts::outcomes(&told), ["JOINED"]);
+        assert_ne!(told[0]["incident"]["id"], copy["id"]);
     })
     .await;
 }

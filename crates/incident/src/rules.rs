@@ -8,7 +8,7 @@ use predicate::{RecordType, Value};
 use serde_json::{Map, Value as Json, json};
 use store::query::Row;
 use ticket::commands::check_body;
-use ticket::kind::set_own;
+use ticket::kind::{follow_key, set_own};
 use ticket::workflow::WorkflowError;
 use ticket::{KindRules, Opening, StateCategory, TicketKind, Transition, Workflow};
 
@@ -115,13 +115,14 @@ impl KindRules for IncidentRules {
         &self,
         workflow: &Workflow,
         transition: &Transition,
+        from: StateCategory,
         inputs: &mut Map<String, Json>,
         row: &mut Row,
         problems: &mut Problems,
     ) {
         let to = workflow.category(&transition.to);
         // While it is open, alerts with the key are its own.
-        row.set("openKey", if to.is_done() { Value::Null } else { row.get("deduplicationKey").clone() });
+        follow_key(from, to, row, "openKey", "deduplicationKey");
         if let Some(code) = inputs.remove("resolutionCode").filter(|json| !json.is_null()) {
             let codes = codes(workflow);
             match code.as_str().filter(|code| codes.contains(code)) {
@@ -169,6 +170,25 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_let_go_and_taken_again_and_otherwise_stays_where_it_is() {
+        use StateCategory::{Active, New, Resolved, Waiting};
+        let rules = IncidentRules::new().unwrap();
+        for (key, from, held, expected) in [
+            ("start", New, Some("k"), Some("k")),
+            ("start", New, None, None),
+            ("hold", Active, None, None),
+            ("resume", Waiting, Some("k"), Some("k")),
+            ("resolve", Active, Some("k"), None),
+            ("reopen", Resolved, None, Some("k")),
+        ] {
+            let mut row = Row::new(&INCIDENT, vec![("openKey", held.into()), ("deduplicationKey", "k".into())]);
+            let transition = rules.workflow.transition(key).unwrap();
+            rules.apply(&rules.workflow, transition, from, &mut Map::new(), &mut row, &mut Problems::default());
+            assert_eq!(row.get("openKey").as_text(), expected, "{key} {held:?}");
+        }
+    }
+
+    #[test]
     fn resolving_takes_a_known_code_and_notes() {
         let rules = IncidentRules::new().unwrap();
         let resolve = rules.workflow.transition("resolve").unwrap();
@@ -180,7 +200,9 @@ mod tests {
         ] {
             let mut row = Row::new(&INCIDENT, vec![]);
             let mut problems = Problems::default();
-            rules.apply(&rules.workflow, resolve, &mut inputs.as_object().cloned().unwrap(), &mut row, &mut problems);
+            let mut inputs_given = inputs.as_object().cloned().unwrap();
+            let from = StateCategory::Active;
+            rules.apply(&rules.workflow, resolve, from, &mut inputs_given, &mut row, &mut problems);
             assert_eq!(problems.is_empty(), fine, "{inputs}");
         }
     }

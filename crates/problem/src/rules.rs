@@ -9,7 +9,7 @@ use predicate::{RecordType, Value};
 use serde_json::{Map, Value as Json, json};
 use store::query::Row;
 use ticket::commands::{check_body, check_long_text, parse_time};
-use ticket::kind::set_own;
+use ticket::kind::{follow_key, set_own};
 use ticket::workflow::WorkflowError;
 use ticket::{KindRules, Opening, StateCategory, TicketKind, Transition, Workflow};
 
@@ -128,13 +128,14 @@ impl KindRules for ProblemRules {
         &self,
         workflow: &Workflow,
         transition: &Transition,
+        from: StateCategory,
         inputs: &mut Map<String, Json>,
         row: &mut Row,
         problems: &mut Complaints,
     ) {
         let to = workflow.category(&transition.to);
         // While it is open, no other problem stands for what its rule found.
-        row.set("openDetectionKey", if to.is_done() { Value::Null } else { row.get("detectionKey").clone() });
+        follow_key(from, to, row, "openDetectionKey", "detectionKey");
         let mut take = |name: &str| inputs.remove(name).filter(|json| !json.is_null());
         let (code, review) = (take("resolutionCode"), take("riskReviewAt"));
         if let Some(notes) = take("resolutionNotes") {
@@ -254,7 +255,7 @@ mod tests {
             let mut row = Row::new(&PROBLEM, vec![("closedAt", parse_time("2026-01-01T00:00:00Z").into())]);
             let mut complaints = Complaints::default();
             let mut given = inputs.as_object().cloned().unwrap();
-            rules.apply(&rules.workflow, transition, &mut given, &mut row, &mut complaints);
+            rules.apply(&rules.workflow, transition, StateCategory::Active, &mut given, &mut row, &mut complaints);
             assert_eq!(complaints.is_empty(), fine, "{} {inputs}", transition.key);
             assert!(given.is_empty(), "all inputs are taken");
         }

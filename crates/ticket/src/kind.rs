@@ -84,11 +84,13 @@ pub trait KindRules: Send + Sync + 'static {
     /// The inputs without which no ticket of this kind is resolved, whatever its workflow.
     fn inputs_to_resolve(&self) -> &'static [&'static str];
 
-    /// Takes this kind's inputs out of `inputs`, checks them, and sets the fields of its extension.
+    /// Takes this kind's inputs out of `inputs`, checks them, and sets the fields of its extension. The ticket comes `from` a state of
+    /// that category, and the row stands where it goes already.
     fn apply(
         &self,
         workflow: &Workflow,
         transition: &Transition,
+        from: StateCategory,
         inputs: &mut Map<String, Json>,
         row: &mut Row,
         problems: &mut Problems,
@@ -99,6 +101,16 @@ pub trait KindRules: Send + Sync + 'static {
 pub fn set_own(own: &mut Vec<(&'static str, Value)>, field: &'static str, value: Value) {
     own.retain(|(name, _)| *name != field);
     own.push((field, value));
+}
+
+/// Has a ticket let go of the key that only one open ticket has when it is done, and take it again when it is reopened. In between it
+/// has what it has: while it was open, another one may have taken the key over.
+pub fn follow_key(from: StateCategory, to: StateCategory, row: &mut Row, open: &'static str, key: &'static str) {
+    if to.is_done() {
+        row.set(open, Value::Null);
+    } else if from.is_done() {
+        row.set(open, row.get(key).clone());
+    }
 }
 
 /// All kinds, in the order in which they were registered.

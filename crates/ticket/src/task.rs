@@ -92,7 +92,16 @@ impl KindRules for TaskRules {
         &[]
     }
 
-    fn apply(&self, _: &Workflow, _: &Transition, _: &mut Map<String, Json>, _: &mut Row, _: &mut Problems) {}
+    fn apply(
+        &self,
+        _: &Workflow,
+        _: &Transition,
+        _: StateCategory,
+        _: &mut Map<String, Json>,
+        _: &mut Row,
+        _: &mut Problems,
+    ) {
+    }
 
     fn refusals(&self, transition: &Transition, to: StateCategory, row: &Row) -> Vec<String> {
         let open = row.int("openDependencies");

@@ -186,7 +186,7 @@ impl Tickets {
         let now = tx.now();
         let from = workflow.category(&edit.before.text("state"));
         apply(transition, &workflow, &mut inputs, &mut edit.after, now, &mut problems);
-        rules.apply(&workflow, transition, &mut inputs, &mut edit.after, &mut problems);
+        rules.apply(&workflow, transition, from, &mut inputs, &mut edit.after, &mut problems);
         // Nobody is there to be asked when the system acts.
         if tx.ctx().actor.kind != ActorKind::System {
             problems.take(self.require_custom_fields_in(tx, edit).await)?;

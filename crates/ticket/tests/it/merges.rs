@@ -4,9 +4,10 @@ use futures_util::future::{join, join_all};
 use kernel::{Ctx, ErrorCode, Id, id};
 use predicate::Predicate;
 use store::query::{self, Row};
+use ticket::comment::revision::UpdateComment;
 use ticket::fields::{COMMENT, TICKET_MERGE, WATCHER};
 use ticket::merge::{MAX_MERGES, MERGE_MAX_COMMENTS, MergeTickets, SplitTicket};
-use ticket::{AddComment, CommentVisibility, MAX_WATCHERS, UpdateComment};
+use ticket::{AddComment, CommentVisibility, MAX_WATCHERS};
 
 use crate::setup::*;
 
