@@ -522,6 +522,17 @@ async fn alerts_go_where_the_incident_went() {
         assert_eq!((counts(copy).await.0, counts(original).await.0), (json!(1), json!(2)));
         let told = crate::alerts::tell(&admin, vec![firing("disk-3", "db1")]).await;
         assert_eq!((crate::alerts::outcomes(&told), &told[0]["incident"]["id"]), (vec!["JOINED"], &copy["id"]));
+        // Of a chain of merges, each that is undone takes back what it had moved.
+        let told = crate::alerts::tell(&admin, vec![firing("disk-5", "db3")]).await;
+        let between = &told[0]["incident"];
+        let first = admin.done("ticketMerge", merge(copy, between), MERGED).await["merge"]["id"].take();
+        let second = admin.done("ticketMerge", merge(between, original), MERGED).await["merge"]["id"].take();
+        let firing_on = async || (counts(copy).await.0, counts(between).await.0, counts(original).await.0);
+        assert_eq!(firing_on().await, (json!(0), json!(0), json!(5)));
+        admin.done("ticketMergeUndo", json!({ "id": second }), MERGED).await;
+        assert_eq!(firing_on().await, (json!(0), json!(3), json!(2)));
+        admin.done("ticketMergeUndo", json!({ "id": first }), MERGED).await;
+        assert_eq!(firing_on().await, (json!(2), json!(1), json!(2)));
         // Once the one that goes on is over, the key is free: a moment later it is reopened, later another one is opened.
         admin.done("ticketMerge", merge(copy, original), MERGED).await;
         let ends =

@@ -4,19 +4,28 @@ use std::ops::Range;
 
 use futures_util::future::BoxFuture;
 use kernel::{Id, Result, Uuid, id};
-use predicate::Value;
 use serde_json::Value as Json;
 use store::query;
 use store::{Reaction, Tx};
 use ticket::TicketKind;
 use ticket::events::{MERGE_UNDONE, MERGED};
+use ticket::merge::Moved;
 
 use super::Incidents;
 use crate::alert::AlertStatus;
-use crate::fields::{ALERT, INCIDENT};
+use crate::fields::INCIDENT;
+
+/// The alerts that fire. Those that had ended are history of where they fired.
+const ALERTS: Moved = Moved {
+    table: "alert",
+    ticket: "incident_id",
+    record: "ALERT",
+    only: Some(("status", AlertStatus::Firing.as_str())),
+};
 
 /// A merge of an incident into another, or that it was undone.
 struct Moving {
+    merge: Uuid,
     from: Uuid,
     to: Uuid,
     back: bool,
@@ -46,24 +55,16 @@ impl Moving {
         let other = Id::parse_as(event.payload["ticket"].as_str()?, &[id::prefix::INCIDENT]).ok()?.uuid;
         let duplicate = event.subject;
         let (from, to) = if back { (other, duplicate) } else { (duplicate, other) };
-        Some(Self { from, to, back })
+        let merge = event.payload["merge"].as_str()?.parse().ok()?;
+        Some(Self { merge, from, to, back })
     }
 }
 
 impl Incidents {
-    /// Moves the alerts that fire. Those that had ended are history of where they fired.
+    /// Moves the alerts, and counts anew what fires where.
     async fn move_alerts_in(&self, tx: &mut Tx, moving: &Moving) -> Result<()> {
-        let (from, to) = (Value::from(moving.from), Value::from(moving.to));
-        let mut keys = vec![("incident", from.clone()), ("status", AlertStatus::Firing.as_str().into())];
-        let came_from = match moving.back {
-            true => {
-                keys.push(("movedFrom", to.clone()));
-                Value::Null
-            }
-            false => from,
-        };
-        let changes = [("incident", to), ("movedFrom", came_from)];
-        if query::update_all_in(&*tx, tx.ctx().tenant, &ALERT, &keys, &changes).await? == 0 {
+        let ways = (moving.from, moving.to);
+        if self.tickets().move_along_in(&*tx, &ALERTS, moving.merge, ways, moving.back).await? == 0 {
             return Ok(());
         }
         for incident in [moving.from, moving.to] {

@@ -17,6 +17,8 @@ pub use rules::MERGE_UNDO_WINDOW;
 pub use split::{SPLIT_MAX_COMMENTS, SplitOutcome, SplitTicket};
 pub use undo::{MergeRef, UndoMerge};
 
+pub use crate::tables::moving::Moved;
+
 use access::permission::{TICKET_INTERNAL, TICKET_UPDATE};
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Error, Id, Result, UserError, Uuid, id};
@@ -250,6 +252,25 @@ impl Tickets {
         match ticket.get("mergedInto").is_null() {
             true => Ok(ticket.id()),
             false => moving::survivor_in(tx, ticket.id()).await,
+        }
+    }
+
+    /// Moves rows of a practice's own along with a ticket that is merged, and notes for the merge which they were; or `back`, those
+    /// that are noted and still stand where they were moved to. Answers how many.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn move_along_in(
+        &self,
+        tx: &Tx,
+        moved: &Moved,
+        merge: Uuid,
+        (from, to): (Uuid, Uuid),
+        back: bool,
+    ) -> Result<u64> {
+        match back {
+            true => moved.move_back_in(tx, merge, from, to).await,
+            false => moved.move_in(tx, merge, from, to).await,
         }
     }
 

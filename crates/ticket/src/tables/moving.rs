@@ -6,44 +6,76 @@ use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, Query, UpdateStatement};
 use sea_orm::{Statement, Value};
 use store::{ConnectionTrait, DbResult, Tx};
 
-/// The tables of which rows move, each with what the notes of a merge call its rows.
-const MOVED: [(&str, &str); 2] = [("comment", COMMENT), ("attachment", ATTACHMENT)];
+/// Rows that a merge moves along, from a table that has `moved_from_id`: the ticket on which they stood first, where that is another.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    /// The table.
+    pub table: &'static str,
+    /// The column that says on which ticket a row stands.
+    pub ticket: &'static str,
+    /// What the notes of a merge call its rows.
+    pub record: &'static str,
+    /// A column and what it says of the rows that move; all of the ticket's when absent.
+    pub only: Option<(&'static str, &'static str)>,
+}
+
+/// What moves with a ticket of any kind.
+const MOVED: [Moved; 2] = [
+    Moved { table: "comment", ticket: "ticket_id", record: COMMENT, only: None },
+    Moved { table: "attachment", ticket: "ticket_id", record: "ATTACHMENT", only: None },
+];
 /// What belongs to a comment, and goes where it goes.
 const OF_COMMENTS: [&str; 2] = ["comment_revision", "comment_mention"];
 
 const COMMENT: &str = "COMMENT";
-const ATTACHMENT: &str = "ATTACHMENT";
 const WATCHER: &str = "WATCHER";
 
-/// Moves all comments and attachments of a ticket to another, and notes for the merge which they were.
-pub(crate) async fn move_all_in(tx: &Tx, merge: Uuid, from: Uuid, to: Uuid) -> Result<()> {
-    let tenant = tx.ctx().tenant;
-    for (table, record) in MOVED {
+impl Moved {
+    /// Moves rows of a ticket to another, and notes for the merge which they were and where they had come from. Answers how many.
+    pub(crate) async fn move_in(&self, tx: &Tx, merge: Uuid, from: Uuid, to: Uuid) -> Result<u64> {
+        let (Self { table, ticket, record, .. }, only) = (self, self.condition());
+        let tenant = tx.ctx().tenant;
         let note = format!(
             "INSERT INTO ticket_merge_item (tenant_id, merge_id, record, record_id, moved_from_id) \
-             SELECT tenant_id, $1, '{record}', id, moved_from_id FROM {table} WHERE tenant_id = $2 AND ticket_id = $3"
+             SELECT tenant_id, $1, '{record}', id, moved_from_id FROM {table} WHERE tenant_id = $2 AND {ticket} = $3{only}"
         );
         run_in(tx, &note, vec![merge.into(), tenant.into(), from.into()]).await?;
         let go = format!(
-            "UPDATE {table} SET ticket_id = $1, moved_from_id = NULLIF(COALESCE(moved_from_id, ticket_id), $1) \
-             WHERE tenant_id = $2 AND ticket_id = $3"
+            "UPDATE {table} SET {ticket} = $1, moved_from_id = NULLIF(COALESCE(moved_from_id, {ticket}), $1) \
+             WHERE tenant_id = $2 AND {ticket} = $3{only}"
         );
-        run_in(tx, &go, vec![to.into(), tenant.into(), from.into()]).await?;
+        run_in(tx, &go, vec![to.into(), tenant.into(), from.into()]).await
+    }
+
+    /// Moves those back that a merge has moved and that still stand on the ticket that they were moved to. Answers how many.
+    pub(crate) async fn move_back_in(&self, tx: &Tx, merge: Uuid, from: Uuid, to: Uuid) -> Result<u64> {
+        let (Self { table, ticket, record, .. }, only) = (self, self.condition());
+        let go = format!(
+            "UPDATE {table} SET {ticket} = $1, moved_from_id = (SELECT i.moved_from_id FROM ticket_merge_item AS i \
+             WHERE i.tenant_id = {table}.tenant_id AND i.merge_id = $2 AND i.record = '{record}' AND i.record_id = {table}.id) \
+             WHERE tenant_id = $3 AND {ticket} = $4{only} AND id IN (SELECT record_id FROM ticket_merge_item \
+             WHERE tenant_id = $3 AND merge_id = $2 AND record = '{record}')"
+        );
+        run_in(tx, &go, vec![to.into(), merge.into(), tx.ctx().tenant.into(), from.into()]).await
+    }
+
+    fn condition(&self) -> String {
+        self.only.map(|(column, value)| format!(" AND {column} = '{value}'")).unwrap_or_default()
+    }
+}
+
+/// Moves all comments and attachments of a ticket to another, and notes for the merge which they were.
+pub(crate) async fn move_all_in(tx: &Tx, merge: Uuid, from: Uuid, to: Uuid) -> Result<()> {
+    for moved in MOVED {
+        moved.move_in(tx, merge, from, to).await?;
     }
     follow_in(tx, merge, from, to).await
 }
 
 /// Moves back what a merge has moved, as far as it still stands on the ticket that it was moved to.
 pub(crate) async fn move_back_in(tx: &Tx, merge: Uuid, from: Uuid, to: Uuid) -> Result<()> {
-    let tenant = tx.ctx().tenant;
-    for (table, record) in MOVED {
-        let go = format!(
-            "UPDATE {table} SET ticket_id = $1, moved_from_id = (SELECT i.moved_from_id FROM ticket_merge_item AS i \
-             WHERE i.tenant_id = {table}.tenant_id AND i.merge_id = $2 AND i.record = '{record}' AND i.record_id = {table}.id) \
-             WHERE tenant_id = $3 AND ticket_id = $4 AND id IN (SELECT record_id FROM ticket_merge_item \
-             WHERE tenant_id = $3 AND merge_id = $2 AND record = '{record}')"
-        );
-        run_in(tx, &go, vec![to.into(), merge.into(), tenant.into(), from.into()]).await?;
+    for moved in MOVED {
+        moved.move_back_in(tx, merge, from, to).await?;
     }
     follow_in(tx, merge, from, to).await
 }

@@ -199,8 +199,7 @@ async fn what_is_edited_while_it_moves_is_told_where_it_stands() {
                 let (tickets, rita) = (world.tickets.clone(), rita.clone());
                 async move { tickets.update_comment(&rita, command).await }
             };
-            let (new, edited) =
-                join(world.tickets.split(&ada, split), join_all(said.iter().copied().map(edit))).await;
+            let (new, edited) = join(world.tickets.split(&ada, split), join_all(said.iter().copied().map(edit))).await;
             assert!(new.is_ok(), "{new:?}");
             for outcome in edited {
                 let outcome = outcome.unwrap();
