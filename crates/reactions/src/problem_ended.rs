@@ -1,4 +1,5 @@
-//! A problem came to its end, fixed or not: the incidents that wait for it go back to work, some at a time.
+//! A problem came to its end, fixed or not: the incidents that wait for it, or for one that was merged into it, go back to work, some at a
+//! time.
 
 use futures_util::future::BoxFuture;
 use kernel::id::prefix;

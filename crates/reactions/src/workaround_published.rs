@@ -1,4 +1,5 @@
-//! A workaround was published: it is said on the open incidents that the problem causes, some at a time.
+//! A workaround was published: it is said on the open incidents that the problem causes, some at a time. When another problem is merged
+//! into one whose workaround is published, on those that the other caused.
 
 use futures_util::future::BoxFuture;
 use kernel::id::prefix;
@@ -6,7 +7,8 @@ use kernel::{ErrorCode, Id, Result};
 use problem::Problems;
 use problem::events::WORKAROUND_PUBLISHED;
 use store::{Event, Tx};
-use ticket::TicketRef;
+use ticket::events::MERGE_RECEIVED;
+use ticket::{TicketKind, TicketRef};
 
 use crate::BATCH;
 use crate::follow::{AfterCommit, Progress};
@@ -29,7 +31,7 @@ impl WorkaroundPublished {
             other => other?.before,
         };
         // A later publication has an event of its own.
-        if event.payload["publication"].as_i64() != problem.get("publication").as_int() {
+        if event.kind == WORKAROUND_PUBLISHED && event.payload["publication"].as_i64() != problem.get("publication").as_int() {
             return Ok(Progress::Done);
         }
         let untold = self.problems.untold_in(tx, &problem, BATCH + 1).await?;
@@ -47,7 +49,11 @@ impl AfterCommit for WorkaroundPublished {
     }
 
     fn kinds(&self) -> &'static [&'static str] {
-        &[WORKAROUND_PUBLISHED]
+        &[WORKAROUND_PUBLISHED, MERGE_RECEIVED]
+    }
+
+    fn concerns(&self, event: &Event) -> bool {
+        event.facts.get("kind").and_then(|kind| kind.as_str()) == Some(TicketKind::Problem.as_str())
     }
 
     fn react<'t>(&'t self, tx: &'t mut Tx, event: &'t Event) -> BoxFuture<'t, Result<Progress>> {

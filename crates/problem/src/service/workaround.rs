@@ -1,5 +1,7 @@
 //! Publishing a workaround, and saying it on an incident.
 
+use std::collections::BTreeSet;
+
 use access::permission::{PROBLEM_MANAGE, TICKET_UPDATE};
 use kernel::{Ctx, Id, Result, UserError, Uuid};
 use predicate::Predicate;
@@ -111,12 +113,13 @@ impl Problems {
         let ctx = tx.ctx().clone();
         let visible = access::visibility::unmasked(&access.visible(&ctx));
         let scoped = access.scoped(&ctx, &visible);
-        let most = ticket::MAX_CAUSED as u64;
         let posted = Predicate::eq("problem", problem.id())
             .and(Predicate::eq("publication", problem.get("publication").clone()));
-        let posted = query::all(tx, &scoped, &WORKAROUND_POST, &posted, &[], most).await?;
-        let told: Vec<Option<Uuid>> = posted.iter().map(|post| post.get("incident").as_id()).collect();
         let effects = self.open_effects_in(tx, problem.id(), Predicate::always()).await?;
+        let ids: Vec<Uuid> = effects.iter().map(Row::id).collect();
+        let posted = posted.and(Predicate::one_of("incident", &ids));
+        let posted = query::all(tx, &scoped, &WORKAROUND_POST, &posted, &[], ids.len() as u64).await?;
+        let told: Vec<Option<Uuid>> = posted.iter().map(|post| post.get("incident").as_id()).collect();
         let untold = effects.iter().filter(|effect| !told.contains(&Some(effect.id())));
         Ok(untold.take(limit).filter_map(reference).collect())
     }
@@ -133,7 +136,7 @@ impl Problems {
         query::exists(tx, tx.ctx().tenant, &ticket::fields::LINK, &link, catalogue).await
     }
 
-    /// The tickets that a problem causes, that are not done, and that a condition finds.
+    /// The tickets that a problem causes, or one that was merged into it, that are not done, and that a condition finds; each once.
     ///
     /// # Errors
     /// Database errors.
@@ -143,13 +146,17 @@ impl Problems {
         let visible = access::visibility::unmasked(&access.visible(&ctx));
         let done = [StateCategory::Resolved, StateCategory::Closed, StateCategory::Canceled];
         let done = Predicate::one_of("stateCategory", &done.map(StateCategory::as_str));
-        let caused = Predicate::eq("target", problem)
+        let mut causes = self.tickets.merged_into_in(&*tx, problem).await?;
+        causes.push(problem);
+        let caused = Predicate::one_of("target", &causes)
             .and(Predicate::eq("type", LinkType::CausedBy.as_str()))
             .and((!done).and(condition).through("source"));
         let scoped = access.scoped(&ctx, &visible);
-        let links =
-            query::all(tx, &scoped, &ticket::fields::LINK, &caused, &["source"], ticket::MAX_CAUSED as u64).await?;
-        Ok(links.into_iter().filter_map(|link| link.relation("source").cloned()).collect())
+        let most = causes.len().saturating_mul(ticket::MAX_CAUSED) as u64;
+        let links = query::all(tx, &scoped, &ticket::fields::LINK, &caused, &["source"], most).await?;
+        let mut seen = BTreeSet::new();
+        let effects = links.into_iter().filter_map(|link| link.relation("source").cloned());
+        Ok(effects.filter(|effect| seen.insert(effect.id())).collect())
     }
 }
 

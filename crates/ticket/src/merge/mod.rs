@@ -255,6 +255,14 @@ impl Tickets {
         }
     }
 
+    /// The tickets that were merged into one, through however many merges that stand: what is linked with them is its business.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn merged_into_in(&self, tx: &Tx, ticket: Uuid) -> Result<Vec<Uuid>> {
+        moving::merged_into_in(tx, ticket).await
+    }
+
     /// Moves rows of a practice's own along with a ticket that is merged, and notes for the merge which they were; or `back`, those
     /// that are noted and still stand where they were moved to. Answers how many.
     ///

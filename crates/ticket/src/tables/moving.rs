@@ -208,6 +208,19 @@ pub(crate) async fn survivor_in(tx: &Tx, ticket: Uuid) -> Result<Uuid> {
     row.map_or(Ok(ticket), |row| row.try_get_by_index(0).db())
 }
 
+/// The tickets that were merged into this one, through however many merges that stand.
+pub(crate) async fn merged_into_in(tx: &Tx, ticket: Uuid) -> Result<Vec<Uuid>> {
+    let sql = "WITH RECURSIVE way (id) AS ( \
+               SELECT duplicate_id FROM ticket_merge WHERE tenant_id = $1 AND ticket_id = $2 AND undone_at IS NULL \
+               UNION \
+               SELECT m.duplicate_id FROM ticket_merge AS m JOIN way ON m.ticket_id = way.id \
+               WHERE m.tenant_id = $1 AND m.undone_at IS NULL \
+               ) SELECT id FROM way";
+    let values = [tx.ctx().tenant.into(), ticket.into()];
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.engine().backend(), sql, values)).await.db()?;
+    rows.iter().map(|row| row.try_get_by_index(0).db()).collect()
+}
+
 async fn run_in(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<u64> {
     let statement = Statement::from_sql_and_values(tx.engine().backend(), sql, values);
     Ok(tx.execute_raw(statement).await.db()?.rows_affected())
