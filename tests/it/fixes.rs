@@ -9,7 +9,7 @@ use crate::company_life::{incident_with, resolve, step};
 use crate::problems::problem;
 
 /// A problem of the team `network` that is being fixed.
-async fn being_fixed(client: &Client, title: &str) -> Value {
+pub async fn being_fixed(client: &Client, title: &str) -> Value {
     let found = problem(client, json!({ "title": title })).await;
     for transition in ["assess", "analyze", "fix"] {
         step(client, &found, transition, json!({})).await;
@@ -17,23 +17,23 @@ async fn being_fixed(client: &Client, title: &str) -> Value {
     found
 }
 
-async fn task(client: &Client, of: &Value, title: &str) -> Value {
+pub async fn task(client: &Client, of: &Value, title: &str) -> Value {
     let input = json!({ "parent": of["id"], "title": title, "team": { "slug": "network" } });
     client.done("taskCreate", input, "task { id number }").await["task"].take()
 }
 
-async fn resolved_by(client: &Client, problem: &Value, fix: &Value) {
+pub async fn resolved_by(client: &Client, problem: &Value, fix: &Value) {
     let input = json!({ "id": problem["id"], "type": "RESOLVED_BY", "target": fix["id"] });
     client.done("ticketLink", input, "ticket { id }").await;
 }
 
-async fn see(client: &Client, problem: &Value) -> Value {
+pub async fn see(client: &Client, problem: &Value) -> Value {
     let query = "query($id: ID!) { problem(by: { id: $id }) { state { key } resolutionCode resolutionNotes } }";
     client.ask(query, json!({ "id": problem["id"] })).await["problem"].take()
 }
 
 /// Waits until the problem is in a state; what it says then.
-async fn becomes(client: &Client, problem: &Value, state: &str) -> Value {
+pub async fn becomes(client: &Client, problem: &Value, state: &str) -> Value {
     let arrives = async {
         loop {
             let seen = see(client, problem).await;

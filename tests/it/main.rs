@@ -26,6 +26,7 @@ mod lifecycle;
 mod links;
 mod major_incidents;
 mod merge;
+mod merged_problems;
 mod non_interference;
 mod past;
 mod problems;

@@ -21,14 +21,14 @@ async fn see(client: &Client, problem: &Value, fields: &str) -> Value {
     client.ask(&query, json!({ "id": problem["id"] })).await["problem"].take()
 }
 
-fn named(tickets: &[&Value]) -> Value {
+pub fn named(tickets: &[&Value]) -> Value {
     json!({ "ids": tickets.iter().map(|ticket| &ticket["number"]).collect::<Vec<_>>() })
 }
 
 const LINKED: &str =
     "problem { number } results { outcome incident { number } userErrors { code path } } hasMore events { __typename }";
 
-async fn link(client: &Client, problem: &Value, incidents: Value) -> Value {
+pub async fn link(client: &Client, problem: &Value, incidents: Value) -> Value {
     let input = json!({ "problem": problem["number"], "incidents": incidents });
     client.done("problemLinkIncidents", input, LINKED).await
 }
@@ -432,7 +432,7 @@ async fn problems_and_their_incidents_take_a_few_statements() {
     .await;
 }
 
-async fn comments(client: &Client, ticket: &Value) -> Vec<String> {
+pub async fn comments(client: &Client, ticket: &Value) -> Vec<String> {
     let query = "query($id: ID!) { ticket(by: { id: $id }) { comments(first: 20) { nodes { body author { __typename } visibility } } } }";
     let data = client.ask(query, json!({ "id": ticket["id"] })).await;
     let nodes = data["ticket"]["comments"]["nodes"].as_array().cloned().expect("nodes");
@@ -442,7 +442,7 @@ async fn comments(client: &Client, ticket: &Value) -> Vec<String> {
         .collect()
 }
 
-async fn comments_become(client: &Client, ticket: &Value, count: usize) {
+pub async fn comments_become(client: &Client, ticket: &Value, count: usize) {
     tests::soon(&format!("{count} comments"), async {
         while comments(client, ticket).await.len() != count {
             tokio::task::yield_now().await;
@@ -451,7 +451,7 @@ async fn comments_become(client: &Client, ticket: &Value, count: usize) {
     .await;
 }
 
-fn of_network(title: &str) -> Value {
+pub fn of_network(title: &str) -> Value {
     json!({ "title": title, "team": { "slug": "network" } })
 }
 

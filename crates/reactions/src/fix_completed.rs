@@ -49,7 +49,7 @@ impl FixCompleted {
             if resolved == BATCH {
                 return Ok(Progress::More);
             }
-            resolved += usize::from(self.problems.resolve_fixed_in(tx, problem).await?);
+            resolved += usize::from(self.problems.resolve_fixed_in(tx, problem, None).await?);
         }
         Ok(Progress::Done)
     }

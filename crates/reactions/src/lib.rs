@@ -19,6 +19,7 @@ pub mod events;
 pub mod fix_completed;
 pub mod follow;
 pub mod incident_linked;
+pub mod merge_undone;
 pub mod problem_detection;
 pub mod problem_ended;
 mod tables;
@@ -46,6 +47,7 @@ pub fn after_commit(incidents: &Incidents, problems: &Problems) -> Vec<Arc<dyn A
         Arc::new(problem_ended::ProblemEnded::new(problems.clone())),
         Arc::new(problem_detection::ProblemDetection::new(problems.clone())),
         Arc::new(fix_completed::FixCompleted::new(problems.clone())),
+        Arc::new(merge_undone::MergeUndone::new(problems.clone())),
     ]
 }
 

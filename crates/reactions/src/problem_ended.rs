@@ -3,12 +3,12 @@
 
 use futures_util::future::BoxFuture;
 use kernel::id::prefix;
-use kernel::{ErrorCode, Id, Result};
+use kernel::{ErrorCode, Id, Result, Uuid};
 use predicate::Predicate;
 use problem::Problems;
 use problem::events::{CLOSED, RESOLVED};
 use store::{Event, Tx};
-use ticket::{StateCategory, TicketRef, WaitingReason};
+use ticket::{StateCategory, TicketRef, Tickets, WaitingReason};
 
 use crate::BATCH;
 use crate::follow::{AfterCommit, Progress};
@@ -34,28 +34,38 @@ impl ProblemEnded {
         if !StateCategory::parse(&problem.text("stateCategory")).is_some_and(StateCategory::is_done) {
             return Ok(Progress::Done);
         }
-        let waits = Predicate::eq("stateCategory", StateCategory::Waiting.as_str())
-            .and(Predicate::eq("waitingReason", WaitingReason::Problem.as_str()));
         let tickets = self.problems.tickets();
         let mut woken = 0;
-        for waiting in self.problems.open_effects_in(tx, problem.id(), waits).await? {
+        for waiting in self.problems.open_effects_in(tx, problem.id(), waits()).await? {
             if woken == BATCH {
                 return Ok(Progress::More);
             }
-            let incident = TicketRef::Id(Id::new(prefix::INCIDENT, waiting.id()));
-            let mut edit = match tickets.edit_in(tx, &incident, "incident").await {
-                // A ticket of another kind waits for what it waits for.
-                Err(error) if error.code() == ErrorCode::NotFound => continue,
-                other => other?,
-            };
-            // A tenant's workflow may have no way back: such an incident waits for a person.
-            if edit.way_back().is_some() {
-                tickets.resume_in(tx, &mut edit).await?;
-                woken += 1;
-            }
+            woken += usize::from(wake_in(tickets, tx, waiting.id()).await?);
         }
         Ok(Progress::Done)
     }
+}
+
+/// Puts an incident back to work; answers whether that was possible.
+pub(crate) async fn wake_in(tickets: &Tickets, tx: &mut Tx, incident: Uuid) -> Result<bool> {
+    let incident = TicketRef::Id(Id::new(prefix::INCIDENT, incident));
+    let mut edit = match tickets.edit_in(tx, &incident, "incident").await {
+        // A ticket of another kind waits for what it waits for.
+        Err(error) if error.code() == ErrorCode::NotFound => return Ok(false),
+        other => other?,
+    };
+    // A tenant's workflow may have no way back: such an incident waits for a person.
+    if edit.way_back().is_none() {
+        return Ok(false);
+    }
+    tickets.resume_in(tx, &mut edit).await?;
+    Ok(true)
+}
+
+/// Which tickets wait for their problem.
+pub(crate) fn waits() -> Predicate {
+    Predicate::eq("stateCategory", StateCategory::Waiting.as_str())
+        .and(Predicate::eq("waitingReason", WaitingReason::Problem.as_str()))
 }
 
 impl AfterCommit for ProblemEnded {

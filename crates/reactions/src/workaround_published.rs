@@ -31,7 +31,9 @@ impl WorkaroundPublished {
             other => other?.before,
         };
         // A later publication has an event of its own.
-        if event.kind == WORKAROUND_PUBLISHED && event.payload["publication"].as_i64() != problem.get("publication").as_int() {
+        if event.kind == WORKAROUND_PUBLISHED
+            && event.payload["publication"].as_i64() != problem.get("publication").as_int()
+        {
             return Ok(Progress::Done);
         }
         let untold = self.problems.untold_in(tx, &problem, BATCH + 1).await?;

@@ -2,7 +2,7 @@
 
 use access::visibility::unmasked;
 use kernel::id::prefix;
-use kernel::{Ctx, Error, ErrorCode, Id, Result, Uuid};
+use kernel::{Ctx, Error, ErrorCode, Id, Result, Timestamp, Uuid};
 use predicate::Predicate;
 use serde_json::{Map, Value as Json};
 use store::query::{self, Row};
@@ -37,11 +37,11 @@ impl Problems {
     }
 
     /// Resolves a problem whose fix is under way, once everything that fixes it is done; answers whether that was so. In any other
-    /// state nothing happens.
+    /// state nothing happens, nor when nothing of it was done since an instant, where that is given.
     ///
     /// # Errors
     /// Those of the transition: what holds it back (an approval, a guard of the tenant's workflow) may pass.
-    pub async fn resolve_fixed_in(&self, tx: &mut Tx, problem: Uuid) -> Result<bool> {
+    pub async fn resolve_fixed_in(&self, tx: &mut Tx, problem: Uuid, since: Option<Timestamp>) -> Result<bool> {
         let mut edit = match self.edit_in(tx, &TicketRef::Id(Id::new(prefix::PROBLEM, problem)), "problem").await {
             Err(error) if error.code() == ErrorCode::NotFound => return Ok(false),
             other => other?,
@@ -56,15 +56,17 @@ impl Problems {
         let fixes = Predicate::eq("source", problem);
         let links = self.fixing_links(&*tx, &ctx, fixes, &["target"], MAX_LINKS as u64).await?;
         let mut numbers = Vec::with_capacity(links.len());
+        let mut is_news = since.is_none();
         for fix in links.iter().filter_map(|link| link.relation("target")) {
             let fix = reference(fix).ok_or_else(|| Error::internal("a ticket is of an unknown kind"))?;
             let fix = self.tickets.edit_in(tx, &fix, "fix").await?;
             if !is_done(&fix.workflow, &fix.before) {
                 return Ok(false);
             }
+            is_news |= since.is_some_and(|since| ended_at(&fix.before).is_some_and(|at| at >= since));
             numbers.push(fix.before.text("number"));
         }
-        if numbers.is_empty() {
+        if numbers.is_empty() || !is_news {
             return Ok(false);
         }
         // Only the number: whoever reads the problem need not see what fixed it.
@@ -91,6 +93,11 @@ impl Problems {
         let fixing = Predicate::eq("type", LinkType::ResolvedBy.as_str()).and(condition);
         query::all(connection, &access.scoped(ctx, &visible), &LINK, &fixing, relations, limit).await
     }
+}
+
+/// When a ticket came to its end: was resolved, or closed without.
+pub(super) fn ended_at(ticket: &Row) -> Option<Timestamp> {
+    ticket.get("resolvedAt").as_time().or_else(|| ticket.get("closedAt").as_time())
 }
 
 /// Whether a ticket came to its end by having been done: not by having been canceled, skipped, or closed without having been

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use access::permission::{PROBLEM_MANAGE, TICKET_UPDATE};
-use kernel::{Ctx, Id, Result, UserError, Uuid};
+use kernel::{Ctx, Id, Result, Timestamp, UserError, Uuid};
 use predicate::Predicate;
 use store::Tx;
 use store::query::{self, Row};
-use ticket::{CommentVisibility, Edit, LinkType, Outcome, StateCategory, TicketRef};
+use ticket::{CommentVisibility, Edit, LinkType, Outcome, StateCategory, TicketKind, TicketRef};
 
+use super::fix::ended_at;
 use super::{Problems, publication};
 use crate::events::WORKAROUND_PUBLISHED;
-use crate::fields::WORKAROUND_POST;
+use crate::fields::{PROBLEM, WORKAROUND_POST};
 use crate::model::{CANCELED, DUPLICATE, FIXED};
 
 /// The longest workaround that can be published, in bytes: with what stands above it, it fits a comment.
@@ -136,6 +137,32 @@ impl Problems {
         query::exists(tx, tx.ctx().tenant, &ticket::fields::LINK, &link, catalogue).await
     }
 
+    /// Whether a problem that causes this ticket came to its end, fixed or not, at an instant or later, and has not been reopened. Of one
+    /// that was merged into another, that counts which goes on.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn cause_ended_since_in(&self, tx: &mut Tx, ticket: Uuid, since: Timestamp) -> Result<bool> {
+        let access = self.tickets.access();
+        let ctx = tx.ctx().clone();
+        let visible = access::visibility::unmasked(&access.visible(&ctx));
+        let causes = Predicate::eq("source", ticket)
+            .and(Predicate::eq("type", LinkType::CausedBy.as_str()))
+            .and(Predicate::eq("kind", TicketKind::Problem.as_str()).through("target"));
+        let scoped = access.scoped(&ctx, &visible);
+        let links =
+            query::all(&*tx, &scoped, &ticket::fields::LINK, &causes, &["target"], ticket::MAX_LINKS as u64).await?;
+        for cause in links.iter().filter_map(|link| link.relation("target")) {
+            let survivor = Predicate::eq("id", self.tickets.survivor_in(&*tx, cause).await?);
+            let survivor = access.find_unmasked(&*tx, &ctx, &PROBLEM, Some(survivor)).await?;
+            let is_over = |row: &Row| is_done(row) && ended_at(cause).max(ended_at(row)).is_some_and(|at| at >= since);
+            if survivor.is_some_and(|row| is_over(&row)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The tickets that a problem causes, or one that was merged into it, that are not done, and that a condition finds; each once.
     ///
     /// # Errors
@@ -180,7 +207,6 @@ mod tests {
     use predicate::Value;
 
     use super::*;
-    use crate::fields::PROBLEM;
 
     #[test]
     fn a_workaround_helps_until_the_cause_is_gone() {
