@@ -324,8 +324,8 @@ pub struct MergeMutations;
 #[Object]
 impl MergeMutations {
     /// Merges a duplicate into another ticket of its kind: its comments (at most 1,000) and attachments move there as they are, its
-    /// requester and watchers watch the other, and it ends, whatever its workflow. Until that is undone nothing of it can be changed.
-    /// Needs `ticket.update` and `ticket.internal` on both.
+    /// requester and watchers watch the other, and it ends, whatever its workflow. Until that is undone it takes nothing new; what is on
+    /// it can be redacted and taken away. Needs `ticket.update` and `ticket.internal` on both.
     async fn ticket_merge(
         &self,
         ctx: &Context<'_>,
