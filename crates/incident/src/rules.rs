@@ -8,7 +8,7 @@ use predicate::{RecordType, Value};
 use serde_json::{Map, Value as Json, json};
 use store::query::Row;
 use ticket::commands::check_body;
-use ticket::kind::{follow_key, set_own};
+use ticket::kind::{follow_key, take_word};
 use ticket::workflow::WorkflowError;
 use ticket::{KindRules, Opening, StateCategory, TicketKind, Transition, Workflow};
 
@@ -63,14 +63,7 @@ impl KindRules for IncidentRules {
     }
 
     fn open_with(&self, given: &mut Map<String, Json>, own: &mut Vec<(&'static str, Value)>, problems: &mut Problems) {
-        let Some(origin) = given.remove("origin") else { return };
-        match origin.as_str().and_then(IncidentOrigin::parse) {
-            Some(origin) => set_own(own, "origin", origin.as_str().into()),
-            None => {
-                let message = format!("`origin` is one of {}", IncidentOrigin::NAMES.join(", "));
-                problems.add(UserError::constraint(["origin"], message, "enum", None));
-            }
-        }
+        take_word("origin", IncidentOrigin::NAMES, given, own, problems);
     }
 
     fn transition_event(&self, transition: &Transition, from: StateCategory, to: StateCategory) -> &'static str {

@@ -9,7 +9,7 @@ use predicate::{RecordType, Value};
 use serde_json::{Map, Value as Json, json};
 use store::query::Row;
 use ticket::commands::{check_body, check_long_text, parse_time};
-use ticket::kind::{follow_key, set_own};
+use ticket::kind::{follow_key, set_own, take_word};
 use ticket::workflow::WorkflowError;
 use ticket::{KindRules, Opening, StateCategory, TicketKind, Transition, Workflow};
 
@@ -68,15 +68,7 @@ impl KindRules for ProblemRules {
         own: &mut Vec<(&'static str, Value)>,
         complaints: &mut Complaints,
     ) {
-        if let Some(origin) = given.remove("origin") {
-            match origin.as_str().and_then(ProblemOrigin::parse) {
-                Some(origin) => set_own(own, "origin", origin.as_str().into()),
-                None => {
-                    let message = format!("`origin` is one of {}", ProblemOrigin::NAMES.join(", "));
-                    complaints.add(UserError::constraint(["origin"], message, "enum", None));
-                }
-            }
-        }
+        take_word("origin", ProblemOrigin::NAMES, given, own, complaints);
         for field in ["symptom", "rootCause", "workaround"] {
             match given.remove(field) {
                 None => {}

@@ -13,7 +13,7 @@ pub use linking::{LinkOutcome, LinkRefusal, LinkedIncident, LinkedIncidents};
 use access::permission::PROBLEM_MANAGE;
 use kernel::error::Problems as Complaints;
 use kernel::{Ctx, Error, Id, Patch, Result, Timestamp, UserError, id};
-use predicate::{Policy, Rule, Value};
+use predicate::Value;
 use serde_json::{Map, Value as Json, json};
 use store::Tx;
 use store::query::Row;
@@ -221,14 +221,6 @@ impl Problems {
         match edit.rules.kind() {
             TicketKind::Problem => Ok(edit),
             _ => Err(UserError::not_found([path], "the problem").into()),
-        }
-    }
-
-    /// Refuses unless the viewer holds the permission on this problem.
-    fn authorise(&self, ctx: &Ctx, edit: &Edit, permission: &'static str) -> Result<()> {
-        match self.tickets.access().allows(ctx, &PROBLEM, &Policy::When(Rule::Permission(permission)), &edit.before) {
-            true => Ok(()),
-            false => Err(UserError::forbidden(permission).into()),
         }
     }
 

@@ -6,7 +6,7 @@
 use configuration::{ItemRef, ServiceRef};
 use kernel::error::Problems;
 use kernel::{Ctx, Result, UserError, Uuid};
-use predicate::{Policy, Predicate, Rule};
+use predicate::Predicate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use store::query::{self, Row};
@@ -65,12 +65,7 @@ impl Tickets {
     /// # Errors
     /// `FORBIDDEN` with the permission that is missing.
     pub fn authorise_items(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
-        let permission = access::permission::TICKET_UPDATE;
-        let policy = Policy::When(Rule::Permission(permission));
-        match self.access().allows(ctx, edit.rules.record(), &policy, &edit.before) {
-            true => Ok(()),
-            false => Err(UserError::forbidden(permission).into()),
-        }
+        self.require_on(ctx, edit, access::permission::TICKET_UPDATE)
     }
 
     /// Brings the ticket's configuration items to what is wanted, with an event that tells what changed. The ticket is held by

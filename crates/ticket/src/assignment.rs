@@ -42,7 +42,7 @@ impl Tickets {
     /// As [`Tickets::assign`].
     pub async fn assign_in(&self, tx: &mut Tx, edit: &mut Edit, command: &AssignTicket) -> Result<()> {
         edit.expect_version(command.expected_version)?;
-        if StateCategory::parse(&edit.before.text("stateCategory")).is_none_or(is_over) {
+        if StateCategory::parse(&edit.before.text("stateCategory")).is_none_or(StateCategory::is_ended) {
             let message = "a closed or canceled ticket cannot be assigned";
             return Err(UserError::constraint(["id"], message, "state", None).into());
         }
@@ -134,10 +134,6 @@ impl Tickets {
         let ctx = tx.ctx().clone();
         self.access().team_in(tx, &ctx, reference).await.map_err(|error| error.within(path))
     }
-}
-
-fn is_over(category: StateCategory) -> bool {
-    matches!(category, StateCategory::Closed | StateCategory::Canceled)
 }
 
 /// Counts when a team or an assignee that was there gives way to another.

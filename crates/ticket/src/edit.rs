@@ -187,6 +187,18 @@ impl Edit {
         }
     }
 
+    /// Holds two tickets in the order of their ids, so that two writes do not wait for each other.
+    ///
+    /// # Errors
+    /// As [`Edit::hold_in`].
+    pub(crate) async fn hold_both_in(tx: &Tx, one: &Edit, other: &Edit) -> Result<()> {
+        let ordered = if one.before.id() < other.before.id() { [one, other] } else { [other, one] };
+        for end in ordered {
+            end.hold_in(tx).await?;
+        }
+        Ok(())
+    }
+
     /// Makes sure that a record, read again now that its ticket is held, still stands on it: until then another write could move it
     /// to another ticket, which raises no version of this one.
     ///

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kernel::UserError;
 use kernel::error::Problems;
 use predicate::{RecordType, Value};
 use serde_json::{Map, Value as Json};
@@ -101,6 +102,25 @@ pub trait KindRules: Send + Sync + 'static {
 pub fn set_own(own: &mut Vec<(&'static str, Value)>, field: &'static str, value: Value) {
     own.retain(|(name, _)| *name != field);
     own.push((field, value));
+}
+
+/// Takes a word of a closed list out of what is given for a new ticket, and sets the field of its name among those of the kind's extension.
+/// What is not given stays as it is.
+pub fn take_word(
+    field: &'static str,
+    words: &[&'static str],
+    given: &mut Map<String, Json>,
+    own: &mut Vec<(&'static str, Value)>,
+    problems: &mut Problems,
+) {
+    let Some(word) = given.remove(field) else { return };
+    match words.iter().find(|known| word == **known) {
+        Some(known) => set_own(own, field, (*known).into()),
+        None => {
+            let message = format!("`{field}` is one of {}", words.join(", "));
+            problems.add(UserError::constraint([field], message, "enum", None));
+        }
+    }
 }
 
 /// Has a ticket let go of the key that only one open ticket has when it is done, and take it again when it is reopened. In between it

@@ -11,7 +11,7 @@
 use access::permission::TICKET_UPDATE;
 use kernel::error::Problems;
 use kernel::{Ctx, Error, ErrorCode, Id, Result, Timestamp, UserError, Uuid};
-use predicate::{Policy, Predicate, Rule};
+use predicate::Predicate;
 use serde_json::{Map, Value as Json, json};
 use store::query::{self, Row};
 use store::{Audience, Tx};
@@ -70,18 +70,14 @@ impl Tickets {
             return Err(Error::internal("references were checked"));
         };
         let kind = command.kind;
-        self.authorise_link(tx.ctx(), &source)?;
+        self.require_on(tx.ctx(), &source, TICKET_UPDATE)?;
         if matches!(kind, LinkType::ParentOf | LinkType::Blocks) {
-            self.authorise_link(tx.ctx(), &target).map_err(|error| error.within("target"))?;
+            self.require_on(tx.ctx(), &target, TICKET_UPDATE).map_err(|error| error.within("target"))?;
         }
         if source.before.id() == target.before.id() {
             return Err(UserError::constraint(["target"], "a ticket is not linked with itself", "self", None).into());
         }
-        // In the order of their ids, so that two writes do not wait for each other.
-        let ordered = if source.before.id() < target.before.id() { [&source, &target] } else { [&target, &source] };
-        for end in ordered {
-            end.hold_in(tx).await?;
-        }
+        Edit::hold_both_in(tx, &source, &target).await?;
         let there = self.link_in(tx, kind, source.before.id(), target.before.id()).await?;
         match (&there, add) {
             (None, true) => _ = self.insert_link_in(tx, kind, &source, &target).await?,
@@ -144,14 +140,6 @@ impl Tickets {
             self.tell_of_link(tx, events::LINKED, kind, effect, cause);
         }
         Ok(done)
-    }
-
-    fn authorise_link(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
-        let policy = Policy::When(Rule::Permission(TICKET_UPDATE));
-        match self.access().allows(ctx, edit.rules.record(), &policy, &edit.before) {
-            true => Ok(()),
-            false => Err(UserError::forbidden(TICKET_UPDATE).into()),
-        }
     }
 
     /// The link of this type between the two. What only says that they have to do with each other is the same both ways.

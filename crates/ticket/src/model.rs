@@ -199,6 +199,11 @@ impl TicketKind {
 impl StateCategory {
     /// Whether work on the ticket is over.
     pub const fn is_done(self) -> bool {
-        matches!(self, StateCategory::Resolved | StateCategory::Closed | StateCategory::Canceled)
+        matches!(self, StateCategory::Resolved) || self.is_ended()
+    }
+
+    /// Whether the ticket has come to its end: it is closed or canceled, and nobody works on it any more.
+    pub const fn is_ended(self) -> bool {
+        matches!(self, StateCategory::Closed | StateCategory::Canceled)
     }
 }

@@ -8,7 +8,7 @@ use configuration::Configuration;
 use futures_util::future::BoxFuture;
 use kernel::{Ctx, Error, Id, Result, UserError, Uuid};
 use moka::sync::Cache;
-use predicate::{Predicate, RecordType, masked_value};
+use predicate::{Policy, Predicate, RecordType, Rule, masked_value};
 use serde_json::Value as Json;
 use store::query::{self, Row};
 use store::{Along, Event, Store, Tx, Written};
@@ -255,6 +255,18 @@ impl Tickets {
         let rules = self.kinds().of(&row)?.clone();
         let workflow = self.workflow_of(tx, &tx.ctx().clone(), rules.as_ref(), &row).await?;
         Ok(Edit::new(rules, workflow, row))
+    }
+
+    /// Refuses unless the viewer holds the permission on a ticket, as it was loaded.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` with the permission.
+    pub fn require_on(&self, ctx: &Ctx, edit: &Edit, permission: &'static str) -> Result<()> {
+        let policy = Policy::When(Rule::Permission(permission));
+        match self.access().allows(ctx, edit.rules.record(), &policy, &edit.before) {
+            true => Ok(()),
+            false => Err(UserError::forbidden(permission).into()),
+        }
     }
 
     /// How many records each of these conditions finds, by one statement; what is hidden from the viewer counts as well.

@@ -23,7 +23,7 @@ use access::permission::{TICKET_ASSIGN, TICKET_CREATE, TICKET_UPDATE};
 use access::{TeamRef, UserRef};
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Patch, Result, UserError, Uuid};
-use predicate::{Policy, Predicate, RecordType, Rule, Value};
+use predicate::{Predicate, RecordType, Value};
 use serde_json::{Map, Value as Json, json};
 use store::Tx;
 use store::query::{self, Row};
@@ -326,11 +326,7 @@ impl Tickets {
     }
 
     pub(crate) fn require_update(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
-        let policy = Policy::When(Rule::Permission(TICKET_UPDATE));
-        match self.access().allows(ctx, edit.rules.record(), &policy, &edit.before) {
-            true => Ok(()),
-            false => Err(UserError::forbidden(TICKET_UPDATE).into()),
-        }
+        self.require_on(ctx, edit, TICKET_UPDATE)
     }
 
     /// The tasks of this ticket that the references point at, held as they are.

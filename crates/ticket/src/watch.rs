@@ -3,7 +3,7 @@
 use access::UserRef;
 use access::permission::TICKET_UPDATE;
 use kernel::{ActorKind, Ctx, Result, UserError, Uuid};
-use predicate::{Policy, Predicate, Rule};
+use predicate::Predicate;
 use serde_json::json;
 use store::Tx;
 use store::query::{self, Row};
@@ -137,9 +137,8 @@ impl Tickets {
                 return Err(UserError::constraint(["user"], message, "required", None).into());
             }
         };
-        let policy = Policy::When(Rule::Permission(TICKET_UPDATE));
-        if actor != viewer && !self.access().allows(tx.ctx(), edit.rules.record(), &policy, &edit.before) {
-            return Err(UserError::forbidden(TICKET_UPDATE).into());
+        if actor != viewer {
+            self.require_on(tx.ctx(), edit, TICKET_UPDATE)?;
         }
         Ok(actor)
     }

@@ -109,7 +109,7 @@ impl Incidents {
     async fn remind_in(&self, tx: &mut Tx, incident: &TicketRef) -> Result<()> {
         let mut edit = self.incident_edit_in(tx, incident).await?;
         let category = StateCategory::parse(&edit.before.text("stateCategory"));
-        let over = matches!(category, None | Some(StateCategory::Closed | StateCategory::Canceled));
+        let over = category.is_none_or(StateCategory::is_ended);
         let due = edit.before.get("nextUpdateDueAt").as_time();
         let Some(due) = due.filter(|due| !over && *due <= tx.now()) else { return Ok(()) };
         edit.hold_in(tx).await?;

@@ -143,7 +143,7 @@ impl Problems {
     ) -> Result<(Row, Vec<LinkedIncident>, bool)> {
         let problem = self.edit_in(tx, &command.problem, "problem").await?;
         for permission in [TICKET_UPDATE, PROBLEM_MANAGE] {
-            self.authorise(tx.ctx(), &problem, permission)?;
+            self.tickets.require_on(tx.ctx(), &problem, permission)?;
         }
         let (wanted, has_more) = match &command.incidents {
             Incidents::These(list) => (self.named_in(tx, list).await?, false),

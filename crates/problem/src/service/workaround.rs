@@ -40,8 +40,8 @@ impl Problems {
 
     async fn publish_in(&self, tx: &mut Tx, problem: &TicketRef, expected_version: Option<i32>) -> Result<Row> {
         let mut edit = self.edit_in(tx, problem, "id").await?;
-        self.authorise(tx.ctx(), &edit, TICKET_UPDATE)?;
-        self.authorise(tx.ctx(), &edit, PROBLEM_MANAGE)?;
+        self.tickets.require_on(tx.ctx(), &edit, TICKET_UPDATE)?;
+        self.tickets.require_on(tx.ctx(), &edit, PROBLEM_MANAGE)?;
         edit.expect_version(expected_version)?;
         let text = edit.before.text("workaround");
         let complaint = if text.trim().is_empty() {

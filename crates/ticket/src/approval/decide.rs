@@ -3,7 +3,6 @@
 use access::permission::{APPROVAL_DECIDE_ON_BEHALF, APPROVAL_START};
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Error, ErrorCode, Result, UserError, Uuid};
-use predicate::{Policy, Rule};
 use serde_json::{Value as Json, json};
 use store::Tx;
 use store::query::Row;
@@ -131,10 +130,8 @@ impl Tickets {
                 let record = tickets.approval_in(tx, command.approval.uuid).await?;
                 expect_version(&record.row, command.expected_version)?;
                 let edit = tickets.ticket_of_approval_in(tx, &record.row).await?;
-                let policy = Policy::When(Rule::Permission(APPROVAL_START));
-                let asked_for_it = record.row.get("requestedBy").as_id() == Some(tx.ctx().actor.id);
-                if !asked_for_it && !tickets.access().allows(tx.ctx(), edit.rules.record(), &policy, &edit.before) {
-                    return Err(UserError::forbidden(APPROVAL_START).into());
+                if record.row.get("requestedBy").as_id() != Some(tx.ctx().actor.id) {
+                    tickets.require_on(tx.ctx(), &edit, APPROVAL_START)?;
                 }
                 let mut progress = Progress::of(record);
                 check_pending(&progress)?;

@@ -51,7 +51,7 @@ pub(crate) async fn follow_edit_in(tx: &mut Tx, access: &Access, edit: &Edit) ->
 }
 
 fn is_ended(ticket: &Row) -> bool {
-    [StateCategory::Closed, StateCategory::Canceled].iter().any(|end| ticket.text("stateCategory") == end.as_str())
+    StateCategory::parse(&ticket.text("stateCategory")).is_some_and(StateCategory::is_ended)
 }
 
 /// Writes down which transitions of a ticket wait for an approval: what its pending ones hold back. The version stays.

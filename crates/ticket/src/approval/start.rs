@@ -3,7 +3,7 @@
 use access::permission::APPROVAL_START;
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Id, Result, UserError, Uuid, id};
-use predicate::{Field, Policy, Predicate, RecordType, Rule, Value};
+use predicate::{Field, Policy, Predicate, RecordType, Value};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use store::query::Row;
@@ -38,10 +38,7 @@ impl Tickets {
             Box::pin(async move {
                 let mut edit = tickets.edit_in(tx, &command.ticket, "id").await?;
                 edit.expect_version(command.expected_version)?;
-                let policy = Policy::When(Rule::Permission(APPROVAL_START));
-                if !tickets.access().allows(tx.ctx(), edit.rules.record(), &policy, &edit.before) {
-                    return Err(UserError::forbidden(APPROVAL_START).into());
-                }
+                tickets.require_on(tx.ctx(), &edit, APPROVAL_START)?;
                 let mut steps = Vec::with_capacity(command.steps.len());
                 for (index, step) in command.steps.iter().enumerate() {
                     let at = |error: kernel::Error| error.within(&index.to_string()).within("steps");

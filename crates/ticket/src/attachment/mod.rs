@@ -10,7 +10,7 @@ use access::permission::{ATTACHMENT_REMOVE, ATTACHMENT_SCAN, everything};
 use kernel::error::Problems;
 use kernel::{Ctx, Id, PageDirection, Result, UserError, Uuid, id, words};
 use objects::{Key, Objects, Reading};
-use predicate::{Policy, Predicate, Rule};
+use predicate::Predicate;
 use serde_json::{Value as Json, json};
 use store::query::{self, Row};
 use store::{RecordRef, Tx, Written};
@@ -271,12 +271,10 @@ impl Tickets {
     }
 
     fn authorise_removal(&self, ctx: &Ctx, edit: &Edit, row: &Row) -> Result<()> {
-        let policy = Policy::When(Rule::Permission(ATTACHMENT_REMOVE));
-        let own = row.get("attachedBy").as_id() == Some(ctx.actor.id);
-        if own || self.access().allows(ctx, edit.rules.record(), &policy, &edit.before) {
-            return Ok(());
+        match row.get("attachedBy").as_id() == Some(ctx.actor.id) {
+            true => Ok(()),
+            false => self.require_on(ctx, edit, ATTACHMENT_REMOVE),
         }
-        Err(UserError::forbidden(ATTACHMENT_REMOVE).into())
     }
 
     /// The attachment that a write is about, and its ticket, held.

@@ -4,7 +4,7 @@ use access::Managed;
 use access::permission::COMMENT_REDACT;
 use kernel::error::Problems;
 use kernel::{Ctx, Id, PageDirection, Result, UserError, Uuid};
-use predicate::{Policy, Predicate, Rule};
+use predicate::Predicate;
 use serde_json::json;
 use store::Tx;
 use store::query::{self, Row};
@@ -112,10 +112,7 @@ impl Tickets {
     async fn redact_comment_in(&self, tx: &mut Tx, edit: &Edit, before: Row, reason: Option<&str>) -> Result<Row> {
         let ctx = tx.ctx().clone();
         if before.get("author").as_id() != Some(ctx.actor.id) {
-            let policy = Policy::When(Rule::Permission(COMMENT_REDACT));
-            if !self.access().allows(&ctx, edit.rules.record(), &policy, &edit.before) {
-                return Err(UserError::forbidden(COMMENT_REDACT).into());
-            }
+            self.require_on(&ctx, edit, COMMENT_REDACT)?;
         }
         if !before.get("redactedAt").is_null() {
             return Err(UserError::constraint(["id"], "the comment was redacted", "redacted", None).into());

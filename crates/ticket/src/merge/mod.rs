@@ -3,7 +3,7 @@
 //! **What a merge does.** The comments and attachments of the duplicate move to the ticket that goes on, as they are: ids, authors,
 //! times and visibility stay, and each says where it comes from. The duplicate's requester and watchers become watchers of the other.
 //! The duplicate ends, as an effect of the merge and by no transition, and is linked as `DUPLICATES`. Until the merge is undone nothing
-//! of it can be changed ([`Tickets::edit_in`] refuses it).
+//! of it can be changed ([`Tickets::edit_in`] refuses it), only taken away.
 //!
 //! **What was moved is not said anew.** No `CommentAdded` is told of it, and it answers for no clock: the ticket that goes on was
 //! answered when somebody answered there.
@@ -22,7 +22,7 @@ pub use crate::tables::moving::Moved;
 use access::permission::{TICKET_INTERNAL, TICKET_UPDATE};
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Error, Id, Result, UserError, Uuid, id};
-use predicate::{Policy, Predicate, Rule, Value};
+use predicate::{Predicate, Value};
 use serde_json::{Value as Json, json};
 use store::query::{self, Row};
 use store::{Event, RecordRef, Tx, Written};
@@ -104,7 +104,7 @@ impl Tickets {
         self.require_to_merge(tx.ctx(), &duplicate)?;
         self.require_to_merge(tx.ctx(), &into).map_err(|error| error.within("into"))?;
         rules::check_pair(duplicate.rules.as_ref(), &duplicate.before, &into.before)?;
-        hold_both_in(tx, &duplicate, &into).await?;
+        Edit::hold_both_in(tx, &duplicate, &into).await?;
         let weight = self.weigh_in(tx, &duplicate, &into).await?;
         weight.check()?;
         let merge = tx.new_id();
@@ -219,14 +219,6 @@ impl Tickets {
         self.require_on(ctx, edit, TICKET_INTERNAL)
     }
 
-    pub(super) fn require_on(&self, ctx: &Ctx, edit: &Edit, permission: &'static str) -> Result<()> {
-        let policy = Policy::When(Rule::Permission(permission));
-        match self.access().allows(ctx, edit.rules.record(), &policy, &edit.before) {
-            true => Ok(()),
-            false => Err(UserError::forbidden(permission).into()),
-        }
-    }
-
     /// Refuses what is to be done with a ticket that was merged, to anybody but the system: its timers and reactions look at where a
     /// ticket stands, and a merged one has ended.
     ///
@@ -293,15 +285,6 @@ impl Tickets {
         let (all, forward, limit) = (Predicate::always(), kernel::PageDirection::Forward, MAX_MERGES as u32);
         query::by_parents(&reader, &scoped, &TICKET_MERGE, "ticket", tickets, &all, forward, limit, &[]).await
     }
-}
-
-/// Holds two tickets in the order of their ids, so that two writes do not wait for each other.
-async fn hold_both_in(tx: &Tx, one: &Edit, other: &Edit) -> Result<()> {
-    let ordered = if one.before.id() < other.before.id() { [one, other] } else { [other, one] };
-    for end in ordered {
-        end.hold_in(tx).await?;
-    }
-    Ok(())
 }
 
 /// Why nothing is done with a merged ticket: the number of the one that goes on is for those who see that.

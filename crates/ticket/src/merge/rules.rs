@@ -92,7 +92,7 @@ pub(super) fn check_pair(rules: &dyn KindRules, duplicate: &Row, into: &Row) -> 
         );
         return refuse("into", message, "kind");
     }
-    if category(into).is_none_or(is_ended) {
+    if category(into).is_none_or(StateCategory::is_ended) {
         return refuse("into", "it is closed or canceled: nobody works on it any more".into(), "state");
     }
     match rules.speaks_against_merge(duplicate) {
@@ -108,7 +108,7 @@ pub(super) fn check_pair(rules: &dyn KindRules, duplicate: &Row, into: &Row) -> 
 /// `INTERNAL` for a workflow that was never checked.
 pub(super) fn end(workflow: &Workflow, row: &mut Row, now: Timestamp) -> Result<()> {
     let from = category(row).unwrap_or(StateCategory::New);
-    if is_ended(from) {
+    if from.is_ended() {
         return Ok(());
     }
     let wanted = match from {
@@ -170,10 +170,6 @@ pub(super) fn check_undo(merge: &Row, into: &Row, now: Timestamp) -> Result<()> 
 
 fn category(row: &Row) -> Option<StateCategory> {
     StateCategory::parse(&row.text("stateCategory"))
-}
-
-fn is_ended(category: StateCategory) -> bool {
-    matches!(category, StateCategory::Closed | StateCategory::Canceled)
 }
 
 #[cfg(test)]

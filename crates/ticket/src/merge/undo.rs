@@ -6,7 +6,7 @@ use store::Tx;
 use store::query::{self, Row};
 
 use super::fields::TICKET_MERGE;
-use super::{Made, MergeOutcome, hold_both_in, payload, reference, rules};
+use super::{Made, MergeOutcome, payload, reference, rules};
 use crate::edit::Edit;
 use crate::events;
 use crate::model::TicketKind;
@@ -67,7 +67,7 @@ impl Tickets {
         let mut duplicate = self.end_of_in(tx, &found, "duplicate").await?;
         let into = self.end_of_in(tx, &found, "ticket").await?;
         duplicate.expect_version(command.expected_version)?;
-        hold_both_in(tx, &duplicate, &into).await?;
+        Edit::hold_both_in(tx, &duplicate, &into).await?;
         // Nobody undoes it now that both are held: what is read here stays.
         let mut merge = self.merge_with_in(tx, Predicate::eq("id", found.id())).await?.ok_or_else(missing)?;
         for end in [&duplicate, &into] {

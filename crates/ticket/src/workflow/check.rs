@@ -180,7 +180,7 @@ fn wrong_effect(workflow: &Workflow, transition: &Transition, effect: &Effect) -
 
 /// Every state can be reached, and from every state a way leads to an end.
 fn ways(workflow: &Workflow, problems: &mut Problems) {
-    let is_end = |found: &State| matches!(found.category, StateCategory::Closed | StateCategory::Canceled);
+    let is_end = |found: &State| found.category.is_ended();
     for (place, state) in workflow.states.iter().enumerate() {
         let at = || ["states".to_owned(), place.to_string()];
         if !workflow.reaches(&workflow.initial, |found| found.key == state.key) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Transition, Workflow};
 use crate::approval::rules::StepRule;
 use crate::approval::{self, ApproverPath, ApproverRef, StepInput};
-use crate::model::{Impact, MAX_PLAN, StateCategory, TicketKind, Urgency};
+use crate::model::{Impact, MAX_PLAN, TicketKind, Urgency};
 use crate::plan::{self, PlannedTask};
 use crate::task::TaskDraft;
 
@@ -256,7 +256,7 @@ pub(super) fn check(workflow: &Workflow, place: usize, transition: &Transition, 
         let name = match effect {
             Effect::SetField { .. } | Effect::SetWaitingReason { .. } => continue,
             Effect::StartApproval(effect) => {
-                if matches!(to, StateCategory::Closed | StateCategory::Canceled) {
+                if to.is_ended() {
                     let message = "a ticket that is closed or canceled needs no approval";
                     found.add(UserError::constraint([] as [&str; 0], message, "state", None));
                 }

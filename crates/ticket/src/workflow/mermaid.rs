@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use super::Workflow;
-use crate::model::StateCategory;
 
 /// The text of a `stateDiagram-v2`, for whatever renders Mermaid.
 pub fn mermaid(workflow: &Workflow) -> String {
@@ -20,7 +19,7 @@ pub fn mermaid(workflow: &Workflow) -> String {
         }
     }
     for state in &workflow.states {
-        if matches!(state.category, StateCategory::Closed | StateCategory::Canceled) {
+        if state.category.is_ended() {
             let _ = writeln!(text, "  {} --> [*]", node(&state.key));
         }
     }
