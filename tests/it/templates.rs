@@ -300,3 +300,48 @@ async fn every_kind_has_templates() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_agents_alone_read_is_not_read_in_a_template() {
+    each_engine(async |installation, company| {
+        let (admin, lead, agent, _) = clients(installation, &company);
+        set_up(&admin).await;
+        let options = |retired: bool| json!([{ "key": "gold", "name": "Gold", "retired": retired }, { "key": "silver", "name": "Silver" }]);
+        let tier = json!({ "key": "tier", "name": "Tier", "type": "ENUM", "options": options(false), "readableBy": "AGENTS", "writableBy": "EVERYONE" });
+        admin.done("customFieldCreate", tier, "customField { key }").await;
+        installation.clock.advance(chrono::Duration::seconds(3));
+        let values = json!({ "title": "Backup failed", "customFields": [{ "key": "site", "text": "Bern" }, { "key": "tier", "option": "gold" }] });
+        let input = json!({ "key": "backup-failed", "name": "A backup failed", "kind": "INCIDENT", "values": values });
+        lead.done("ticketTemplateCreate", input, "template { id }").await;
+        let narrow = async |owner: &Client, scopes: &[&str]| {
+            let token = json!({ "name": scopes.join(" "), "scopes": scopes });
+            let token = owner.done("apiTokenCreate", token, "token").await["token"].take();
+            installation.client(token.as_str().expect("a token"))
+        };
+        let reader = narrow(&agent, &["template.read"]).await;
+        let one = "{ ticketTemplate(by: { key: \"backup-failed\" }) { values { customFields { key value } } } }";
+        for (client, keys) in [(&agent, vec!["site", "tier"]), (&reader, vec!["site"])] {
+            let found = client.ask(one, json!({})).await["ticketTemplate"]["values"]["customFields"].take();
+            let mut found: Vec<_> = found.as_array().expect("values").iter().map(|field| field["key"].clone()).collect();
+            found.sort_by_key(Value::to_string);
+            assert_eq!(found, keys);
+        }
+
+        // Nor by what an event says of the change, nor by what keeps a ticket from being created.
+        let changes = "events { ... on TicketTemplateUpdated { changes { field before after } } }";
+        let keeper = narrow(&lead, &["template.read", "template.manage"]).await;
+        for (client, told) in [(&lead, true), (&keeper, false)] {
+            let update = json!({ "template": { "key": "backup-failed" }, "values": { "title": "Backup" }, "dryRun": true });
+            let events = client.done("ticketTemplateUpdate", update, changes).await["events"].take();
+            assert_eq!(events[0]["changes"][0]["before"]["values"]["title"], "Backup failed", "{events}");
+            assert_eq!(events.to_string().contains("gold"), told, "{events}");
+        }
+        admin.done("customFieldUpdate", json!({ "key": "tier", "options": options(true) }), "customField { key }").await;
+        installation.clock.advance(chrono::Duration::seconds(3));
+        let creator = narrow(&agent, &["template.read", "ticket.read", "ticket.create"]).await;
+        let refused = creator.user_error("ticketCreateFromTemplate", json!({ "template": { "key": "backup-failed" } })).await;
+        assert_eq!((&refused["path"], &refused["constraint"]), (&json!(["template"]), &json!("retired")));
+        assert_eq!(refused["message"], "the template's `tier`: the field takes its value no more");
+    })
+    .await;
+}

@@ -7,7 +7,7 @@ use kernel::id::prefix;
 use predicate::{Value, keyed};
 use serde_json::Value as Raw;
 use store::query::Row;
-use ticket::custom_field as domain;
+use ticket::{custom_field as domain, template};
 
 use crate::configuration::ConfigurationItem;
 use crate::context::{platform, viewer};
@@ -297,15 +297,19 @@ pub async fn of_ticket(ctx: &Context<'_>, ticket: &Row, keys: Option<Vec<String>
     of(ctx, |field| field.value_on(ticket).filter(|_| wanted(field)).cloned()).await
 }
 
-/// The values that a template gives, by position and key of their fields.
+/// The values that a template gives, by position and key of their fields, as far as the viewer would read them on a ticket.
 ///
 /// # Errors
 /// Database errors.
 pub async fn of_template(ctx: &Context<'_>, values: &serde_json::Map<String, Raw>) -> Result<Vec<CustomFieldValue>> {
-    match values.is_empty() {
-        true => Ok(Vec::new()),
-        false => of(ctx, |field| values.get(&field.key).cloned()).await,
+    if values.is_empty() {
+        return Ok(Vec::new());
     }
+    let viewer = viewer(ctx)?;
+    let readable = |field: &domain::CustomField| {
+        field.readable_by == domain::Audience::Everyone || template::reads_internal(&viewer)
+    };
+    of(ctx, |field| values.get(&field.key).filter(|_| readable(field)).cloned()).await
 }
 
 async fn of(ctx: &Context<'_>, value: impl Fn(&domain::CustomField) -> Option<Raw>) -> Result<Vec<CustomFieldValue>> {

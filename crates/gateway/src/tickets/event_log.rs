@@ -9,8 +9,9 @@ use predicate::{Facts, FieldType, Path, Predicate, RecordType, Value, evaluate};
 use serde_json::Value as JsonValue;
 use store::Change;
 use store::query::{Count, Row, Slice};
-use ticket::events::{EventFacts, SUBJECT};
+use ticket::events::{EventFacts, SUBJECT, SUBJECT_TEMPLATE};
 use ticket::fields::{EVENT, SLA_BASIS, TICKET};
+use ticket::template;
 use tokio::sync::OnceCell;
 
 use crate::connection::PageInfo;
@@ -30,7 +31,7 @@ pub fn live(ctx: &Ctx, platform: &Platform, event: &store::Event, cursor: Option
     let facts = record.map(|record| EventFacts::after(record, platform.access.catalogue(), event));
     let changes = match (record, &facts) {
         (Some(record), Some(facts)) => ticket_changes(ctx, platform, record, &event.changes, facts),
-        _ => plain_changes(&event.changes),
+        _ => plain_changes(ctx, &event.subject_kind, &event.changes),
     };
     Event::of(EventView {
         id: event.id,
@@ -76,7 +77,7 @@ fn from_row(ctx: &Ctx, platform: &Platform, row: &Row, cursor: String) -> Option
                 kind.and_then(|kind| platform.tickets.kinds().get(kind).ok()).map_or(&TICKET, |rules| rules.record());
             ticket_changes(ctx, platform, record, &stored, ticket)
         }
-        None => plain_changes(&stored),
+        None => plain_changes(ctx, &row.text("subjectKind"), &stored),
     };
     let channel_json = match row.get("channel") {
         Value::Json(json) => serde_json::from_value(json.clone()).unwrap_or(kernel::Channel::System),
@@ -113,8 +114,13 @@ fn channel(channel: &kernel::Channel) -> EventChannel {
     }
 }
 
-fn plain_changes(changes: &[Change]) -> Vec<FieldChange> {
-    changes.iter().map(|change| field_change(change, |json| json.clone())).collect()
+/// The changes of a record that is no ticket.
+fn plain_changes(ctx: &Ctx, subject_kind: &str, changes: &[Change]) -> Vec<FieldChange> {
+    let show = match subject_kind == SUBJECT_TEMPLATE && !template::reads_internal(ctx) {
+        true => template::without_custom_fields,
+        false => JsonValue::clone,
+    };
+    changes.iter().map(|change| field_change(change, show)).collect()
 }
 
 fn field_change(change: &Change, show: impl Fn(&JsonValue) -> JsonValue) -> FieldChange {

@@ -164,7 +164,7 @@ impl TicketTemplateValues {
         &self.0.tags
     }
 
-    /// Custom fields, by position and key.
+    /// Custom fields, by position and key; those with `readableBy: AGENTS` for those with `ticket.internal`.
     pub async fn custom_fields(&self, ctx: &Context<'_>) -> Result<Vec<CustomFieldValue>> {
         of_template(ctx, &self.0.custom_fields).await
     }

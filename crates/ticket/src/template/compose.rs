@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::TemplateValues;
 use super::create::CreateFromTemplate;
 use crate::affected::AffectedItems;
-use crate::custom_field::{CustomFieldType, Definitions, Given, SetCustomField};
+use crate::custom_field::{Audience, CustomFieldType, Definitions, Given, SetCustomField};
 use crate::draft::TicketDraft;
 use crate::model::{Impact, Urgency};
 use crate::task::TaskDraft;
@@ -31,6 +31,8 @@ pub(super) struct Composed {
 pub(super) struct Inherited {
     fields: BTreeSet<&'static str>,
     custom_fields: BTreeSet<String>,
+    /// Those among them that agents alone read.
+    internal: BTreeSet<String>,
 }
 
 impl Composed {
@@ -83,7 +85,11 @@ impl Inherited {
             field if self.fields.contains(field) => field,
             _ => return error,
         };
-        let message = format!("the template's `{named}`: {}", error.message);
+        // Whoever creates the ticket, or reads of a run, need not be one who reads the value, which a message may repeat.
+        let message = match field == "customFields" && self.internal.contains(named) {
+            true => format!("the template's `{named}`: the field takes its value no more"),
+            false => format!("the template's `{named}`: {}", error.message),
+        };
         UserError { message, path: vec!["template".to_owned()], ..error }
     }
 }
@@ -109,7 +115,11 @@ pub(super) fn composed(values: &TemplateValues, definitions: &Definitions, given
     let named: BTreeSet<&str> = given.custom_fields.iter().map(|set| set.key.as_str()).collect();
     let mut custom_fields = given.custom_fields.clone();
     for (key, value) in values.custom_fields.iter().filter(|(key, _)| !named.contains(key.as_str())) {
-        let kind = definitions.get(key).map(|field| field.kind);
+        let field = definitions.get(key);
+        if field.is_some_and(|field| field.readable_by == Audience::Agents) {
+            inherited.internal.insert(key.clone());
+        }
+        let kind = field.map(|field| field.kind);
         custom_fields.push(SetCustomField { at: key.clone(), key: key.clone(), value: Some(as_given(kind, value)) });
         inherited.custom_fields.insert(key.clone());
     }

@@ -4,16 +4,21 @@
 //! ticket must: what it leaves out is given when a ticket is created, and what is given then goes before what the template says.
 //! The ticket is opened by the path of its kind, with the rights of whoever creates it; an error says whether it lies with the
 //! template. A change of a template changes no ticket that there is.
+//!
+//! **Who reads what.** Whoever sees a template reads what it says, custom fields that agents alone read excepted: those are read by
+//! whoever works on tickets ([`reads_internal`]). Its tasks are read by all: who creates a ticket from it has added them, and reads
+//! them there as well.
 
 mod compose;
 pub mod create;
 pub mod fields;
 mod manage;
 
+use access::permission::TICKET_INTERNAL;
 use access::{TeamRef, UserRef, of_key, of_type};
 use configuration::ServiceRef;
 use kernel::id::prefix;
-use kernel::{Error, Id, Patch, Result, Uuid};
+use kernel::{Ctx, Error, Id, Patch, Result, Uuid};
 use predicate::Predicate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -26,6 +31,21 @@ use crate::model::{Impact, TicketKind, Urgency};
 pub const MAX_TEMPLATES: usize = 500;
 /// How many tasks a template may have.
 pub const MAX_TEMPLATE_TASKS: usize = 20;
+
+/// Whether somebody reads what a template says in custom fields that agents alone read: a template is no team's, so whoever works
+/// on any tickets does.
+pub fn reads_internal(ctx: &Ctx) -> bool {
+    ctx.grants.holds(TICKET_INTERNAL)
+}
+
+/// A template's document, as an event holds it, for those who do not: without custom fields, whoever may read them.
+pub fn without_custom_fields(document: &Json) -> Json {
+    let mut shown = document.clone();
+    if let Some(Json::Object(values)) = shown.get_mut("values") {
+        values.remove("customFields");
+    }
+    shown
+}
 
 /// How inputs point at a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
