@@ -452,6 +452,45 @@ async fn a_run_that_fails_says_why_and_does_not_stop_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_requester_who_is_gone_is_noticed_whoever_names_them() {
+    each_engine_with(
+        |config| config.jobs = true,
+        async |installation, company| {
+            let (admin, lead, _, _) = clients(installation, &company);
+            let mut values = checked();
+            values["requester"] = json!({ "email": company.sam.email });
+            template(&lead, values).await;
+            let mut input = daily(&company);
+            input["requester"] = Value::Null;
+            let recurring = set_up(&lead, input.clone()).await;
+            let active = |active: bool| json!({ "user": { "email": company.sam.email }, "active": active });
+            admin.done("userUpdate", active(false), "user { id }").await;
+            go_to(installation, "2026-01-06T07:00:00Z");
+            let found = with_runs(&admin, &recurring, 1).await;
+            let run = &found["runs"]["nodes"][0];
+            assert_eq!((&run["status"], &run["ticket"]), (&json!("FAILED"), &Value::Null));
+            let error = &run["userErrors"][0];
+            assert_eq!(
+                (&error["path"], &error["message"]),
+                (&json!(["template"]), &json!("the template's `requester`: the requester is no longer active"))
+            );
+            // Nor is one set up that could not run; with somebody else it can.
+            assert_eq!(lead.user_error("recurringTicketCreate", input).await["path"], json!(["template"]));
+            let mut own = daily(&company);
+            own["requester"] = json!({ "email": company.sam.email });
+            assert_eq!(lead.user_error("recurringTicketCreate", own).await["path"], json!(["requester"]));
+            set_up(&lead, daily(&company)).await;
+
+            admin.done("userUpdate", active(true), "user { id }").await;
+            go_to(installation, "2026-01-07T07:00:00Z");
+            let found = with_runs(&admin, &recurring, 2).await;
+            assert_eq!(statuses(&found), [on("2026-01-06", "FAILED"), on("2026-01-07", "CREATED")]);
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_create_each_ticket_once() {
     each_engine_with(
         |config| config.jobs = true,

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use store::query::{self, Row};
 use store::{NewEvent, Tx};
 
-use access::{Managed, UserRef, of_type};
+use access::{Managed, UserRef};
 use calendar::Occurrence;
 
 use super::fields::{RECURRING_TICKET, RECURRING_TICKET_RUN, RunStatus};
@@ -95,19 +95,9 @@ impl Tickets {
             }
             .into());
         };
-        let requester = row.get("requester").as_id();
-        if let Some(requester) = requester {
-            let reader = self.store().read(RUN);
-            let condition = of_type(&Id::new(prefix::USER, requester), prefix::USER);
-            let user = self.access().find_unmasked(&reader, system, &access::ACTOR, condition).await?;
-            if !user.is_some_and(|user| user.bool("active")) {
-                let message = "the requester is no longer active";
-                return Err(UserError::constraint(["requester"], message, "active", None).into());
-            }
-        }
         let template = row.get("template").as_id().unwrap_or_default();
         let command = CreateFromTemplate {
-            requester: requester.map(|id| UserRef::Id(Id::new(prefix::USER, id))),
+            requester: row.get("requester").as_id().map(|id| UserRef::Id(Id::new(prefix::USER, id))),
             ..CreateFromTemplate::of(TemplateRef::Id(Id::new(prefix::TICKET_TEMPLATE, template)))
         };
         let prepared = self.prepare_from_template(&acting, &command, true).await?;

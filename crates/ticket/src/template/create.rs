@@ -101,6 +101,20 @@ pub(crate) struct Prepared {
     by_itself: bool,
 }
 
+impl Prepared {
+    /// What nobody asks for at this moment is asked for by somebody who is still there, whoever names them.
+    fn check_requester(&self, ticket: &Row) -> Result<()> {
+        let named = ticket.relation("requester").filter(|_| self.by_itself && self.said.draft.requester.is_some());
+        match named {
+            Some(requester) if !requester.bool("active") => {
+                let message = "the requester is no longer active";
+                Err(UserError::constraint(["requester"], message, "active", None).into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Tickets {
     /// Creates a ticket from a template: opened as one that is created without, with the template's tasks.
     ///
@@ -167,7 +181,9 @@ impl Tickets {
         let Some(opening) = rules.opening(prepared.by_itself) else {
             return self.open_task_in(tx, prepared, number).await;
         };
-        self.open_as_in(tx, &rules, &prepared.said.draft, number, opening).await
+        let edit = self.open_as_in(tx, &rules, &prepared.said.draft, number, opening).await?;
+        prepared.check_requester(&edit.after)?;
+        Ok(edit)
     }
 
     async fn open_task_in(&self, tx: &mut Tx, prepared: &Prepared, number: String) -> Result<Edit> {
