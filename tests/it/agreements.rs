@@ -357,6 +357,13 @@ async fn a_review_has_a_limit_of_actions() {
                 .take();
         assert_eq!(review["figures"], json!([]));
         let action = json!({ "id": review["id"], "title": "Again" });
+        // It is a task of no ticket, whose requester is whoever adds it.
+        let account = json!({ "name": "Bot", "roles": [{ "role": "administrator" }] });
+        let account = admin.done("serviceAccountCreate", account, "serviceAccount { id }").await;
+        let token = json!({ "name": "bot", "for": account["serviceAccount"]["id"] });
+        let token = admin.done("apiTokenCreate", token, "token").await["token"].take();
+        let bot = installation.client(token.as_str().expect("a token"));
+        assert_eq!(errors(&bot, "serviceReviewActionAdd", action.clone()).await, [refusal("VALIDATION", "")]);
         for _ in 0..agreement::MAX_REVIEW_ACTIONS {
             admin.done("serviceReviewActionAdd", action.clone(), "task { id }").await;
         }

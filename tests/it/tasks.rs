@@ -116,3 +116,42 @@ async fn a_plan_in_one_call() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_no_person_makes_tasks_of_tickets() {
+    each_engine(async |installation, company| {
+        let (admin, agent) = (installation.client(&company.admin.token), installation.client(&company.agent.token));
+        let account = json!({ "name": "Bot", "roles": [{ "role": "administrator" }] });
+        let account = admin.done("serviceAccountCreate", account, "serviceAccount { id }").await;
+        let token = json!({ "name": "bot", "for": account["serviceAccount"]["id"] });
+        let token = admin.done("apiTokenCreate", token, "token").await["token"].take();
+        let bot = installation.client(token.as_str().expect("a token"));
+        let values = json!({ "title": "Look", "team": { "slug": "network" }, "impact": "HIGH", "urgency": "LOW" });
+        let template = json!({ "key": "look", "name": "Look", "kind": "TASK", "values": values });
+        admin.done("ticketTemplateCreate", template, "template { id }").await;
+
+        // From a template, at once and again and again.
+        let mut from = json!({ "template": { "key": "look" } });
+        let nobody = bot.user_error("ticketCreateFromTemplate", from.clone()).await;
+        let expected = (&json!("VALIDATION"), &json!(["parent"]), &json!("required"));
+        assert_eq!((&nobody["code"], &nobody["path"], &nobody["constraint"]), expected);
+        let alone = agent.done("ticketCreateFromTemplate", from.clone(), "ticket { id number }").await["ticket"].take();
+        let parent = incident(&installation.client(&company.requester.token), "VPN").await;
+        from["parent"] = parent["number"].clone();
+        let made = bot.done("ticketCreateFromTemplate", from, "ticket { requester { name } }").await;
+        assert_eq!(made["ticket"]["requester"]["name"], "Requester", "as on the ticket");
+        let recurring = json!({ "name": "Look", "template": { "key": "look" }, "rule": "FREQ=DAILY", "startsAt": "2026-01-06T08:00", "timeZone": "UTC" });
+        let nobody = bot.user_error("recurringTicketCreate", recurring.clone()).await;
+        assert_eq!((&nobody["code"], &nobody["path"]), (&json!("VALIDATION"), &json!(["template"])));
+        admin.done("recurringTicketCreate", recurring, "recurringTicket { id }").await;
+
+        // In a split, it is as on the task whose comments they were.
+        let said = json!({ "id": alone["id"], "body": "Another one." });
+        let said = agent.done("commentAdd", said, "comment { id }").await["comment"]["id"].take();
+        let split = json!({ "id": alone["id"], "comments": [said], "title": "Another" });
+        let made = bot.done("ticketSplit", split, "ticket { requester { name } openedBy { name } team { slug } impact urgency }").await;
+        let expected = json!({ "requester": { "name": "Agent" }, "openedBy": { "name": "Bot" }, "team": { "slug": "network" }, "impact": "HIGH", "urgency": "LOW" });
+        assert_eq!(made["ticket"], expected);
+    })
+    .await;
+}

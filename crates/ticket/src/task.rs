@@ -22,8 +22,8 @@ use std::sync::Arc;
 use access::permission::{TICKET_ASSIGN, TICKET_CREATE, TICKET_UPDATE};
 use access::{TeamRef, UserRef};
 use kernel::error::Problems;
-use kernel::{ActorKind, Ctx, Patch, Result, UserError, Uuid};
-use predicate::{Predicate, RecordType, Value};
+use kernel::{ActorKind, Ctx, Error, Patch, Result, UserError, Uuid};
+use predicate::{Policy, Predicate, RecordType, Rule, Value};
 use serde_json::{Map, Value as Json, json};
 use store::Tx;
 use store::query::{self, Row};
@@ -398,7 +398,8 @@ impl Tickets {
     /// none.
     ///
     /// # Errors
-    /// `FORBIDDEN`; `NOT_FOUND` and `VALIDATION` at `team`, `assignee` and the fields of the draft.
+    /// `FORBIDDEN`; `NOT_FOUND` and `VALIDATION` at `team`, `assignee` and the fields of the draft; `VALIDATION` for whoever is no
+    /// person.
     pub async fn insert_task_alone_in(
         &self,
         tx: &mut Tx,
@@ -415,14 +416,25 @@ impl Tickets {
             model.set(field, record.map_or(Value::Null, |record| record.id().into()));
             model.set_relation(field, record.cloned());
         }
-        let people = self.task_people_in(tx, &model, draft).await?;
+        self.insert_task_like_in(tx, draft, &model, number).await
+    }
+
+    /// The same, and what the draft leaves open is as on a model, such as another task: its requester too, when no person makes it.
+    pub(crate) async fn insert_task_like_in(
+        &self,
+        tx: &mut Tx,
+        draft: &TaskDraft,
+        model: &Row,
+        number: String,
+    ) -> Result<Row> {
+        let people = self.task_people_in(tx, model, draft).await?;
         let new = NewTask { draft, people, number, parent: None, by: None };
-        let task = self.insert_task_of_in(tx, &model, new, &[]).await?;
+        let task = self.insert_task_of_in(tx, model, new, &[]).await?;
         tx.answers_with(task.reference());
         Ok(task.after)
     }
 
-    /// The same, with those who do it looked up. What the draft leaves open is as on the model: the ticket that it belongs to.
+    /// Makes a task of any sort, with those who do it looked up. What the draft leaves open is as on the model: the ticket that it belongs to.
     pub(crate) async fn insert_task_of_in(
         &self,
         tx: &mut Tx,
@@ -518,8 +530,11 @@ impl Tickets {
             ActorKind::User => model.relation("assignee").cloned(),
             _ => None,
         };
+        let Some(requester) = adds.or_else(|| model.relation("requester").cloned()) else {
+            return Err(made_by_nobody(&[]));
+        };
         edit.set_reference("openedBy", found(opener));
-        edit.set_reference("requester", adds.or_else(|| model.relation("requester").cloned()));
+        edit.set_reference("requester", Some(requester));
         edit.set_reference("team", people.team.or_else(|| model.relation("team").cloned()));
         if let Some(assignee) = people.assignee {
             edit.set_reference("assignee", Some(assignee));
@@ -618,6 +633,12 @@ pub(crate) fn checked_draft(draft: TaskDraft, problems: &mut Problems) -> TaskDr
     }
     let tags = normalise_tags(problems, draft.tags);
     TaskDraft { tags, ..draft }
+}
+
+/// A task that belongs to no ticket is asked for by whoever makes it, and people ask.
+pub(crate) fn made_by_nobody(path: &[&str]) -> Error {
+    let message = "whoever is no person makes tasks of tickets only: one that belongs to none has its maker as requester";
+    UserError::constraint(path.iter().copied(), message, "required", None).into()
 }
 
 fn check_count(problems: &mut Problems, depends_on: &[TicketRef]) {

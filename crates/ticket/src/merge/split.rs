@@ -241,9 +241,7 @@ impl Tickets {
     async fn begin_task_in(&self, tx: &mut Tx, command: &SplitTicket, original: &Edit, number: String) -> Result<Edit> {
         let draft = command.task_draft();
         let Some(parent) = original.before.get("parent").as_id() else {
-            let end = |name: &str| original.before.relation(name).cloned();
-            let (service, team) = (end("service"), end("team"));
-            let row = self.insert_task_alone_in(tx, &draft, service.as_ref(), team.as_ref(), number).await?;
+            let row = self.insert_task_like_in(tx, &draft, &original.before, number).await?;
             let workflow = self.workflow_of(tx, &tx.ctx().clone(), original.rules.as_ref(), &row).await?;
             return Ok(Edit::new(original.rules.clone(), workflow, row));
         };

@@ -3,7 +3,7 @@
 use access::{TeamRef, UserRef};
 use configuration::ServiceRef;
 use kernel::id::prefix;
-use kernel::{Ctx, Error, Id, Patch, Result, UserError};
+use kernel::{ActorKind, Ctx, Error, Id, Patch, Result, UserError};
 use store::Tx;
 use store::query::Row;
 
@@ -15,7 +15,7 @@ use crate::edit::Edit;
 use crate::model::{Impact, TicketKind, Urgency};
 use crate::queries::TicketRef;
 use crate::service::{Outcome, Tickets};
-use crate::task::{TaskDraft, require_for_draft};
+use crate::task::{TaskDraft, made_by_nobody, require_for_draft};
 
 /// Create a ticket from a template. What is given goes before what the template says.
 #[derive(Clone, Debug)]
@@ -196,6 +196,7 @@ impl Tickets {
                 tx.answers_with(task.reference());
                 task.after
             }
+            None if tx.ctx().actor.kind != ActorKind::User => return Err(made_by_nobody(&["parent"])),
             None => self.insert_task_alone_in(tx, &draft, None, None, number).await?,
         };
         Ok(Edit::new(rules.clone(), rules.default_workflow().clone(), row))
