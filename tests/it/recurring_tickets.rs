@@ -491,6 +491,55 @@ async fn a_requester_who_is_gone_is_noticed_whoever_names_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_job_was_given_up_is_begun_anew() {
+    each_engine(async |installation, company| {
+        let lead = installation.client(&company.lead.token);
+        template(&lead, checked()).await;
+        let mut made = Vec::new();
+        for (name, starts_at) in [("Lost", "2026-01-06T08:00"), ("Tried again", "2026-01-06T08:00"), ("Later", "2026-01-06T09:00")] {
+            let mut input = daily(&company);
+            (input["name"], input["startsAt"]) = (json!(name), json!(starts_at));
+            made.push(set_up(&lead, input).await);
+        }
+        let job_of = |recurring: &Value| {
+            let id = kernel::Id::parse(recurring["id"].as_str().expect("an id")).expect("an id").uuid;
+            format!("kind = 'ticket.recurring' AND unique_key = '{id}'")
+        };
+        let given_up = format!("UPDATE job SET state = 'FAILED' WHERE {}", job_of(&made[0]));
+        let put_off = format!(
+            "UPDATE job SET attempts = 3, run_at = (SELECT next_run_at FROM recurring_ticket WHERE name = 'Later') WHERE {}",
+            job_of(&made[1])
+        );
+        installation.stop().await;
+        installation.tamper(&[given_up.clone(), put_off]).await;
+        installation.restart().await;
+        let swept = async |installation: &Installation| {
+            installation.platform().tickets.sweep_recurring().await.expect("it is done")
+        };
+        go_to(installation, "2026-01-06T07:10:00Z");
+        assert_eq!(swept(installation).await, 0, "its worker may be about to");
+        go_to(installation, "2026-01-06T07:10:01Z");
+        assert_eq!(swept(installation).await, 1, "but for the one whose job waits for another attempt");
+        assert_eq!(swept(installation).await, 0, "it has a job again");
+
+        // The server looks for them itself.
+        installation.stop().await;
+        installation.tamper(&[given_up]).await;
+        installation.config.jobs = true;
+        installation.restart().await;
+        let lead = installation.client(&company.lead.token);
+        let found = with_runs(&lead, &made[0], 1).await;
+        assert_eq!(statuses(&found), [on("2026-01-06", "CREATED")]);
+        assert_eq!(found["nextRunAt"], "2026-01-07T07:00:00.000000Z");
+        a_while().await;
+        assert_eq!(shown(&lead, &made[1]).await["runs"]["totalCount"], 0);
+        go_to(installation, "2026-01-06T08:00:00Z");
+        assert_eq!(statuses(&with_runs(&lead, &made[1], 1).await), [on("2026-01-06", "CREATED")]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_create_each_ticket_once() {
     each_engine_with(
         |config| config.jobs = true,

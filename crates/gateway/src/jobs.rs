@@ -92,7 +92,7 @@ impl Table {
         })
     }
 
-    /// Deletes what is kept no longer, again and again; answers whether it left some.
+    /// Looks after all tenants again and again, as by deleting what is kept no longer; answers whether it left something.
     fn sweep<F, R>(self, kind: &'static str, run: F) -> Self
     where
         F: Fn(Platform) -> R + Send + Sync + 'static,
@@ -127,6 +127,7 @@ fn sweeps(table: Table) -> Table {
     table
         .sweep(SWEEP_SESSIONS, async |platform: Platform| platform.access.sweep_all_sessions().await)
         .sweep(SWEEP_OPERATIONS, async |platform: Platform| platform.access.sweep_operations().await)
+        .sweep(recurring::SWEEP, async |platform: Platform| platform.tickets.sweep_recurring().await.map(|_| false))
         .sweep(upload::SWEEP, async |platform: Platform| platform.tickets.sweep_uploads(&platform.files.objects).await)
 }
 

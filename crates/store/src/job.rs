@@ -158,6 +158,21 @@ pub(crate) fn insert(engine: Engine, id: Uuid, job: &NewJob, now: Timestamp) -> 
     Statement::from_sql_and_values(engine.backend(), sql, values)
 }
 
+/// The unique keys among these of jobs that are pending or running. Two conditions, so that each walks along an index of its own.
+pub(crate) fn with_keys(engine: Engine, tenant: Uuid, kind: &str, keys: &[String]) -> Statement {
+    const FIRST_KEY: usize = 3;
+    let places = (FIRST_KEY..FIRST_KEY + keys.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+    let of = |state: &str| {
+        format!(
+            "SELECT unique_key FROM job WHERE state = '{state}' AND tenant_id = $1 AND kind = $2 AND unique_key IN ({places})"
+        )
+    };
+    let sql = format!("{} UNION {}", of("PENDING"), of("RUNNING"));
+    let mut values: Vec<Bound> = vec![tenant.into(), kind.into()];
+    values.extend(keys.iter().map(|key| Bound::from(key.as_str())));
+    Statement::from_sql_and_values(engine.backend(), sql, values)
+}
+
 /// The pause after the n-th failure (from 1): doubled each time up to a cap, of which a random half is left out, so
 /// that jobs that failed together do not come back together.
 pub(crate) fn backoff(limits: &Limits, failures: u32) -> Duration {

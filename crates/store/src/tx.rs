@@ -254,6 +254,19 @@ impl Tx {
         self.jobs.push(job);
     }
 
+    /// Those of these unique keys for which the tenant has a job of this kind that is pending or running, in no particular order. One
+    /// that was put aside does not count.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn keys_with_jobs(&self, kind: &str, keys: &[String]) -> Result<Vec<String>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.query_all_raw(job::with_keys(self.engine, self.ctx.tenant, kind, keys)).await.db()?;
+        rows.iter().map(|row| row.try_get("unique_key").db()).collect()
+    }
+
     /// The error to answer when a compare-and-set without `expectedVersion` met no row: the write is run again
     /// from the start, a bounded number of times. Without luck the caller gets `UNAVAILABLE`.
     pub fn retry(&self) -> Error {

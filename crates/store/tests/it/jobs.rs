@@ -11,7 +11,7 @@ use store::{JobHandlers, JobOutcome, NewJob, Store};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{TENANT, count, ctx, look, wait_until};
+use crate::support::{OTHER_TENANT, TENANT, count, ctx, ctx_of, look, wait_until};
 
 const KIND: &str = "test.work";
 
@@ -248,6 +248,40 @@ async fn abandon(test: &TestStore, attempts: i32) {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn which_keys_have_jobs_is_known() {
+    each_engine(|test| async move {
+        let keys = |kind: &'static str, tenant| {
+            let context = ctx_of(&test, tenant);
+            let store = test.store.clone();
+            async move {
+                let read = store.write(&context, "test.keys", move |tx| {
+                    let keys = ["one", "two", "three"].map(str::to_owned);
+                    Box::pin(async move { tx.keys_with_jobs(kind, &keys).await })
+                });
+                let mut found = read.await.unwrap().fresh().unwrap();
+                found.sort();
+                found
+            }
+        };
+        enqueue(&test, Some("one"), Span::zero(), 1).await;
+        abandon(&test, 1).await;
+        enqueue(&test, Some("one"), Span::hours(1), 1).await;
+        enqueue(&test, Some("two"), Span::hours(1), 2).await;
+        enqueue(&test, Some("four"), Span::zero(), 4).await;
+        assert_eq!(keys(KIND, TENANT).await, ["one", "two"], "waiting or running, each once");
+        assert!(keys("test.other", TENANT).await.is_empty() && keys(KIND, OTHER_TENANT).await.is_empty());
+        test.write(&ctx(&test), "test.putAside", |tx| {
+            let sql = format!("UPDATE job SET state = 'FAILED' WHERE kind = '{KIND}' AND unique_key = 'two'");
+            Box::pin(async move { crate::support::execute(tx, &sql, Vec::new()).await })
+        })
+        .await
+        .unwrap();
+        assert_eq!(keys(KIND, TENANT).await, ["one"], "what was put aside is over");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -10,11 +10,14 @@
 //! ticket, writes the run down and moves `nextRunAt` in one transaction, from the time that it found there; a run is unique by its
 //! recurring ticket and its time. So a second process, or the same one after it was killed, finds it moved and does nothing.
 //!
+//! **Never forgotten.** A run that is due for [`OVERDUE`] and has no job, because that was given up, gets a new one.
+//!
 //! **Late.** Of several runs that are due at once, after a downtime, the newest creates its ticket if it is less than [`MAX_LATE`]
 //! late; the others are left out, and reported together. What was due while it was paused is not made up for, nor reported.
 
 pub mod fields;
 mod manage;
+mod overdue;
 mod plan;
 mod run;
 
@@ -25,6 +28,7 @@ use kernel::{Error, Id, Patch, Result, Timestamp, UserError};
 use store::query::Row;
 
 use crate::template::TemplateRef;
+pub use overdue::{OVERDUE, SWEEP};
 
 /// How many recurring tickets a tenant may have.
 pub const MAX_RECURRING: usize = 200;
