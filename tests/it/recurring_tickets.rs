@@ -540,6 +540,27 @@ async fn a_run_whose_job_was_given_up_is_begun_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_that_new_rules_of_its_zone_make_earlier_runs_as_planned() {
+    each_engine(async |installation, company| {
+        let lead = installation.client(&company.lead.token);
+        template(&lead, checked()).await;
+        let recurring = set_up(&lead, daily(&company)).await;
+        installation.stop().await;
+        // As if by the rules that the server knows now eight o'clock were an hour earlier.
+        let moved = "UPDATE recurring_ticket SET starts_at = '2026-01-06T07:00:00'".to_owned();
+        installation.tamper(&[moved]).await;
+        installation.config.jobs = true;
+        installation.restart().await;
+        let lead = installation.client(&company.lead.token);
+        go_to(installation, "2026-01-06T07:00:00Z");
+        let found = with_runs(&lead, &recurring, 1).await;
+        assert_eq!(statuses(&found), [on("2026-01-06", "CREATED")]);
+        assert_eq!(found["nextRunAt"], "2026-01-07T06:00:00.000000Z");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_create_each_ticket_once() {
     each_engine_with(
         |config| config.jobs = true,

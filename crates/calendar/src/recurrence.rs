@@ -114,6 +114,12 @@ impl Recurrence {
         self.from(from).skip_while(move |occurrence| occurrence.at <= at)
     }
 
+    /// An instant as an occurrence, whether the rule gives it or not: with the reading of the clock at it.
+    pub fn at(&self, at: Timestamp) -> Occurrence {
+        let instant = Instant::from_microsecond(at.timestamp_micros()).unwrap_or(Instant::MIN);
+        Occurrence { at, local: self.zone.to_datetime(instant), shifted: false }
+    }
+
     /// The occurrences from about a day on.
     fn from(&self, day: Date) -> Occurrences<'_> {
         // What is counted is counted from the beginning.

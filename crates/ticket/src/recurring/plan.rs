@@ -38,7 +38,8 @@ impl Skipped {
 /// What is to be done at `now`, when everything before `planned` is done with.
 pub(super) fn due(recurrence: &Recurrence, planned: Timestamp, now: Timestamp) -> Due {
     let mut times = recurrence.after(planned - Duration::microseconds(1)).peekable();
-    let mut come: Vec<Occurrence> = Vec::new();
+    let moved = lost(recurrence, planned, times.peek().map(|time| time.at)) && planned <= now;
+    let mut come: Vec<Occurrence> = moved.then(|| recurrence.at(planned)).into_iter().collect();
     while come.len() < MAX_TIMES_AT_ONCE
         && let Some(time) = times.next_if(|time| time.at <= now)
     {
@@ -51,6 +52,17 @@ pub(super) fn due(recurrence: &Recurrence, planned: Timestamp, now: Timestamp) -
     let first = come.len().saturating_sub(MAX_SKIPPED_RUNS);
     let skipped = Skipped { count: come.len(), from: come.first().map(|first| first.at), shown: come.split_off(first) };
     Due { run, skipped, next }
+}
+
+/// Whether the rule gives what was planned no more, and nothing in its place: a later server knows other rules of the time zone. By
+/// these the time was earlier, and nobody was there for it; one that is later is still to come, as the `first` from then on. Which
+/// of them it was is told by which is nearer.
+fn lost(recurrence: &Recurrence, planned: Timestamp, first: Option<Timestamp>) -> bool {
+    match first {
+        Some(first) if first == planned => false,
+        Some(first) => recurrence.after(planned - (first - planned)).next().is_some_and(|time| time.at < planned),
+        None => true,
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +145,30 @@ mod tests {
         let twice = recurrence("FREQ=DAILY;COUNT=2", "2027-01-05T08:00");
         let last = due(&twice, at("2027-01-06T07:00:00Z"), at("2027-01-06T07:00:00Z"));
         assert_eq!((last.run.map(|run| run.at), last.next), (Some(at("2027-01-06T07:00:00Z")), None));
+    }
+
+    #[test]
+    fn a_time_that_new_rules_of_its_zone_move_is_not_lost() {
+        let planned = at("2027-01-05T07:00:00Z");
+        // It was earlier: it runs when it was planned, and as the rules are from then on.
+        let earlier = recurrence("FREQ=DAILY", "2027-01-01T07:00");
+        let found = due(&earlier, planned, planned);
+        assert_eq!(found.run.map(|run| (run.at, run.local.to_string())), Some((planned, "2027-01-05T08:00:00".into())));
+        assert_eq!((found.skipped.count, found.next), (0, Some(at("2027-01-06T06:00:00Z"))));
+        // It is later: it runs then, and once.
+        let later = recurrence("FREQ=DAILY", "2027-01-01T09:00");
+        let found = due(&later, planned, planned);
+        assert_eq!((found.run, found.skipped.count, found.next), (None, 0, Some(at("2027-01-05T08:00:00Z"))));
+        // After a downtime it is one of those that are left out.
+        let found = due(&earlier, planned, at("2027-01-08T12:00:00Z"));
+        assert_eq!(found.run.map(|run| run.at), Some(at("2027-01-08T06:00:00Z")));
+        assert_eq!((found.skipped.count, found.skipped.from), (3, Some(planned)));
+        // The last of a rule runs as well, and nothing runs early.
+        let last = recurrence("FREQ=DAILY;COUNT=1", "2027-01-05T07:00");
+        let found = due(&last, planned, planned);
+        assert_eq!((found.run.map(|run| run.at), found.next), (Some(planned), None));
+        let early = due(&earlier, planned, planned - Duration::microseconds(1));
+        assert_eq!((early.run, early.skipped.count), (None, 0));
     }
 
     #[test]
