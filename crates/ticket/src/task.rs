@@ -16,11 +16,12 @@
 //! What a workflow adds is added by the system, for whoever takes the transition, or for the ticket's assignee when its requester
 //! does.
 
+mod draft;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use access::permission::{TICKET_ASSIGN, TICKET_CREATE, TICKET_UPDATE};
-use access::{TeamRef, UserRef};
+use access::permission::TICKET_UPDATE;
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Error, Patch, Result, UserError, Uuid};
 use predicate::{Policy, Predicate, RecordType, Rule, Value};
@@ -39,6 +40,8 @@ use crate::queries::{RELATIONS, TicketRef};
 use crate::service::{Outcome, Tickets};
 use crate::tables;
 use crate::workflow::{Transition, Workflow, WorkflowError};
+pub use draft::TaskDraft;
+pub(crate) use draft::{checked_draft, refuse_on_task, require_for_draft};
 
 /// The default workflow of tasks.
 const WORKFLOW: &str = include_str!("task_workflow.json");
@@ -110,27 +113,6 @@ impl KindRules for TaskRules {
         }
         vec![format!("{open} of the tasks that it depends on are not done")]
     }
-}
-
-/// What a new task says.
-#[derive(Clone, Debug, Default)]
-pub struct TaskDraft {
-    /// What to do, in a line.
-    pub title: String,
-    /// What to do, in Markdown.
-    pub description: Option<String>,
-    /// The team that does it; that of the ticket when absent.
-    pub team: Option<TeamRef>,
-    /// The member of the team who does.
-    pub assignee: Option<UserRef>,
-    /// How many are affected; as on the ticket when absent.
-    pub impact: Option<Impact>,
-    /// How long it can wait; as on the ticket when absent.
-    pub urgency: Option<Urgency>,
-    /// Free words.
-    pub tags: Vec<String>,
-    /// Custom fields.
-    pub custom_fields: Vec<SetCustomField>,
 }
 
 /// Add a task to a ticket.
@@ -434,7 +416,8 @@ impl Tickets {
         Ok(task.after)
     }
 
-    /// Makes a task of any sort, with those who do it looked up. What the draft leaves open is as on the model: the ticket that it belongs to.
+    /// Makes a task of any sort, with those who do it looked up. What the draft leaves open is as on the model: the ticket that it
+    /// belongs to, if it belongs to one.
     pub(crate) async fn insert_task_of_in(
         &self,
         tx: &mut Tx,
@@ -610,34 +593,10 @@ impl Tickets {
     }
 }
 
-/// Refuses whoever has not the permissions that a new task needs whatever the ticket.
-///
-/// # Errors
-/// `FORBIDDEN`.
-pub(crate) fn require_for_draft(ctx: &Ctx, draft: &TaskDraft) -> Result<()> {
-    for (given, permission) in
-        [(true, TICKET_CREATE), (draft.team.is_some() || draft.assignee.is_some(), TICKET_ASSIGN)]
-    {
-        if given && !ctx.grants.holds(permission) {
-            return Err(UserError::forbidden(permission).into());
-        }
-    }
-    Ok(())
-}
-
-/// Checks what a new task says.
-pub(crate) fn checked_draft(draft: TaskDraft, problems: &mut Problems) -> TaskDraft {
-    check_title(problems, &draft.title);
-    if let Some(description) = &draft.description {
-        check_long_text(problems, "description", description);
-    }
-    let tags = normalise_tags(problems, draft.tags);
-    TaskDraft { tags, ..draft }
-}
-
 /// A task that belongs to no ticket is asked for by whoever makes it, and people ask.
 pub(crate) fn made_by_nobody(path: &[&str]) -> Error {
-    let message = "whoever is no person makes tasks of tickets only: one that belongs to none has its maker as requester";
+    let message =
+        "whoever is no person makes tasks of tickets only: one that belongs to none has its maker as requester";
     UserError::constraint(path.iter().copied(), message, "required", None).into()
 }
 

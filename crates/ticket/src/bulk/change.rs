@@ -14,6 +14,7 @@ use crate::edit::Edit;
 use crate::model::{MAX_TAGS, TicketKind};
 use crate::queries::TicketRef;
 use crate::service::Tickets;
+use crate::task::refuse_on_task;
 
 /// What is done with each ticket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -123,18 +124,15 @@ impl BulkPatch {
         }
         let fields = &self.fields;
         let mut problems = Problems::default();
-        for (given, name) in [
+        let others = [
             (fields.requester.is_some(), "requester"),
             (!fields.priority_override.is_keep(), "priorityOverride"),
             (!fields.category.is_keep(), "category"),
             (!fields.service.is_keep(), "service"),
             (fields.items.affected.is_some(), "configurationItems"),
             (fields.items.not_impacted.is_some(), "notImpactedItems"),
-        ] {
-            if given {
-                problems.add(UserError::constraint([name], format!("a task takes no `{name}`"), "kind", None));
-            }
-        }
+        ];
+        refuse_on_task(&mut problems, others);
         problems.check()
     }
 

@@ -23,7 +23,7 @@ use crate::model::{Impact, TicketKind, Urgency};
 use crate::queries::TicketRef;
 use crate::service::{Tickets, told_along};
 use crate::tables::moving;
-use crate::task::{TaskDraft, checked_draft, require_for_draft};
+use crate::task::{TaskDraft, checked_draft, refuse_on_task, require_for_draft};
 
 /// How many comments a split moves at most.
 pub const SPLIT_MAX_COMMENTS: usize = 100;
@@ -111,16 +111,7 @@ impl SplitTicket {
     }
 
     fn task_draft(&self) -> TaskDraft {
-        TaskDraft {
-            title: self.title.clone(),
-            description: self.description.clone(),
-            team: self.team.clone(),
-            assignee: self.assignee.clone(),
-            impact: self.impact,
-            urgency: self.urgency,
-            tags: self.tags.clone(),
-            custom_fields: self.custom_fields.clone(),
-        }
+        TaskDraft::of(self.draft(), self.impact, self.urgency)
     }
 
     /// Checks what can be checked without looking anything up, and trims the tags.
@@ -133,16 +124,12 @@ impl SplitTicket {
             TicketKind::Task => {
                 require_for_draft(ctx, &self.task_draft())?;
                 self.tags = checked_draft(self.task_draft(), &mut problems).tags;
-                for (given, path) in [
+                let others = [
                     (self.requester.is_some(), "requester"),
                     (self.category.is_some(), "category"),
                     (self.service.is_some(), "service"),
-                ] {
-                    if given {
-                        let message = format!("a task has no `{path}` of its own choice");
-                        problems.add(UserError::constraint([path], message, "kind", None));
-                    }
-                }
+                ];
+                refuse_on_task(&mut problems, others);
             }
             TicketKind::Incident | TicketKind::Problem => {
                 let mut draft = self.draft();

@@ -38,16 +38,7 @@ pub(super) struct Inherited {
 impl Composed {
     /// The same as a task says it.
     pub(super) fn task(&self) -> TaskDraft {
-        TaskDraft {
-            title: self.draft.title.clone(),
-            description: self.draft.description.clone(),
-            team: self.draft.team.clone(),
-            assignee: self.draft.assignee.clone(),
-            impact: self.impact,
-            urgency: self.urgency,
-            tags: self.draft.tags.clone(),
-            custom_fields: self.draft.custom_fields.clone(),
-        }
+        TaskDraft::of(self.draft.clone(), self.impact, self.urgency)
     }
 }
 

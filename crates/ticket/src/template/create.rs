@@ -2,6 +2,7 @@
 
 use access::{TeamRef, UserRef};
 use configuration::ServiceRef;
+use kernel::error::Problems;
 use kernel::id::prefix;
 use kernel::{ActorKind, Ctx, Error, Id, Patch, Result, UserError};
 use store::Tx;
@@ -15,7 +16,7 @@ use crate::edit::Edit;
 use crate::model::{Impact, TicketKind, Urgency};
 use crate::queries::TicketRef;
 use crate::service::{Outcome, Tickets};
-use crate::task::{TaskDraft, made_by_nobody, require_for_draft};
+use crate::task::{TaskDraft, made_by_nobody, refuse_on_task, require_for_draft};
 
 /// Create a ticket from a template. What is given goes before what the template says.
 #[derive(Clone, Debug)]
@@ -70,22 +71,19 @@ impl CreateFromTemplate {
 
     /// What a ticket of this kind cannot be given.
     fn check_kind(&self, kind: TicketKind) -> Result<()> {
-        let refused = |field: &str, message: String| UserError::constraint([field], message, "kind", None).into();
-        if kind != TicketKind::Task {
-            return match self.parent {
-                Some(_) => Err(refused("parent", "only a task belongs to another ticket".to_owned())),
-                None => Ok(()),
-            };
+        let mut problems = Problems::default();
+        if kind == TicketKind::Task {
+            let others = [
+                (self.requester.is_some(), "requester"),
+                (!self.category.is_keep(), "category"),
+                (!self.service.is_keep(), "service"),
+            ];
+            refuse_on_task(&mut problems, others);
+        } else if self.parent.is_some() {
+            let message = "only a task belongs to another ticket";
+            problems.add(UserError::constraint(["parent"], message, "kind", None));
         }
-        let given = [
-            (self.requester.is_some(), "requester"),
-            (!self.category.is_keep(), "category"),
-            (!self.service.is_keep(), "service"),
-        ];
-        match given.into_iter().find(|(given, _)| *given) {
-            Some((_, field)) => Err(refused(field, format!("a task takes no `{field}`"))),
-            None => Ok(()),
-        }
+        problems.check()
     }
 }
 

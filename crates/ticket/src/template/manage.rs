@@ -23,6 +23,7 @@ use crate::events::{SUBJECT_TEMPLATE, TEMPLATE_CREATED, TEMPLATE_DELETED, TEMPLA
 use crate::model::TicketKind;
 use crate::recurring::fields::RECURRING_TICKET;
 use crate::service::Tickets;
+use crate::task::refuse_on_task;
 
 const KIND: Managed = Managed { record: &TICKET_TEMPLATE, subject: SUBJECT_TEMPLATE, prefix: prefix::TICKET_TEMPLATE };
 
@@ -282,15 +283,13 @@ fn check_values(problems: &mut Problems, kind: TicketKind, draft: &ValuesDraft) 
     if let Some(description) = &draft.description {
         check_long_text(problems, "description", description);
     }
-    let own = [
-        (draft.requester.is_some(), "requester"),
-        (draft.category.is_some(), "category"),
-        (draft.service.is_some(), "service"),
-    ];
-    for (given, field) in own {
-        if given && kind == TicketKind::Task {
-            problems.add(UserError::constraint([field], format!("a task takes no `{field}`"), "kind", None));
-        }
+    if kind == TicketKind::Task {
+        let others = [
+            (draft.requester.is_some(), "requester"),
+            (draft.category.is_some(), "category"),
+            (draft.service.is_some(), "service"),
+        ];
+        refuse_on_task(problems, others);
     }
     normalise_tags(problems, draft.tags.clone())
 }

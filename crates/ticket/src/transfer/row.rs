@@ -12,7 +12,7 @@ use crate::custom_field::{MAX_FIELDS, SetCustomField, from_json};
 use crate::draft::TicketDraft;
 use crate::model::{Impact, MAX_KEY, TicketKind, Urgency};
 use crate::queries::TicketRef;
-use crate::task::TaskDraft;
+use crate::task::{TaskDraft, refuse_on_task};
 
 /// A line, read: what any ticket says, and what only tickets of its kind do.
 #[derive(Clone, Debug)]
@@ -222,17 +222,13 @@ impl ImportRow {
     pub(super) fn into_task(self) -> Result<(TicketRef, TaskDraft)> {
         let Self { draft, parent, own, .. } = self;
         let mut problems = Problems::default();
-        for (given, name) in [
+        let others = [
             (draft.requester.is_some(), "requester"),
             (draft.category.is_some(), "category"),
             (draft.service.is_some(), "service"),
             (!draft.external_refs.is_empty(), "externalRefs"),
-        ] {
-            if given {
-                let message = format!("a task takes no `{name}`: that is its ticket's");
-                problems.add(UserError::constraint([name], message, "kind", None));
-            }
-        }
+        ];
+        refuse_on_task(&mut problems, others);
         refuse_rest(&own, &mut problems);
         if parent.is_none() {
             let message = "a task names the ticket that it belongs to, as `parent`";
@@ -240,17 +236,8 @@ impl ImportRow {
         }
         problems.check()?;
         let parent = parent.ok_or_else(|| kernel::Error::internal("a parent that is missing was let through"))?;
-        let draft = TaskDraft {
-            title: draft.title,
-            description: draft.description,
-            team: draft.team,
-            assignee: draft.assignee,
-            impact: Some(draft.impact),
-            urgency: Some(draft.urgency),
-            tags: draft.tags,
-            custom_fields: draft.custom_fields,
-        };
-        Ok((parent, draft))
+        let (impact, urgency) = (Some(draft.impact), Some(draft.urgency));
+        Ok((parent, TaskDraft::of(draft, impact, urgency)))
     }
 }
 
