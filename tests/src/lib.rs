@@ -19,8 +19,21 @@ pub mod stream;
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// No scenario waits longer for one thing.
 pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// An input with these fields, instead of its own where it has them.
+///
+/// # Panics
+/// When `more` is no object.
+pub fn with(mut input: Value, more: &Value) -> Value {
+    for (name, value) in more.as_object().expect("an object") {
+        input[name] = value.clone();
+    }
+    input
+}
 
 /// Awaits something that must come soon.
 ///

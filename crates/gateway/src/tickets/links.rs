@@ -94,6 +94,12 @@ pub async fn named_ticket(ctx: &Context<'_>, id: Option<&str>) -> Result<Option<
     Ok(loaders::ticket(ctx, id.uuid).await?.map(Ticket::from_row))
 }
 
+/// Those of the tickets that public ids name which the viewer may see, in the order of the ids.
+pub async fn named_tickets(ctx: &Context<'_>, ids: Vec<&str>) -> Result<Vec<Ticket>> {
+    let found = ids.into_iter().map(|id| named_ticket(ctx, Some(id)));
+    Ok(try_join_all(found).await?.into_iter().flatten().collect())
+}
+
 /// Declares an input that names a link of two tickets.
 macro_rules! link_input {
     ($(#[$doc:meta])* $name:ident) => {
