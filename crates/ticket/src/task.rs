@@ -24,7 +24,7 @@ use std::sync::Arc;
 use access::permission::TICKET_UPDATE;
 use kernel::error::Problems;
 use kernel::{ActorKind, Ctx, Error, Patch, Result, UserError, Uuid};
-use predicate::{Policy, Predicate, RecordType, Rule, Value};
+use predicate::{Predicate, RecordType, Value};
 use serde_json::{Map, Value as Json, json};
 use store::Tx;
 use store::query::{self, Row};
