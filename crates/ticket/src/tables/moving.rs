@@ -39,7 +39,9 @@ impl Moved {
             "INSERT INTO ticket_merge_item (tenant_id, merge_id, record, record_id, moved_from_id) \
              SELECT tenant_id, $1, '{record}', id, moved_from_id FROM {table} WHERE tenant_id = $2 AND {ticket} = $3{only}"
         );
-        run_in(tx, &note, vec![merge.into(), tenant.into(), from.into()]).await?;
+        if run_in(tx, &note, vec![merge.into(), tenant.into(), from.into()]).await? == 0 {
+            return Ok(0);
+        }
         let go = format!(
             "UPDATE {table} SET {ticket} = $1, moved_from_id = NULLIF(COALESCE(moved_from_id, {ticket}), $1) \
              WHERE tenant_id = $2 AND {ticket} = $3{only}"
