@@ -76,7 +76,7 @@ impl Inherited {
             field if self.fields.contains(field) => field,
             _ => return error,
         };
-        // Whoever creates the ticket, or reads of a run, need not be one who reads the value, which a message may repeat.
+        // Whoever reads of a run need not be one who reads the value, which a message may repeat.
         let message = match field == "customFields" && self.internal.contains(named) {
             true => format!("the template's `{named}`: the field takes its value no more"),
             false => format!("the template's `{named}`: {}", error.message),
