@@ -190,11 +190,12 @@ pub(super) fn read(line: &[u8], kind: Option<TicketKind>, ignore: &[String]) -> 
 
 /// Refuses what no field is called, without saying it again: names are told in errors, and stored with them.
 fn check_names(given: &Map<String, Json>) -> Result<()> {
-    let names =
-        |json: Option<&Json>| json.and_then(Json::as_object).is_some_and(|values| values.keys().any(is_no_name));
+    let names = |json: Option<&Json>| {
+        json.and_then(Json::as_object).is_some_and(|values| values.keys().any(|name| is_no_name(name)))
+    };
     let nowhere: &[&str] = &[];
     let (path, of) = match () {
-        () if given.keys().any(is_no_name) => (nowhere, "the line"),
+        () if given.keys().any(|name| is_no_name(name)) => (nowhere, "the line"),
         () if names(given.get("customFields")) => (&["customFields"][..], "`customFields`"),
         () => return Ok(()),
     };
@@ -202,7 +203,7 @@ fn check_names(given: &Map<String, Json>) -> Result<()> {
     Err(UserError::constraint(path.iter().copied(), message, "pattern", None).into())
 }
 
-fn is_no_name(name: &String) -> bool {
+fn is_no_name(name: &str) -> bool {
     name.len() > MAX_KEY || name.chars().any(char::is_control)
 }
 
