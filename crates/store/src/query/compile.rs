@@ -100,8 +100,9 @@ impl<'a> Compiler<'a> {
         statement
     }
 
-    /// The statement of [`Self::select`] as it is sent.
-    pub(super) fn finish(&self, mut statement: SelectStatement) -> Statement {
+    /// The statement of [`Self::select`] as it is sent, for so many rows. Their number stands in the text: PostgreSQL takes one that it is
+    /// given later for a tenth of all rows, and then plans anew each time.
+    pub(super) fn finish(&self, mut statement: SelectStatement, limit: Option<u64>) -> Statement {
         self.join(&mut statement);
         let (rest, values) = match self.backend {
             DbBackend::Postgres => statement.build(PostgresQueryBuilder),
@@ -112,6 +113,10 @@ impl<'a> Compiler<'a> {
         sql.push_str(SELECT);
         sql.push_str(&self.head.columns);
         self.push_shifted(&mut sql, rest);
+        if let Some(limit) = limit {
+            // Writing to a string cannot fail.
+            let _ = write!(sql, " LIMIT {limit}");
+        }
         let values = self.head.values.iter().cloned().chain(values.0);
         Statement::from_sql_and_values(self.backend, sql, values)
     }
@@ -634,8 +639,9 @@ mod tests {
         let scoped = Scoped { tenant: Uuid::nil(), catalogue: &catalogue, visible: &visible };
         let mut compiler = Compiler::new(backend, &scoped, &TICKET);
         let statement = compiler.select(&[], filter);
-        let statement = compiler.finish(statement);
-        let condition = statement.sql.split_once("\"tenant_id\" = ").unwrap().1.split_once(" AND ").unwrap().1;
+        let statement = compiler.finish(statement, Some(51));
+        let sql = statement.sql.strip_suffix(" LIMIT 51").unwrap();
+        let condition = sql.split_once("\"tenant_id\" = ").unwrap().1.split_once(" AND ").unwrap().1;
         let condition = condition.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).unwrap().to_owned();
         (condition, statement.values.map_or(0, |values| values.0.len()))
     }

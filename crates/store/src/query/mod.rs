@@ -124,8 +124,8 @@ pub async fn list(
         statement.and_where(bound);
     }
     compiler.order(&mut statement, &query.order, backward);
-    statement.limit(u64::from(query.page.limit) + 1);
-    let results = connection.query_all_raw(compiler.finish(statement)).await.map_err(database_error)?;
+    let limit = u64::from(query.page.limit) + 1;
+    let results = connection.query_all_raw(compiler.finish(statement, Some(limit))).await.map_err(database_error)?;
     let more = results.len() > query.page.limit as usize;
     let mut rows = results
         .iter()
@@ -267,8 +267,7 @@ pub async fn all(
     let mut compiler = Compiler::new(connection.get_database_backend(), scoped, record);
     let mut statement = compiler.select(relations, filter);
     compiler.order(&mut statement, &[], false);
-    statement.limit(limit);
-    let results = connection.query_all_raw(compiler.finish(statement)).await.map_err(database_error)?;
+    let results = connection.query_all_raw(compiler.finish(statement, Some(limit))).await.map_err(database_error)?;
     results.iter().map(|result| row::decode(result, compiler.shape())).collect()
 }
 
@@ -321,6 +320,6 @@ pub async fn by_parents(
         .and_where(Expr::col(Alias::new("rank")).lte(limit));
     statement.and_where(compiler.id_column().in_subquery(top));
     compiler.order(&mut statement, &[], false);
-    let results = connection.query_all_raw(compiler.finish(statement)).await.map_err(database_error)?;
+    let results = connection.query_all_raw(compiler.finish(statement, None)).await.map_err(database_error)?;
     results.iter().map(|result| row::decode(result, compiler.shape())).collect()
 }
