@@ -280,7 +280,7 @@ impl Tickets {
         more: usize,
     ) -> Result<Edit> {
         let parent = self.edit_in(tx, reference, path).await?;
-        self.require_update(tx.ctx(), &parent)?;
+        self.require_on(tx.ctx(), &parent, TICKET_UPDATE)?;
         let refuse = |message: &str, rule| UserError::constraint([path], message, rule, None);
         if parent.rules.kind() == TicketKind::Task {
             return Err(refuse("a task has no tasks of its own", "kind").into());
@@ -305,10 +305,6 @@ impl Tickets {
             return Err(UserError::limit([] as [&str; 0], message, MAX_TASKS as u64).into());
         }
         Ok(())
-    }
-
-    pub(crate) fn require_update(&self, ctx: &Ctx, edit: &Edit) -> Result<()> {
-        self.require_on(ctx, edit, TICKET_UPDATE)
     }
 
     /// The tasks of this ticket that the references point at, held as they are.
@@ -527,7 +523,7 @@ impl Tickets {
 
     /// Brings what a task depends on to what is wanted; the event's payload, if that differs from what was.
     async fn change_dependencies_in(&self, tx: &mut Tx, edit: &mut Edit, wanted: &[TicketRef]) -> Result<Option<Json>> {
-        self.require_update(tx.ctx(), edit)?;
+        self.require_on(tx.ctx(), edit, TICKET_UPDATE)?;
         let task = edit.before.id();
         let parent = edit.before.get("parent").as_id().unwrap_or_default();
         edit.hold_in(tx).await?;

@@ -111,6 +111,14 @@ impl Access {
         self.end_operation(system, operation, outcome).await
     }
 
+    /// What became of the items of an operation so far.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn tally(&self, ctx: &Ctx, operation: Uuid) -> Result<Tally> {
+        Ok(Tally::of(&self.count_items(ctx, operation).await?))
+    }
+
     /// Ends an operation whose items were worked on with what came of them. One that was canceled is told it, and stays canceled.
     ///
     /// # Errors
@@ -121,7 +129,7 @@ impl Access {
         operation: Uuid,
         result: impl FnOnce(Tally) -> Json + Send,
     ) -> Result<()> {
-        let tally = Tally::of(&self.count_items(ctx, operation).await?);
+        let tally = self.tally(ctx, operation).await?;
         self.settle_operation(ctx, operation, tally.done + tally.failed, Some(tally.all), result(tally)).await
     }
 

@@ -6,12 +6,11 @@ use access::{TeamRef, UserRef};
 use configuration::ServiceRef;
 use kernel::id::prefix;
 use kernel::{Error, Id, Patch, UserError, Uuid};
-use serde_json::{Value as Json, json};
 
 use super::TemplateValues;
 use super::create::CreateFromTemplate;
 use crate::affected::AffectedItems;
-use crate::custom_field::{Audience, CustomFieldType, Definitions, Given, SetCustomField};
+use crate::custom_field::{Audience, Definitions, Given, SetCustomField};
 use crate::draft::TicketDraft;
 use crate::model::{Impact, Urgency};
 use crate::task::TaskDraft;
@@ -110,8 +109,8 @@ pub(super) fn composed(values: &TemplateValues, definitions: &Definitions, given
         if field.is_some_and(|field| field.readable_by == Audience::Agents) {
             inherited.internal.insert(key.clone());
         }
-        let kind = field.map(|field| field.kind);
-        custom_fields.push(SetCustomField { at: key.clone(), key: key.clone(), value: Some(as_given(kind, value)) });
+        let value = Some(Given::Json(value.clone()));
+        custom_fields.push(SetCustomField { at: key.clone(), key: key.clone(), value });
         inherited.custom_fields.insert(key.clone());
     }
     let draft = TicketDraft {
@@ -133,16 +132,10 @@ pub(super) fn composed(values: &TemplateValues, definitions: &Definitions, given
     Composed { draft, impact, urgency, inherited }
 }
 
-/// A value as a ticket's document holds it, as an input gives it: users and configuration items are pointed at.
-fn as_given(kind: Option<CustomFieldType>, value: &Json) -> Given {
-    match kind {
-        Some(CustomFieldType::User | CustomFieldType::ConfigurationItem) => Given::Json(json!({ "id": value })),
-        _ => Given::Json(value.clone()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::{Category, TemplateRef};
     use super::*;
 
@@ -213,12 +206,5 @@ mod tests {
             as_it_is("customFields.region"),
             "which the template does not say"
         );
-    }
-
-    #[test]
-    fn users_are_pointed_at() {
-        let user = as_given(Some(CustomFieldType::User), &json!("usr_x"));
-        assert!(matches!(user, Given::Json(json) if json == json!({ "id": "usr_x" })));
-        assert!(matches!(as_given(None, &json!(7)), Given::Json(json) if json == json!(7)));
     }
 }

@@ -1,5 +1,6 @@
 //! Creating a ticket from a template, by the path of its kind.
 
+use access::permission::TICKET_UPDATE;
 use access::{TeamRef, UserRef};
 use configuration::ServiceRef;
 use kernel::error::Problems;
@@ -162,7 +163,7 @@ impl Tickets {
         let opened = self.open_alone_in(tx, prepared).await;
         let edit = opened.map_err(|error| prepared.said.inherited.attributed(error))?;
         if !prepared.tasks.is_empty() {
-            self.require_update(tx.ctx(), &edit)?;
+            self.require_on(tx.ctx(), &edit, TICKET_UPDATE)?;
         }
         let numbers = self.numbers().supply(tx.ctx(), TicketKind::Task, prepared.tasks.len())?;
         for (index, (task, number)) in prepared.tasks.iter().zip(numbers).enumerate() {

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use access::Changed;
-use access::operation::{self, ItemOutcome, NOBODY, NewItem, Starter, TakenUp, Tally};
+use access::operation::{self, NOBODY, NewItem, Starter, TakenUp, Tally};
 use access::permission::TICKET_CREATE;
 use chrono::Duration;
 use futures_util::future::join_all;
@@ -340,8 +340,7 @@ impl Tickets {
     async fn after_last(&self, system: &Ctx, run: &Run, total: i64) -> Result<Option<Checkpoint>> {
         let access = self.access();
         if run.trying && !run.input.dry {
-            let failed =
-                access.count_items(system, run.operation).await?.get(&ItemOutcome::Failed).copied().unwrap_or_default();
+            let failed = access.tally(system, run.operation).await?.failed;
             if failed == 0 {
                 return Ok(Some(Checkpoint::at_start(run.input.upload, true)));
             }

@@ -7,11 +7,10 @@ use kernel::id::prefix;
 use kernel::{Id, Result, UserError};
 use serde_json::{Map, Value as Json};
 
-use crate::commands::check_text;
 use crate::custom_field::{MAX_FIELDS, SetCustomField, from_json};
 use crate::draft::TicketDraft;
 use crate::model::{Impact, MAX_KEY, TicketKind, Urgency};
-use crate::queries::TicketRef;
+use crate::queries::{TicketRef, check_external};
 use crate::task::{TaskDraft, refuse_on_task};
 
 /// A line, read: what any ticket says, and what only tickets of its kind do.
@@ -109,15 +108,10 @@ impl Fields {
     fn parent(&mut self) -> Option<TicketRef> {
         let json = self.take("parent")?;
         if let Some((source, key)) = external(&json) {
-            let problems = &mut self.problems;
-            let mut check = |name: &str, text: &str| {
-                let mut found = Problems::default();
-                check_text(&mut found, name, text, MAX_KEY);
-                problems.add_within(found, &["parent"]);
-            };
-            check("source", &source);
-            check("key", &key);
-            return Some(TicketRef::External { source, key });
+            let checked = check_external(&source, &key).map_err(|error| error.within("parent"));
+            // Nothing is looked up here, so nothing but a refusal comes of it.
+            let checked = self.problems.take(checked).ok().flatten();
+            return checked.map(|()| TicketRef::External { source, key });
         }
         let read = json.as_str().map(|text| TicketRef::parse(text, "parent"));
         match read {
