@@ -38,6 +38,7 @@ pub mod m0033_merges;
 pub mod m0034_search_scope;
 pub mod m0035_queues;
 pub mod m0036_moved_alerts;
+pub mod m0037_short_segments;
 pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -81,6 +82,7 @@ pub const ALL: &[SqlMigration] = &[
     m0033_merges::MIGRATION,
     m0035_queues::MIGRATION,
     m0036_moved_alerts::MIGRATION,
+    m0037_short_segments::MIGRATION,
 ];
 
 /// The migrations, for sea-orm's machinery.

@@ -1,5 +1,6 @@
 //! Service levels through the API: calendars, policies, clocks, escalations.
 
+use kernel::Uuid;
 use serde_json::{Value, json};
 use tests::client::Client;
 use tests::company::Company;
@@ -678,6 +679,66 @@ async fn clocks_cost_a_bounded_number_of_statements() {
         }
         assert_eq!(read(14).await, few, "however many tickets a page has");
         assert!(few <= 3, "the page, its clocks with their policies, the calendars: {few}");
+    })
+    .await;
+}
+
+/// The history of a clock as it was stored before it was short; `elapsed` had gone by when each segment began, in minutes.
+fn long_history(clock: &Value, calendar: Uuid, elapsed: &[i64]) -> Value {
+    let segments = clock["segments"].as_array().expect("segments");
+    assert_eq!(segments.len(), elapsed.len(), "{clock:#}");
+    let old = segments.iter().zip(elapsed).map(|(segment, elapsed)| {
+        let from: kernel::Timestamp = segment["from"].as_str().and_then(|from| from.parse().ok()).expect("an instant");
+        let target = if segment["target"] == "PT2H" { 7_200 } else { 28_800 };
+        let mut old = json!({
+            "from": from, "cause": segment["cause"], "running": segment["running"], "priority": segment["priority"],
+            "target": target, "calendar": calendar, "elapsed": elapsed * 60_000_000,
+        });
+        if !segment["waitingReason"].is_null() {
+            old["reason"] = segment["waitingReason"].clone();
+        }
+        old
+    });
+    old.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_from_before_keep_their_history() {
+    each_engine(async |installation, company| {
+        promise(installation, &company).await;
+        let agent = installation.client(&company.agent.token);
+        let ticket = open(&agent, &company, "Long ago").await;
+        comment(&agent, &ticket, "On it.", "PUBLIC").await;
+        installation.clock.advance(chrono::Duration::minutes(30));
+        step(&agent, &ticket, "hold", json!({ "waitingReason": "REQUESTER" })).await;
+        installation.clock.advance(chrono::Duration::microseconds(59_999_999));
+        step(&agent, &ticket, "resume", json!({})).await;
+        let urgent = json!({ "id": ticket["id"], "impact": "HIGH", "urgency": "HIGH" });
+        agent.done("incidentUpdate", urgent, "incident { priority }").await;
+        let before = clocks(&agent, &ticket).await;
+        let calendar = "{ calendar(by: { key: \"always\" }) { id } }";
+        let calendar = installation.client(&company.admin.token).ask(calendar, json!({})).await;
+        let calendar = kernel::Id::parse(calendar["calendar"]["id"].as_str().unwrap()).expect("an id").uuid;
+        let old = long_history(clock(&before, "RESOLUTION"), calendar, &[0, 30, 30, 30]);
+        assert!(old[2]["from"].as_str().unwrap().contains('.'), "one began within a second: {old:#}");
+
+        installation.stop().await;
+        let engine = installation.store_config().location.engine();
+        let sql = migrations::sql::render(engine, migrations::m0037_short_segments::MIGRATION.up).expect("it renders");
+        let (_, shortening) = sql.split_once("UPDATE sla_clock SET segments").expect("the migration shortens them");
+        let (shortening, _) = shortening.split_once(';').expect("a statement ends");
+        let only = "metric = 'RESOLUTION'";
+        let long = format!("UPDATE sla_clock SET segments = '{old}' WHERE {only}");
+        installation.tamper(&[long, format!("UPDATE sla_clock SET segments{shortening} AND {only}")]).await;
+        installation.restart().await;
+        let agent = installation.client(&company.agent.token);
+        assert_eq!(clocks(&agent, &ticket).await, before);
+
+        step(&agent, &ticket, "hold", json!({ "waitingReason": "REQUESTER" })).await;
+        let shown = clocks(&agent, &ticket).await;
+        let segments = clock(&shown, "RESOLUTION")["segments"].as_array().unwrap();
+        assert_eq!((segments.len(), &segments[4]["cause"]), (5, &json!("PAUSED")), "{shown:#}");
+        assert_eq!(segments[4]["target"], "PT2H");
     })
     .await;
 }

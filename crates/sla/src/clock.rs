@@ -19,7 +19,7 @@ use ticket::model::{Priority, StateCategory, WaitingReason};
 
 use crate::model::{Cause, ClockState, Metric, Phase, PolicyKind};
 use crate::policy::{MetricRule, Policy, Target};
-use crate::segments::{Segment, Segments};
+use crate::segments::{Segment, Segments, Terms};
 
 /// How many clocks one ticket may have; what would start a further one starts none.
 pub const MAX_CLOCKS: usize = 200;
@@ -167,9 +167,7 @@ impl Clock {
             running,
             cause,
             reason: moment.reason.filter(|_| moment.category == StateCategory::Waiting),
-            priority: moment.priority,
-            target: self.target.num_seconds(),
-            calendar: self.calendar.0,
+            terms: Terms { priority: moment.priority, target: self.target.num_seconds(), calendar: self.calendar.0 },
             elapsed: self.elapsed.num_microseconds().unwrap_or(i64::MAX),
         });
     }

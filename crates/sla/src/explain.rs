@@ -101,9 +101,9 @@ fn segments(clock: &Clock, elapsed: Duration) -> Vec<SegmentView> {
             running: segment.running,
             cause: segment.cause,
             reason: segment.reason,
-            priority: segment.priority,
-            target: Duration::seconds(segment.target),
-            calendar: segment.calendar,
+            priority: segment.terms.priority,
+            target: Duration::seconds(segment.terms.target),
+            calendar: segment.terms.calendar,
             counted: Duration::microseconds(counted),
         }
     });
@@ -166,8 +166,8 @@ fn sentence(view: &SegmentView, segment: &Segment, before: Option<(&SegmentView,
         Cause::MergeUndone => "the merge was undone; the time in between does not count".to_owned(),
         Cause::Reopened => "the ticket was reopened; the time in between does not count".to_owned(),
         Cause::Retargeted => match before {
-            Some((_, old)) if old.priority != segment.priority => {
-                format!("the priority went from {} to {}", old.priority.as_str(), segment.priority.as_str())
+            Some((_, old)) if old.terms.priority != segment.terms.priority => {
+                format!("the priority went from {} to {}", old.terms.priority.as_str(), segment.terms.priority.as_str())
             }
             _ => "another target holds".to_owned(),
         },

@@ -160,7 +160,7 @@ pub static SLA_CLOCK: RecordType = RecordType {
         field("calendarVersion", "calendar_version", FieldType::Int),
         field("elapsed", "elapsed", FieldType::Int),
         nullable(field("ended", "ended", FieldType::Enum(Cause::NAMES))),
-        shown_only(field("segments", "segments", FieldType::Json)),
+        shown_only(field("segments", "segments", FieldType::Text)),
         shown_only(field("fired", "fired", FieldType::Json)),
     ],
     relations: &[reference("ticket", "ticket"), reference("policy", "slaPolicy")],

@@ -99,7 +99,7 @@ impl ServiceLevels {
         write_clocks_in(tx, &courses).await?;
         for course in &courses {
             course.schedule(tx);
-            course.answer(tx);
+            course.answer(tx)?;
         }
         for breach in breaches {
             tx.emit(breach);
@@ -299,7 +299,7 @@ impl Course {
     }
 
     /// Has the write's answer show the ticket's new line and, after a dry run, which leaves nothing to read, its clocks.
-    fn answer(&self, tx: &mut Tx) {
+    fn answer(&self, tx: &mut Tx) -> Result<()> {
         let state = self.line.state.map(|state| state.as_str().to_owned());
         let mut told = vec![
             ("slaState", state.into()),
@@ -307,11 +307,12 @@ impl Course {
             (SLA_BASIS, Value::Json(self.basis.to_json())),
         ];
         if tx.ctx().mutation.dry_run {
-            told.push((PROVISIONAL, provisional(&self.clocks)));
+            told.push((PROVISIONAL, provisional(&self.clocks)?));
         }
         for (field, value) in told {
             tx.tell_along(Along { subject: self.ticket, field, value });
         }
+        Ok(())
     }
 
     /// Has the timer of the ticket run when the next of its escalations is due.
@@ -327,9 +328,10 @@ impl Course {
 /// What a ticket that a dry run answers carries: its clocks as they would be.
 const PROVISIONAL: &str = "provisionalClocks";
 
-fn provisional(clocks: &[StoredClock]) -> Value {
+fn provisional(clocks: &[StoredClock]) -> Result<Value> {
     let fields = |row: Row| row.fields().iter().map(|(name, value)| ((*name).to_owned(), value.to_json())).collect();
-    Value::Json(Json::Array(clocks.iter().map(|stored| Json::Object(fields(stored.to_row()))).collect()))
+    let rows = clocks.iter().map(|stored| Ok(Json::Object(fields(stored.to_row()?))));
+    Ok(Value::Json(Json::Array(rows.collect::<Result<_>>()?)))
 }
 
 /// The clocks that a ticket carries after a dry run, as far as the viewer may see them; `None` for any other ticket.

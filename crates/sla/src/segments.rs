@@ -1,10 +1,11 @@
 //! The history of a clock. It grows with each turn, every write reads and writes it, and hardly any looks into it: what is stored
-//! stays text until somebody asks for it, and what is new is put behind it.
+//! stays text until somebody asks for it, and what is new is put behind it. The text is short, for what is written of a clock is
+//! mostly this: the terms of the first segment, then the segments as lists, with terms of their own where these are others.
 
 use std::sync::Arc;
 
 use kernel::{Error, Result, Timestamp, Uuid};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use ticket::model::{Priority, WaitingReason};
 
 use crate::model::Cause;
@@ -13,8 +14,7 @@ use crate::model::Cause;
 pub const MAX_SEGMENTS: usize = 100;
 
 /// A stretch of a clock, until the next one or until it ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// When it began.
     pub from: Timestamp,
@@ -23,46 +23,85 @@ pub struct Segment {
     /// Why it began.
     pub cause: Cause,
     /// What the ticket waits for in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<WaitingReason>,
+    /// What holds in it.
+    pub terms: Terms,
+    /// What had gone by when it began, in microseconds.
+    pub elapsed: i64,
+}
+
+/// What holds in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
     /// The ticket's priority when it began.
     pub priority: Priority,
     /// The target in force, in seconds.
     pub target: i64,
     /// The calendar in force.
     pub calendar: Uuid,
-    /// What had gone by when it began, in microseconds.
-    pub elapsed: i64,
+}
+
+/// A segment as it is stored: when it began in microseconds since 1970, whether time counts, why, what had gone by, what is awaited,
+/// and its terms unless they are those of the first.
+#[derive(Serialize, Deserialize)]
+struct Entry(
+    i64,
+    bool,
+    Cause,
+    i64,
+    Option<WaitingReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<Terms>,
+);
+
+impl Entry {
+    fn of(segment: &Segment, first: Terms) -> Self {
+        let own = (segment.terms != first).then_some(segment.terms);
+        let Segment { from, running, cause, reason, elapsed, .. } = segment;
+        Self(from.timestamp_micros(), *running, *cause, *elapsed, *reason, own)
+    }
+
+    fn from(&self) -> Result<Timestamp> {
+        Timestamp::from_timestamp_micros(self.0).ok_or_else(broken)
+    }
+
+    fn segment(&self, first: Terms) -> Result<Segment> {
+        let Self(_, running, cause, elapsed, reason, own) = *self;
+        Ok(Segment { from: self.from()?, running, cause, reason, terms: own.unwrap_or(first), elapsed })
+    }
+}
+
+fn broken() -> Error {
+    Error::internal("a clock has unreadable segments")
 }
 
 /// The segments of a clock, from its first to its last.
 #[derive(Clone, Debug, Default)]
 pub struct Segments {
-    /// Those that were stored: JSON objects with commas between them.
+    /// Those that were stored, with the terms of the first before them and commas between.
     stored: Arc<str>,
     /// How many these are.
     count: usize,
-    /// When the last of these began.
-    since: Option<Timestamp>,
+    /// The terms of the first and when the last began, of these.
+    ends: Option<(Terms, Timestamp)>,
     /// Those that came behind them.
     added: Vec<Segment>,
 }
 
 impl Segments {
-    /// Takes over what was stored, a JSON list, with a look at nothing but the last of it.
+    /// Takes over what was stored, with a look at nothing but the terms of the first and the last of it.
     ///
     /// # Errors
     /// `INTERNAL` for what this program did not write.
     pub(crate) fn stored(text: &str) -> Result<Self> {
-        let broken = || Error::internal("a clock has unreadable segments");
         let inner = text.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).ok_or_else(broken)?.trim();
-        // No value of a segment is an object, and no text of it has a brace.
-        let since = match inner.rfind('{').and_then(|place| inner.get(place..)) {
-            Some(last) => Some(serde_json::from_str::<Segment>(last).map_err(Error::internal)?.from),
-            None if inner.is_empty() => None,
-            None => return Err(broken()),
-        };
-        let segments = Self { stored: inner.into(), count: inner.matches('{').count(), since, added: Vec::new() };
+        if inner.is_empty() {
+            return Ok(Self::default());
+        }
+        // No value of a segment is a list, and no text of it has a bracket.
+        let last = inner.rfind('[').and_then(|place| inner.get(place..)).ok_or_else(broken)?;
+        let last: Entry = serde_json::from_str(last).map_err(Error::internal)?;
+        let ends = Some((split(inner)?.0, last.from()?));
+        let segments = Self { stored: inner.into(), count: inner.matches('[').count(), ends, added: Vec::new() };
         if segments.count >= MAX_SEGMENTS {
             // The next one makes two of them one, for which all are read: what cannot be read would be lost by that.
             segments.read()?;
@@ -79,7 +118,12 @@ impl Segments {
 
     /// Those that were stored.
     pub(crate) fn read(&self) -> Result<Vec<Segment>> {
-        serde_json::from_str(&format!("[{}]", self.stored)).map_err(Error::internal)
+        if self.count == 0 {
+            return Ok(Vec::new());
+        }
+        let (first, entries) = split(&self.stored)?;
+        let entries: Vec<Entry> = serde_json::from_str(&format!("[{entries}]")).map_err(Error::internal)?;
+        entries.iter().map(|entry| entry.segment(first)).collect()
     }
 
     /// How many there are.
@@ -94,7 +138,7 @@ impl Segments {
 
     /// When the last of them began.
     pub fn since(&self) -> Option<Timestamp> {
-        self.added.last().map(|segment| segment.from).or(self.since)
+        self.added.last().map(|segment| segment.from).or(self.ends.map(|(_, since)| since))
     }
 
     /// Adds one. Beyond [`MAX_SEGMENTS`] the second and the third become one: the start stays where it was.
@@ -110,24 +154,35 @@ impl Segments {
         self.added.push(segment);
     }
 
-    /// The JSON list that is stored.
+    /// The text that is stored, a JSON list.
     ///
     /// # Errors
     /// None that is known of.
     pub(crate) fn to_text(&self) -> Result<String> {
-        let mut text = String::with_capacity(self.stored.len() + 2 + self.added.len() * 256);
+        let first = self.ends.map(|(first, _)| first).or_else(|| self.added.first().map(|segment| segment.terms));
+        let Some(first) = first else { return Ok("[]".to_owned()) };
+        let mut text = String::with_capacity(self.stored.len() + 128 + self.added.len() * 64);
         text.push('[');
-        text.push_str(&self.stored);
+        match self.count {
+            0 => text.push_str(&serde_json::to_string(&first).map_err(Error::internal)?),
+            _ => text.push_str(&self.stored),
+        }
         for segment in &self.added {
-            if text.len() > 1 {
-                text.push_str(", ");
-            }
-            let written = serde_json::to_string(segment).map_err(Error::internal)?;
-            text.push_str(&written);
+            text.push(',');
+            text.push_str(&serde_json::to_string(&Entry::of(segment, first)).map_err(Error::internal)?);
         }
         text.push(']');
         Ok(text)
     }
+}
+
+/// The terms of the first segment, and the segments.
+fn split(inner: &str) -> Result<(Terms, &str)> {
+    // The terms are an object, in which there is none.
+    let end = inner.find('}').ok_or_else(broken)? + 1;
+    let (terms, entries) = inner.split_at_checked(end).ok_or_else(broken)?;
+    let terms = serde_json::from_str(terms).map_err(Error::internal)?;
+    Ok((terms, entries.trim_start().strip_prefix(',').ok_or_else(broken)?))
 }
 
 impl PartialEq for Segments {
@@ -139,12 +194,6 @@ impl PartialEq for Segments {
 
 impl Eq for Segments {}
 
-impl Serialize for Segments {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        self.list().serialize(serializer)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,9 +204,11 @@ mod tests {
             running: number % 2 == 0,
             cause: if number % 2 == 0 { Cause::Resumed } else { Cause::Paused },
             reason: (number % 2 == 1).then_some(WaitingReason::Vendor),
-            priority: Priority::P3,
-            target: 3_600,
-            calendar: Uuid::from_u128(7),
+            terms: Terms {
+                priority: if number % 7 == 3 { Priority::P1 } else { Priority::P3 },
+                target: 3_600,
+                calendar: Uuid::from_u128(7),
+            },
             elapsed: number,
         }
     }
@@ -174,9 +225,8 @@ mod tests {
             assert_eq!(continued, whole);
             assert_eq!(continued.since(), Some(segment(number).from));
             assert_ne!(continued, Segments::default());
-            // PostgreSQL orders the fields anew.
-            let reordered: serde_json::Value = serde_json::from_str(&continued.to_text().unwrap()).unwrap();
-            assert_eq!(Segments::stored(&reordered.to_string()).unwrap(), whole);
+            let spaced = continued.to_text().unwrap().replace(',', ", ");
+            assert_eq!(Segments::stored(&spaced).unwrap(), whole);
             whole = continued;
         }
         assert_eq!(whole.len(), MAX_SEGMENTS);
@@ -205,7 +255,12 @@ mod tests {
 
     #[test]
     fn what_this_program_did_not_write_is_told() {
-        for text in ["", "null", "{}", "[1]", r#"[{"from": 1}]"#, r#"["a"]"#] {
+        let terms = r#"{"priority":"P3","target":1,"calendar":"00000000-0000-0000-0000-000000000007"}"#;
+        let written = format!(r#"[{terms},[1,true,"OPENED",0,null]]"#);
+        assert_eq!(Segments::stored(&written).unwrap().to_text().unwrap(), written);
+        let (alone, reversed) = (format!("[{terms}]"), format!(r#"[[1,true,"OPENED",0,null],{terms}]"#));
+        let texts = ["", "null", "{}", "[1]", r#"[{"from": 1}]"#, r#"["a"]"#, r#"[[1,true,"OPENED",0,null]]"#];
+        for text in texts.into_iter().chain([alone.as_str(), reversed.as_str()]) {
             Segments::stored(text).unwrap_err();
         }
         assert!(Segments::stored(" [ ] ").unwrap().is_empty());

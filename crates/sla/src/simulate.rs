@@ -265,7 +265,7 @@ struct Tally {
 
 impl Tally {
     fn count(&mut self, _ticket: Uuid, clock: &Clock, now: Timestamp) {
-        let priority = clock.segments.list().last().map_or(Priority::P5, |segment| segment.priority);
+        let priority = clock.segments.list().last().map_or(Priority::P5, |segment| segment.terms.priority);
         let empty = Figure { metric: clock.metric, priority, met: 0, breached: 0, open: 0, canceled: 0 };
         let figure = self.figures.entry((clock.metric, priority)).or_insert(empty);
         match clock.state(now) {

@@ -51,10 +51,13 @@ impl StoredClock {
     }
 
     /// The row that is written.
-    pub fn to_row(&self) -> Row {
+    ///
+    /// # Errors
+    /// None that is known of.
+    pub fn to_row(&self) -> Result<Row> {
         let clock = &self.clock;
         let micros = |length: Duration| length.num_microseconds().unwrap_or(i64::MAX);
-        Row::new(
+        Ok(Row::new(
             &SLA_CLOCK,
             vec![
                 ("id", self.id.into()),
@@ -77,10 +80,10 @@ impl StoredClock {
                 ("calendarVersion", clock.calendar.1.into()),
                 ("elapsed", Value::Int(micros(clock.elapsed))),
                 ("ended", clock.ended.map(Cause::as_str).map(str::to_owned).into()),
-                ("segments", Value::Json(json!(clock.segments))),
+                ("segments", clock.segments.to_text()?.into()),
                 ("fired", Value::Json(json!(self.fired))),
             ],
-        )
+        ))
     }
 
     /// Reads a row with all fields.
@@ -121,7 +124,7 @@ impl StoredClock {
 
 /// The segments of a row, all of which can be read.
 fn segments(row: &Row) -> Result<Segments> {
-    let segments = Segments::stored(&row.get("segments").to_json().to_string())?;
+    let segments = Segments::stored(&row.text("segments"))?;
     segments.read()?;
     Ok(segments)
 }

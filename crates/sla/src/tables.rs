@@ -11,7 +11,6 @@ use predicate::RecordType;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, OnConflict, Query, Returning};
 use sea_orm::{Statement, Value};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use store::{ConnectionTrait, DbResult, Document, Engine, ResultRow, Tx};
 
 use crate::clock::{Clock, Summary};
@@ -144,7 +143,7 @@ const FIXED: [Column; 9] = [
 
 /// What a pause, its end and the passing of time change on a clock, in the order of [`moving`], with PostgreSQL's types.
 const MOVING: [Column; 5] =
-    [("phase", "text"), ("state", "text"), ("due_at", "timestamptz"), ("elapsed", "bigint"), ("segments", "jsonb")];
+    [("phase", "text"), ("state", "text"), ("due_at", "timestamptz"), ("elapsed", "bigint"), ("segments", "text")];
 
 /// What else can change on a clock while it stays the same one, in the order of [`settling`]. It is written only when it has:
 /// SQLite writes an index anew for every column that a statement names.
@@ -201,7 +200,7 @@ fn read(row: &ResultRow) -> Result<StoredClock> {
             target: Duration::seconds(row.try_get_by_index(15).db()?),
             calendar: (row.try_get_by_index(16).db()?, row.try_get_by_index(17).db()?),
             elapsed: Duration::microseconds(row.try_get_by_index(18).db()?),
-            segments: Segments::stored(row.try_get_by_index::<Document<Box<RawValue>>>(20).db()?.0.get())?,
+            segments: Segments::stored(&row.try_get_by_index::<String>(20).db()?)?,
             ended: ended.as_deref().and_then(Cause::parse),
         },
         state: named(row, 9, ClockState::parse)?,
