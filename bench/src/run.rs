@@ -352,29 +352,32 @@ impl Bench<'_> {
             second.push(self.ours(&server, &mut laden, pace)?);
         }
         let mut row = self.summary(kind, connections, &first, &second, memory(server.pid())?)?;
-        let of_plain = |runs: &[Ours], of: fn(&Ours) -> f64| {
-            Spread::of(runs.iter().zip(&plains).map(|(run, plain)| of(run) / of(plain))).context("no repetitions")
+        // What drifts while this runs falls on the plain ones as on those around them.
+        let around = |of: fn(&Ours) -> f64| {
+            let laden = first.iter().zip(&second).map(|(before, after)| f64::midpoint(of(before), of(after)));
+            let ratio = Spread::of(laden.zip(&plains).map(|(laden, plain)| laden / of(plain)));
+            Ok::<_, anyhow::Error>(ratio.context("no repetitions")?.median)
         };
-        let cpu = |run: &Ours| (run.spent.server + run.spent.database) / run.operations as f64;
+        let time: fn(&Ours) -> f64 = |run| 1.0 / run.rate;
+        let cpu: fn(&Ours) -> f64 = |run| (run.spent.server + run.spent.database) / run.operations as f64;
         row.limit = beside("a plain one", &first, &plains).map(Some)?;
-        let time = |runs: &[Ours]| Ok::<_, anyhow::Error>(of_plain(runs, |run| 1.0 / run.rate)?.median);
         row.further = vec![
-            ("time, times a plain one".to_owned(), time(&first)?),
-            ("CPU, times a plain one".to_owned(), of_plain(&first, cpu)?.median),
+            ("time, times a plain one".to_owned(), around(time)?),
+            ("CPU, times a plain one".to_owned(), around(cpu)?),
         ];
         if kind == Kind::TransitionSla {
-            let servers = |run: &Ours| run.spent.server / run.operations as f64;
             let statements = |run: &Ours| run.statements / run.operations as f64;
             row.further.extend([
-                ("the server's".to_owned(), of_plain(&first, servers)?.median),
-                ("and the second time".to_owned(), of_plain(&second, servers)?.median),
+                ("the server's".to_owned(), around(|run| run.spent.server / run.operations as f64)?),
                 ("statements more than a plain one".to_owned(), statements(&first[0]) - statements(&plains[0])),
             ]);
         } else {
-            row.further.extend([
-                ("setting all ten: time".to_owned(), time(&settings)?),
-                ("CPU".to_owned(), of_plain(&settings, cpu)?.median),
-            ]);
+            let setting = |of: fn(&Ours) -> f64| {
+                let ratio = Spread::of(settings.iter().zip(&plains).map(|(run, plain)| of(run) / of(plain)));
+                Ok::<_, anyhow::Error>(ratio.context("no repetitions")?.median)
+            };
+            row.further
+                .extend([("setting all ten: time".to_owned(), setting(time)?), ("CPU".to_owned(), setting(cpu)?)]);
         }
         Ok(row)
     }
