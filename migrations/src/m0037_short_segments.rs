@@ -11,14 +11,15 @@ pub const MIGRATION: SqlMigration = SqlMigration {
 ALTER TABLE sla_clock ALTER COLUMN segments TYPE {text} USING segments::text;
 UPDATE sla_clock SET segments = (
     SELECT (
-        jsonb_build_array((sla_clock.segments::jsonb -> 0) - 'from' - 'running' - 'cause' - 'reason' - 'elapsed')
-        || jsonb_agg(jsonb_build_array(
+        jsonb_build_array(first.terms) || jsonb_agg(jsonb_build_array(
             (extract(epoch FROM (segment.value ->> 'from')::timestamptz) * 1000000)::bigint,
             segment.value -> 'running', segment.value -> 'cause', segment.value -> 'elapsed', segment.value -> 'reason',
-            segment.value - 'from' - 'running' - 'cause' - 'reason' - 'elapsed'
+            nullif(segment.value - 'from' - 'running' - 'cause' - 'reason' - 'elapsed', first.terms)
         ) ORDER BY segment.place)
     )::text
-    FROM jsonb_array_elements(sla_clock.segments::jsonb) WITH ORDINALITY AS segment (value, place)
+    FROM jsonb_array_elements(sla_clock.segments::jsonb) WITH ORDINALITY AS segment (value, place),
+        (SELECT (sla_clock.segments::jsonb -> 0) - 'from' - 'running' - 'cause' - 'reason' - 'elapsed' AS terms) AS first
+    GROUP BY first.terms
 )
 WHERE jsonb_array_length(segments::jsonb) > 0;
 -- Most writes on a clock change nothing that an index holds: with room on its page they touch no index.
@@ -33,7 +34,10 @@ UPDATE sla_clock SET segments = (
             unixepoch(substr(segment.value ->> 'from', 1, 19)) * 1000000
             + CAST(substr(rtrim(substr(segment.value ->> 'from', 21), 'Z') || '000000', 1, 6) AS INTEGER),
             segment.value -> 'running', segment.value -> 'cause', segment.value -> 'elapsed', segment.value -> 'reason',
-            json_remove(segment.value, '$.from', '$.running', '$.cause', '$.reason', '$.elapsed')
+            json(nullif(
+                json_remove(segment.value, '$.from', '$.running', '$.cause', '$.reason', '$.elapsed'),
+                json_remove(sla_clock.segments -> 0, '$.from', '$.running', '$.cause', '$.reason', '$.elapsed')
+            ))
         ) FROM json_each(sla_clock.segments) AS segment
     ) AS part
 )
