@@ -8,6 +8,8 @@ pub const MIGRATION: SqlMigration = SqlMigration {
     name: "m0037_short_segments",
     up: r"
 {postgres}
+-- Most writes on a clock change nothing that an index holds: with room on its page they touch no index.
+ALTER TABLE sla_clock SET (fillfactor = 75);
 ALTER TABLE sla_clock ALTER COLUMN segments TYPE {text} USING segments::text;
 UPDATE sla_clock SET segments = (
     SELECT (
@@ -22,8 +24,6 @@ UPDATE sla_clock SET segments = (
     GROUP BY first.terms
 )
 WHERE jsonb_array_length(segments::jsonb) > 0;
--- Most writes on a clock change nothing that an index holds: with room on its page they touch no index.
-ALTER TABLE sla_clock SET (fillfactor = 75);
 {both}
 {sqlite}
 UPDATE sla_clock SET segments = (

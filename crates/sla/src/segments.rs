@@ -178,7 +178,7 @@ impl Segments {
 
 /// The terms of the first segment, and the segments.
 fn split(inner: &str) -> Result<(Terms, &str)> {
-    // The terms are an object, in which there is none.
+    // The terms are an object with no other one in it.
     let end = inner.find('}').ok_or_else(broken)? + 1;
     let (terms, entries) = inner.split_at_checked(end).ok_or_else(broken)?;
     let terms = serde_json::from_str(terms).map_err(Error::internal)?;
