@@ -59,7 +59,7 @@ pub use observe::{Reader, UNCOUNTED};
 pub use reaction::{MAX_REACTION_DEPTH, Reaction};
 pub use retention::{FORGET_EVENTS, sweep_again};
 /// What a connection of [`connect_alone`] is asked by.
-pub use sea_orm::ConnectionTrait as DriverConnection;
+pub use sea_orm::{ConnectionTrait as DriverConnection, Statement as DriverStatement};
 pub use tx::{RecordRef, Tx};
 pub use write::{Along, Written};
 
