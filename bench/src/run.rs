@@ -352,11 +352,14 @@ impl Bench<'_> {
             second.push(self.ours(&server, &mut laden, pace)?);
         }
         let mut row = self.summary(kind, connections, &first, &second, memory(server.pid())?)?;
+        let beside_plain = |of: fn(&Ours) -> f64, laden: Vec<f64>| {
+            let ratio = Spread::of(laden.into_iter().zip(&plains).map(|(laden, plain)| laden / of(plain)));
+            Ok::<_, anyhow::Error>(ratio.context("no repetitions")?.median)
+        };
         // What drifts while this runs falls on the plain ones as on those around them.
         let around = |of: fn(&Ours) -> f64| {
-            let laden = first.iter().zip(&second).map(|(before, after)| f64::midpoint(of(before), of(after)));
-            let ratio = Spread::of(laden.zip(&plains).map(|(laden, plain)| laden / of(plain)));
-            Ok::<_, anyhow::Error>(ratio.context("no repetitions")?.median)
+            let means = first.iter().zip(&second).map(|(before, after)| f64::midpoint(of(before), of(after)));
+            beside_plain(of, means.collect())
         };
         let time: fn(&Ours) -> f64 = |run| 1.0 / run.rate;
         let cpu: fn(&Ours) -> f64 = |run| (run.spent.server + run.spent.database) / run.operations as f64;
@@ -372,10 +375,7 @@ impl Bench<'_> {
                 ("statements more than a plain one".to_owned(), statements(&first[0]) - statements(&plains[0])),
             ]);
         } else {
-            let setting = |of: fn(&Ours) -> f64| {
-                let ratio = Spread::of(settings.iter().zip(&plains).map(|(run, plain)| of(run) / of(plain)));
-                Ok::<_, anyhow::Error>(ratio.context("no repetitions")?.median)
-            };
+            let setting = |of: fn(&Ours) -> f64| beside_plain(of, settings.iter().map(of).collect());
             row.further
                 .extend([("setting all ten: time".to_owned(), setting(time)?), ("CPU".to_owned(), setting(cpu)?)]);
         }

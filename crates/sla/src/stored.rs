@@ -50,7 +50,7 @@ impl StoredClock {
         self.fired.iter().any(|fired| fired.key == key)
     }
 
-    /// The row that is written.
+    /// The row that [`Self::from_row`] reads.
     ///
     /// # Errors
     /// None that is known of.
